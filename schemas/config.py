@@ -1,0 +1,251 @@
+"""The TOML configuration, key by key. Relations between keys are checked in ``tpsd.config``.
+
+The descriptions are the settings table of the README and the JSON Schema: each names the unit and the reason.
+A relative path is taken from the folder handed in as the validation context's ``folder``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
+
+from schemas.values import (
+    AMOUNT_MAX,
+    BAUD_MIN,
+    BAUD_USUAL,
+    MINUTES_MAX,
+    TIMEOUT_SECONDS_MAX,
+    AbsolutePath,
+    Baud,
+    DeferredKind,
+    DeferredTiming,
+    HttpUrl,
+    KeyFile,
+    Language,
+    Line,
+    MailAddress,
+    PathSegment,
+    Port,
+    Protocol,
+    SmtpUrl,
+    StoreUrl,
+    WireOverrides,
+)
+
+
+class Section(BaseModel):
+    """One table of the file: unknown keys are refused, values never stand in an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
+
+
+class Operator(Section):
+    """Who runs the lanes, as Sfey knows them."""
+
+    company_id: StrictInt = Field(ge=1, description="Sfey's organisation id; stands in every request")
+    stock_location_id: StrictInt = Field(ge=1, description="Sfey's location id; must belong to the terminals (code 10)")
+    currency: str = Field(
+        default="978",
+        pattern=r"^\d{3}$",
+        description="ISO 4217 numeric, three digits; for taps that bring none",
+    )
+    language: Language = Field(default="en", description="two letters; the texts validators show")
+
+
+class Sfey(Section):
+    """Where TPS is and who we are to it."""
+
+    base_url: HttpUrl = Field(description="device API, without its path; https except in test mode")
+    afc_base_url: HttpUrl | None = Field(
+        default=None, description="AFC API with its version; without it no enquiry is made"
+    )
+    ca_file: AbsolutePath | None = Field(
+        default=None, description="PEM; the only roots trusted for TPS; default the system's"
+    )
+    client_cert_file: AbsolutePath | None = Field(
+        default=None, description="PEM; the common terminal certificate, for lanes without their own"
+    )
+    client_key_file: AbsolutePath | None = Field(default=None, description="PEM; the key of `client_cert_file`")
+    timeout_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        le=TIMEOUT_SECONDS_MAX,
+        description="seconds for one whole exchange; after it the send is *unknown*",
+    )
+    profile: Literal["device-v1"] = Field(
+        default="device-v1", description="the wire profile: paths and names that are our assumptions"
+    )
+    wire: WireOverrides = Field(
+        default_factory=dict,
+        description='single settings of the profile replaced, by name: `field.tag = "tag"`',
+    )
+
+
+class Store(Section):
+    """Where the journal is."""
+
+    url: StoreUrl = Field(description="`sqlite:///` and an absolute path; a local disk, never a network share")
+
+
+class Keys(Section):
+    """Keys and how long sealed card data may rest."""
+
+    kek_file: KeyFile = Field(
+        description="key-encryption key, 32 bytes as hex; opens the epoch keys, so never beside the journal"
+    )
+    epoch_dir: AbsolutePath = Field(
+        description="folder of the wrapped epoch keys; never in the store's folder, which gets copied"
+    )
+    token_key_file: KeyFile | None = Field(
+        default=None,
+        description="Sfey's SALT, 32 bytes as hex; makes card tokens; default validators' own tokens",
+    )
+    ttk_file: KeyFile | None = Field(
+        default=None,
+        description="key id as BCD digits, a space, 16 bytes as hex; encrypts clear card data (mode 01)",
+    )
+    keep_failed_days: StrictInt = Field(
+        default=7,
+        ge=1,
+        le=90,
+        description="running days a permanently failed tap stays resendable; ask the acquirer",
+    )
+    keep_held_days: StrictInt = Field(
+        default=30, ge=1, le=90, description="running days a held tap stays resendable; ask the acquirer"
+    )
+
+
+class LadderTier(Section):
+    """One tier of the ladder."""
+
+    tries: StrictInt = Field(ge=1, le=12, description="resends in this tier")
+    every_minutes: float = Field(
+        gt=0,
+        le=MINUTES_MAX,
+        description="minutes from the start of one send to the next; fractions in test mode only",
+    )
+
+
+def _sfey_ladder() -> tuple[LadderTier, ...]:
+    return tuple(LadderTier(tries=3, every_minutes=minutes) for minutes in (1, 15, 60, 360))
+
+
+class Retry(Section):
+    """The ladder; the default is Sfey's."""
+
+    tiers: tuple[LadderTier, ...] = Field(
+        default_factory=_sfey_ladder,
+        min_length=1,
+        max_length=12,
+        description="the ladder after the first send; at most 12 tries in all",
+    )
+    jitter: float = Field(
+        default=0.1,
+        ge=0,
+        le=0.1,
+        description="largest delay of a rung, a share of it and at most 5 min; spreads a returning fleet",
+    )
+    concurrency: StrictInt = Field(
+        default=32,
+        ge=1,
+        le=256,
+        description="sends in flight at once; TPS's capacity, not ours, is the limit",
+    )
+    idempotency_horizon_hours: float = Field(
+        default=36.0,
+        gt=0,
+        le=8760,
+        description="hours TPS knows a UUID; an older tap that may have charged is never silently resent",
+    )
+
+
+class Email(Section):
+    """Who is told when a tap could not be authorised."""
+
+    smtp_url: SmtpUrl = Field(description="`smtp[s]://[user:password@]host[:port][?starttls=required|auto|never]`")
+    sender: MailAddress = Field(description="the From address; keep it stable, or mails land in spam")
+    recipients: tuple[MailAddress, ...] = Field(min_length=1, max_length=20, description="who gets the mails")
+
+
+class Admin(Section):
+    """The daemon's door for the command line."""
+
+    socket: AbsolutePath = Field(
+        default=Path("/run/tpsd/tpsd.sock"),
+        description="unix socket of mode 0660; its group may look, nobody else",
+    )
+
+
+class Lane(Section):
+    """One validator on one port."""
+
+    name: str = Field(
+        pattern=r"^[a-z0-9_-]{1,32}$", description="unique; the lane's name on rows, in mails and commands"
+    )
+    alias: Line = Field(default="", description="what people call it; empty: the name")
+    port: Port = Field(description="serial device by its stable name, a pty, or `socket://host:port`")
+    baud: Baud = Field(
+        default=BAUD_USUAL,
+        le=4_000_000,
+        description=f"refused below {BAUD_MIN}, warned about below {BAUD_USUAL}: the wire's share of 500 ms",
+    )
+    protocol: Protocol = Field(default="vl1", description="what the validator speaks")
+    kind: DeferredKind = Field(default="MTT", description="what a tap without a kind is, and the only kind let in")
+    timing: DeferredTiming = Field(
+        default="deferred", description="deferred: the verdict is local, TPS is asked afterwards"
+    )
+    fare: StrictInt = Field(ge=0, le=AMOUNT_MAX, description="minor units; for taps that bring no amount")
+    amount_limit: StrictInt = Field(
+        default=10_000,
+        ge=0,
+        le=AMOUNT_MAX,
+        description="minor units; a tap above it is denied: a damaged or forged amount must not be charged",
+    )
+    zero_allowed: StrictBool = Field(
+        default=True, description="whether amount 0 is taken; for MTT it is an ordinary first authentication"
+    )
+    terminal_sn: PathSegment | None = Field(
+        default=None, description="Sfey's terminal serial number; default what the validator says"
+    )
+    terminal_type: PathSegment | None = Field(
+        default=None, description="Sfey's terminal type name; default what the validator says"
+    )
+    client_cert_file: AbsolutePath | None = Field(
+        default=None, description="PEM; this terminal's own certificate; default the common one"
+    )
+    client_key_file: AbsolutePath | None = Field(
+        default=None, description="PEM; the key of the lane's `client_cert_file`"
+    )
+    language: Language | None = Field(default=None, description="two letters; default the operator's")
+
+
+class Configuration(Section):
+    """The whole file."""
+
+    mode: Literal["test", "production"] = Field(
+        description="test allows loopback hosts, http, fractions of minutes and clear card data"
+    )
+    operator: Operator
+    sfey: Sfey
+    store: Store
+    keys: Keys
+    retry: Retry = Field(default=Retry())
+    email: Email
+    admin: Admin = Field(default=Admin())
+    lanes: tuple[Lane, ...] = Field(
+        default=(), max_length=256, description="any number; none: only what the journal holds is sent"
+    )
+
+
+def section_of(model: type[Section], key: str) -> type[Section] | None:
+    """The section under ``key`` of ``model`` (of one element, where it is a list); None for a plain value."""
+    field = model.model_fields.get(key)
+    found: list[Any] = [] if field is None else [field.annotation]
+    while found:
+        candidate = found.pop()
+        if isinstance(candidate, type) and issubclass(candidate, Section):
+            return candidate
+        found.extend(getattr(candidate, "__args__", ()))
+    return None

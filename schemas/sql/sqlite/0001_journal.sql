@@ -1,0 +1,197 @@
+-- The journal's first schema. Oldest code that may read it: schema 1.
+-- Times are microseconds since 1970 UTC: *_at on the wall clock where a person reads them, on the schedule clock
+-- where a due time follows; ran_* count the journal's own running time. Money is minor units.
+
+CREATE TABLE meta (
+  key   TEXT PRIMARY KEY,
+  value ANY NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- The tiers a row was taken under; a reload changes them for new taps only.
+CREATE TABLE ladder (
+  id    INTEGER PRIMARY KEY,
+  tiers TEXT NOT NULL UNIQUE
+) STRICT;
+
+CREATE TABLE authorisation (
+  uuid              TEXT PRIMARY KEY,
+  type              TEXT NOT NULL CHECK (type IN ('MTT', 'KFT', 'RETAIL_PAYMENT', 'RETAIL_CHECK_IN',
+                                                  'RETAIL_CHECK_OUT', 'RETAIL_REFUND')),
+  timing            TEXT NOT NULL CHECK (timing IN ('deferred', 'realtime')),
+  lane              TEXT NOT NULL,
+  terminal          TEXT NOT NULL,
+  state             TEXT NOT NULL CHECK (state IN ('approved', 'declined', 'tap_refused', 'failed', 'not_charged',
+                                                   'closed', 'pending', 'sending', 'awaiting_tap', 'held',
+                                                   'permanently_failed', 'in_doubt')),
+  cause             TEXT,
+  path              TEXT NOT NULL,
+  credential        TEXT NOT NULL,
+  amount            INTEGER NOT NULL CHECK (amount >= 0),
+  currency          TEXT NOT NULL,
+  body_digest       BLOB,
+  ladder            INTEGER NOT NULL REFERENCES ladder (id),
+  release           INTEGER NOT NULL DEFAULT 1 CHECK (release >= 1),
+  attempt           INTEGER NOT NULL DEFAULT 0 CHECK (attempt >= 0),
+  sends             INTEGER NOT NULL DEFAULT 0 CHECK (sends >= 0),
+  fence             INTEGER NOT NULL DEFAULT 0,
+  due               INTEGER,
+  may_have_charged  INTEGER NOT NULL DEFAULT 0 CHECK (may_have_charged IN (0, 1)),
+  approved_amount   INTEGER,
+  action_code       TEXT,
+  created_at        INTEGER NOT NULL,
+  settled_at        INTEGER,
+  ran_rested        INTEGER,
+  initial_uuid      TEXT,
+  replaced_by       TEXT REFERENCES authorisation (uuid),
+  -- The last guard: what is due is pending, and nothing pending is forgotten.
+  CHECK ((state = 'pending') = (due IS NOT NULL))
+) STRICT, WITHOUT ROWID;
+
+-- Partial indexes: the hot rows stay small however many are kept.
+CREATE INDEX authorisation_due     ON authorisation (due)      WHERE state = 'pending';
+CREATE INDEX authorisation_sending ON authorisation (uuid)     WHERE state = 'sending';
+CREATE INDEX authorisation_held    ON authorisation (terminal) WHERE state = 'held';
+CREATE INDEX authorisation_resting ON authorisation (state, ran_rested)
+  WHERE state IN ('held', 'permanently_failed', 'in_doubt');
+
+CREATE TABLE tap (
+  id             INTEGER PRIMARY KEY,
+  serial         TEXT NOT NULL,
+  boot           INTEGER,
+  counter        INTEGER,
+  digest         BLOB NOT NULL CHECK (length(digest) = 32),
+  lane           TEXT NOT NULL,
+  terminal       TEXT NOT NULL,
+  kind           TEXT,
+  tapped_at      INTEGER NOT NULL,
+  received_at    INTEGER NOT NULL,
+  amount         INTEGER,
+  currency       TEXT,
+  stop           TEXT,
+  place          TEXT,
+  token          TEXT,
+  masked         TEXT,
+  oda            INTEGER NOT NULL,
+  shown          INTEGER NOT NULL,
+  verdict        INTEGER CHECK (verdict BETWEEN 1 AND 10),
+  reason         TEXT NOT NULL,
+  note           TEXT,
+  disposition    TEXT CHECK (disposition IN ('rejected', 'denied', 'repeat', 'stale')),
+  uuid           TEXT REFERENCES authorisation (uuid),
+  repeats        INTEGER NOT NULL DEFAULT 0,
+  unseen         INTEGER NOT NULL DEFAULT 0 CHECK (unseen IN (0, 1)),
+  list_version   INTEGER,
+  config_digest  TEXT NOT NULL,
+  CHECK ((boot IS NULL) = (counter IS NULL)),
+  -- A tap has an authorisation or says why it has none.
+  CHECK ((uuid IS NULL) = (disposition IS NOT NULL))
+) STRICT;
+
+CREATE UNIQUE INDEX tap_identity ON tap (serial, boot, counter, digest) WHERE boot IS NOT NULL;
+CREATE UNIQUE INDEX tap_unnamed  ON tap (serial, digest)                WHERE boot IS NULL;
+CREATE INDEX tap_uuid            ON tap (uuid)                          WHERE uuid IS NOT NULL;
+
+CREATE TABLE attempt (
+  uuid              TEXT NOT NULL REFERENCES authorisation (uuid),
+  number            INTEGER NOT NULL CHECK (number >= 1),
+  release           INTEGER NOT NULL,
+  reason            TEXT NOT NULL CHECK (reason IN ('ladder', 'canary', 'tap', 'hand', 'enquiry')),
+  started_at        INTEGER NOT NULL,
+  ended_at          INTEGER,
+  outcome           TEXT CHECK (outcome IN ('approved', 'declined', 'tap_refused', 'terminal_refused', 'try_again',
+                                            'not_sent', 'unknown')),
+  cause             TEXT,
+  may_have_charged  INTEGER CHECK (may_have_charged IN (0, 1)),
+  PRIMARY KEY (uuid, number),
+  CHECK ((ended_at IS NULL) = (outcome IS NULL))
+) STRICT, WITHOUT ROWID;
+
+-- Keys of keys. The key itself is a file in the epoch folder, wrapped by the key-encryption key.
+CREATE TABLE epoch (
+  number     INTEGER PRIMARY KEY,
+  ran_opened INTEGER NOT NULL,
+  ran_closed INTEGER,
+  destroyed  INTEGER NOT NULL DEFAULT 0 CHECK (destroyed IN (0, 1))
+) STRICT;
+
+CREATE TABLE sealed (
+  owner       TEXT NOT NULL,
+  purpose     TEXT NOT NULL CHECK (purpose IN ('tap', 'body', 'payload')),
+  epoch       INTEGER NOT NULL REFERENCES epoch (number),
+  wrapped_key BLOB NOT NULL,
+  nonce       BLOB NOT NULL,
+  data        BLOB NOT NULL,
+  ran_sealed  INTEGER NOT NULL,
+  PRIMARY KEY (owner, purpose)
+) STRICT;
+
+CREATE INDEX sealed_epoch   ON sealed (epoch);
+CREATE INDEX sealed_payload ON sealed (ran_sealed) WHERE purpose = 'payload';
+
+CREATE TABLE journey (
+  id         INTEGER PRIMARY KEY,
+  operator   INTEGER NOT NULL,
+  token      TEXT NOT NULL,
+  state      TEXT NOT NULL CHECK (state IN ('open', 'checking_out', 'ended_unpaid', 'by_hand', 'closed', 'expired')),
+  check_in   TEXT NOT NULL REFERENCES authorisation (uuid),
+  check_out  TEXT REFERENCES authorisation (uuid),
+  tries      INTEGER NOT NULL DEFAULT 0 CHECK (tries BETWEEN 0 AND 3),
+  opened_at  INTEGER NOT NULL,
+  ended_at   INTEGER
+) STRICT;
+
+CREATE UNIQUE INDEX journey_one_open ON journey (operator, token) WHERE state IN ('open', 'checking_out');
+CREATE UNIQUE INDEX journey_check_in ON journey (check_in);
+
+CREATE TABLE mail (
+  id          INTEGER PRIMARY KEY,
+  message_id  TEXT NOT NULL UNIQUE,
+  subject     TEXT NOT NULL,
+  text        TEXT NOT NULL,
+  created_at  INTEGER NOT NULL,
+  tries       INTEGER NOT NULL DEFAULT 0,
+  due         INTEGER,
+  accepted_at INTEGER,
+  last_error  TEXT,
+  CHECK ((due IS NULL) = (accepted_at IS NOT NULL))
+) STRICT;
+
+CREATE INDEX mail_due ON mail (due) WHERE accepted_at IS NULL;
+
+CREATE TABLE notice (
+  id         INTEGER PRIMARY KEY,
+  kind       TEXT NOT NULL CHECK (kind IN ('permanently_failed', 'held', 'tap_refused', 'in_doubt', 'unseen', 'alarm')),
+  cause      TEXT NOT NULL,
+  detail     TEXT NOT NULL,
+  tap        INTEGER REFERENCES tap (id),
+  uuid       TEXT REFERENCES authorisation (uuid),
+  created_at INTEGER NOT NULL,
+  mail       INTEGER REFERENCES mail (id)
+) STRICT;
+
+CREATE INDEX notice_waiting ON notice (kind, cause) WHERE mail IS NULL;
+CREATE INDEX notice_uuid    ON notice (uuid) WHERE uuid IS NOT NULL;
+
+-- One row for each cause that lasts: its present window and its totals.
+CREATE TABLE episode (
+  kind       TEXT NOT NULL,
+  cause      TEXT NOT NULL,
+  step       INTEGER NOT NULL,
+  opened_at  INTEGER NOT NULL,
+  closes_at  INTEGER NOT NULL,
+  mails      INTEGER NOT NULL DEFAULT 0,
+  listed     INTEGER NOT NULL DEFAULT 0,
+  amount_sum INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (kind, cause)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX episode_closes ON episode (closes_at);
+
+CREATE TABLE audit (
+  id      INTEGER PRIMARY KEY,
+  at      INTEGER NOT NULL,
+  who     TEXT NOT NULL,
+  what    TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  why     TEXT NOT NULL
+) STRICT;

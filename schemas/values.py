@@ -1,0 +1,146 @@
+"""The kinds of values the configuration is made of, each with its own check and what to do when it fails."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    SecretStr,
+    StrictInt,
+    StringConstraints,
+    ValidationInfo,
+)
+
+MINUTES_MAX = 1440  # minutes: a rung of more than a day outlives the schemes' windows for resubmission
+AMOUNT_MAX = 999_999_999_999  # minor units: tag 9F02 is n12 (EMV Book 3 Annex A)
+BAUD_MIN = 57_600  # baud: a 300-byte tap takes 52 ms here and 312 ms at 9,600 (links.md part 1)
+BAUD_USUAL = 115_200  # baud: below it the wire takes more than half of tpsd's share of the 500 ms
+TIMEOUT_SECONDS_MAX = 60.0  # seconds: the longest a person waits for a terminal
+
+_HEX_KEY = re.compile(r"[0-9A-Fa-f]{32,}")
+_MAIL_ADDRESS = re.compile(r"[^@\s<>,;:\"()\[\]]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
+_LATER_KINDS = frozenset({"RETAIL_PAYMENT", "RETAIL_CHECK_IN", "RETAIL_CHECK_OUT", "RETAIL_REFUND", "RETAIL"})
+
+
+def _absolute(path: Path, info: ValidationInfo) -> Path:
+    if not path.parts:
+        raise ValueError("the path is empty; name a file or folder, or leave the key out")
+    folder = (info.context or {}).get("folder")
+    return path if folder is None else Path(os.path.normpath(folder / path))
+
+
+def _not_a_key(value: Any) -> Any:
+    if isinstance(value, str) and _HEX_KEY.fullmatch(value.strip()):
+        raise ValueError("this looks like the key itself; write it to a file of mode 0600 and name the file here")
+    return value
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("is not a URL; write scheme://host:port") from None
+    return parts
+
+
+def _http_url(url: str) -> str:
+    parts = _split(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("is not an https URL; write https://host")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("holds a user, a query or a fragment; write only https://host/path")
+    return url.rstrip("/")
+
+
+def _smtp_url(url: SecretStr) -> SecretStr:
+    parts = _split(url.get_secret_value())
+    if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+        raise ValueError("is not an SMTP URL; write smtp://host:25 or smtps://user:password@host")
+    return url
+
+
+def _mail_address(text: str) -> str:
+    if not _MAIL_ADDRESS.fullmatch(text):
+        raise ValueError("is not a mail address; write name@example.org")
+    return text
+
+
+def _store_url(url: str) -> str:
+    if url.startswith(("postgres:", "postgresql:")):
+        raise ValueError("PostgreSQL is not there in this version; use sqlite:///path/to/journal.db")
+    if not url.startswith("sqlite:///") or not url.removeprefix("sqlite:///").strip("/") or url.endswith("/"):
+        raise ValueError("is not a journal; write sqlite:///var/lib/tpsd/journal.db (an absolute path)")
+    if set("?#%") & set(url):
+        raise ValueError("holds ?, # or %; options and escapes are not read here, so name a plain path")
+    return url
+
+
+def _port(port: str) -> str:
+    if port.startswith("socket://"):
+        parts = _split(port)
+        if not parts.hostname or parts.port is None or parts.path or parts.query:
+            raise ValueError("is not a socket port; write socket://host:port")
+    elif not port.startswith("/"):
+        raise ValueError("is not a port; write /dev/serial/by-id/… or socket://host:port")
+    return port
+
+
+def _baud(baud: int) -> int:
+    if baud < BAUD_MIN:
+        raise ValueError(f"{baud} baud is too slow for a gate; set {BAUD_MIN} or better {BAUD_USUAL}")
+    return baud
+
+
+def _deferred_kind(kind: Any) -> Any:
+    if kind in _LATER_KINDS:
+        raise ValueError(f"{kind} is realtime, and this version runs deferred kinds only; set MTT or KFT")
+    return kind
+
+
+def _deferred_timing(timing: Any) -> Any:
+    if timing == "realtime":
+        raise ValueError('this version runs deferred kinds only; set timing = "deferred"')
+    return timing
+
+
+def _spoken(protocol: Any) -> Any:
+    if protocol == "vivopay":
+        raise ValueError('ViVOpay readers are not driven by this version; set protocol = "vl1"')
+    return protocol
+
+
+def _dotted(value: Any) -> Any:
+    """TOML reads ``field.tag = "x"`` as a table in a table; both spellings mean the name ``field.tag``."""
+    if not isinstance(value, dict):
+        return value
+    flat: dict[Any, Any] = {}
+    for key, inner in value.items():
+        below = _dotted(inner)
+        flat.update(
+            {f"{key}.{name}": leaf for name, leaf in below.items()} if isinstance(below, dict) else {key: inner}
+        )
+    return flat
+
+
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+KeyFile = Annotated[Path, BeforeValidator(_not_a_key), AfterValidator(_absolute)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+MailAddress = Annotated[str, AfterValidator(_mail_address)]
+PathSegment = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._~-]{1,32}$")]
+Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=64)]
+Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
+Baud = Annotated[StrictInt, AfterValidator(_baud)]
+DeferredKind = Annotated[Literal["MTT", "KFT"], BeforeValidator(_deferred_kind)]
+DeferredTiming = Annotated[Literal["deferred"], BeforeValidator(_deferred_timing)]
+Port = Annotated[str, AfterValidator(_port)]
+Protocol = Annotated[Literal["vl1"], BeforeValidator(_spoken)]
+SmtpUrl = Annotated[SecretStr, AfterValidator(_smtp_url)]
+StoreUrl = Annotated[str, AfterValidator(_store_url)]
+WireOverrides = Annotated[dict[str, str], BeforeValidator(_dotted)]

@@ -1,0 +1,1 @@
+"""The daemon's door for the command line: JSON over HTTP on a unix socket, read only."""

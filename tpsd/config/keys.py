@@ -1,0 +1,75 @@
+"""Reading key files. A key's content never stands in an error, a repr or a log."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from pathlib import Path
+
+from tpsd.emv.tapdata import Ttk
+from tpsd.errors import ConfigError
+
+KEY_FILE_BYTES_MAX = 4096  # bytes: no key file has more; a wrong path may name anything
+TTK_BYTES = 16  # AES-128 (sfey.md 3, mode 01)
+
+_HEX = re.compile(r"[0-9A-Fa-f]*")
+_BCD = re.compile(r"(?:[0-9]{2}){1,10}")
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+def read_hex_key(path: Path, size: int, what: str, *, private: bool) -> bytes:
+    """The key of ``size`` bytes that the file holds as hex on one line.
+
+    ``what`` names the key in errors; ``private`` refuses a file open to other users. Raises ConfigError.
+    """
+    return _key(_read(path, what, private=private), path, size, what)
+
+
+def read_ttk(path: Path, *, private: bool) -> Ttk:
+    """The TTK: ``<key id as BCD digits> <32 hex digits>`` on one line. Raises ConfigError."""
+    what = "the TTK"
+    parts = _read(path, what, private=private).split()
+    if len(parts) != 2 or not _BCD.fullmatch(parts[0]):
+        raise ConfigError(
+            f"{what} in {path} is not '<key id> <key>'; write the key id as an even number of digits"
+            f" (at most 20), a space, and {2 * TTK_BYTES} hex digits"
+        )
+    return Ttk(parts[0], _key(parts[1], path, TTK_BYTES, what))
+
+
+def exposed(path: Path) -> bool:
+    """Whether other users may use the file; False where it does not exist.
+
+    systemd's credentials are exempt: they carry the mask of an access list in their group bits.
+    """
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    if credentials and path.is_relative_to(credentials):
+        return False
+    try:
+        return bool(path.stat().st_mode & _OTHERS)
+    except OSError:
+        return False
+
+
+def _read(path: Path, what: str, *, private: bool) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(KEY_FILE_BYTES_MAX + 1)
+    except FileNotFoundError as exc:
+        raise ConfigError(f"{what}: {path} does not exist; create it with mode 0600") from exc
+    except OSError as exc:
+        raise ConfigError(f"{what}: {path} cannot be read ({exc.strerror}); check the path and its owner") from exc
+    if private and exposed(path):
+        raise ConfigError(f"{what}: {path} is open to other users, which production refuses; chmod 600 {path}")
+    if len(content) > KEY_FILE_BYTES_MAX or not content.isascii():
+        raise ConfigError(f"{what}: {path} is not a key file (long or binary); it holds hex digits on one line")
+    return content.decode("ascii").strip()
+
+
+def _key(text: str, path: Path, size: int, what: str) -> bytes:
+    if not _HEX.fullmatch(text):
+        raise ConfigError(f"{what} in {path} is not hex; write {2 * size} hex digits on one line")
+    if len(text) != 2 * size:
+        raise ConfigError(f"{what} in {path} has {len(text)} hex digits; it needs {2 * size} ({size} bytes)")
+    return bytes.fromhex(text)

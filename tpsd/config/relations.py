@@ -1,0 +1,243 @@
+"""What keys of the configuration must be to each other, one function a rule."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from schemas.config import Configuration
+from schemas.values import BAUD_USUAL
+from tpsd.config.effective import ladder
+from tpsd.config.keys import exposed
+from tpsd.config.problems import KeyPath, Problem
+from tpsd.core import texts
+from tpsd.core.retry import span
+from tpsd.domain.time import HOUR
+from tpsd.errors import ConfigError
+from tpsd.mail.settings import SmtpConfig
+from tpsd.sfey.wire import PROFILES, override
+
+SOCKET_PATH_MAX = 107  # bytes: sockaddr_un.sun_path holds 108 with its NUL
+TRIES_MAX = 12  # resends in one release: invariant I3, and the schemes' limits on resubmission
+HORIZON_MARGIN_US = HOUR  # a send may wait in the queue and in flight after its rung is due
+
+Rule = Callable[[Configuration], Iterator[Problem]]
+
+
+def problems(config: Configuration) -> list[Problem]:
+    """Everything that keeps this configuration from being run."""
+    return [problem for rule in _RULES for problem in rule(config)]
+
+
+def warnings(config: Configuration) -> list[Problem]:
+    """What runs but is probably not meant; looks at the key files' modes."""
+    return [problem for rule in _WARNINGS for problem in rule(config)]
+
+
+def store_path(config: Configuration) -> Path:
+    """The journal's file."""
+    return Path("/" + config.store.url.removeprefix("sqlite:///").lstrip("/"))
+
+
+def mail_settings(config: Configuration) -> SmtpConfig:
+    """The mail section as the mailer takes it. Raises ConfigError."""
+    return SmtpConfig.from_url(config.email.smtp_url.get_secret_value(), config.email.sender, config.email.recipients)
+
+
+def key_files(config: Configuration) -> dict[str, Path]:
+    """The configured key files by their key's name in ``[keys]``."""
+    named = {name: getattr(config.keys, name) for name in ("kek_file", "token_key_file", "ttk_file")}
+    return {name: path for name, path in named.items() if path is not None}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address stays on this machine."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
+
+
+def _lane_names(config: Configuration) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for index, lane in enumerate(config.lanes):
+        if lane.name in seen:
+            yield Problem(("lanes", index, "name"), f"{lane.name!r} is taken by another lane", "rename one of them")
+        seen.add(lane.name)
+
+
+def _lane_ports(config: Configuration) -> Iterator[Problem]:
+    seen: dict[str, str] = {}
+    for index, lane in enumerate(config.lanes):
+        port = lane.port.lower() if lane.port.startswith("socket://") else os.path.realpath(lane.port)
+        if port in seen:
+            yield Problem(
+                ("lanes", index, "port"),
+                f"is the port of lane {seen[port]!r} too ({port})",
+                "give each lane a port of its own",
+            )
+        seen.setdefault(port, lane.name)
+
+
+def _amounts(config: Configuration) -> Iterator[Problem]:
+    for index, lane in enumerate(config.lanes):
+        if lane.fare > lane.amount_limit:
+            yield Problem(
+                ("lanes", index, "fare"),
+                f"{lane.fare} is above amount_limit {lane.amount_limit}, so every tap would be denied",
+                "raise amount_limit or lower the fare",
+            )
+        if lane.fare == 0 and not lane.zero_allowed:
+            yield Problem(("lanes", index, "fare"), "is 0 and zero_allowed is false", "set a fare or allow zero")
+
+
+def _credentials(config: Configuration) -> Iterator[Problem]:
+    sections: list[tuple[KeyPath, Path | None, Path | None]] = [
+        (("sfey",), config.sfey.client_cert_file, config.sfey.client_key_file)
+    ]
+    sections += [
+        (("lanes", index), lane.client_cert_file, lane.client_key_file) for index, lane in enumerate(config.lanes)
+    ]
+    for where, cert, key in sections:
+        if (cert is None) != (key is None):
+            present, absent = (
+                ("client_cert_file", "client_key_file") if cert else ("client_key_file", "client_cert_file")
+            )
+            yield Problem((*where, present), f"is set and {absent} is not", "set both or neither")
+        elif cert is None and where != ("sfey",) and config.mode == "production" and not config.sfey.client_cert_file:
+            yield Problem(where, "has no client certificate", "set one here or the common one in [sfey]")
+
+
+def _folders(config: Configuration) -> Iterator[Problem]:
+    store = Path(os.path.realpath(store_path(config).parent))
+    apart: dict[str, Path] = {"epoch_dir": config.keys.epoch_dir, **key_files(config)}
+    for name, path in apart.items():
+        real = Path(os.path.realpath(path))
+        if real.is_relative_to(store):
+            yield Problem(
+                ("keys", name),
+                f"{path} is inside the store's folder {store}",
+                "move it out: a copy of that folder must not hold the keys to it",
+            )
+
+
+def _socket_length(config: Configuration) -> Iterator[Problem]:
+    size = len(os.fsencode(config.admin.socket))
+    if size > SOCKET_PATH_MAX:
+        yield Problem(("admin", "socket"), f"is {size} bytes long", f"use a path of at most {SOCKET_PATH_MAX} bytes")
+
+
+def _ladder(config: Configuration) -> Iterator[Problem]:
+    tries = sum(tier.tries for tier in config.retry.tiers)
+    if tries > TRIES_MAX:
+        yield Problem(("retry", "tiers"), f"has {tries} tries in all", f"keep to {TRIES_MAX}")
+    needed = span(ladder(config), config.retry.jitter) + HORIZON_MARGIN_US
+    if config.retry.idempotency_horizon_hours * HOUR < needed:
+        yield Problem(
+            ("retry", "idempotency_horizon_hours"),
+            f"{config.retry.idempotency_horizon_hours:g} is less than the ladder, its jitter and 1 h"
+            f" ({needed / HOUR:.1f} h)",
+            "raise it if TPS keeps UUIDs that long, or shorten the ladder",
+        )
+
+
+def _wire(config: Configuration) -> Iterator[Problem]:
+    for name, value in config.sfey.wire.items():
+        try:
+            override(PROFILES[config.sfey.profile], {name: value})
+        except ConfigError as exc:
+            yield Problem(("sfey", "wire", *name.split(".")), f"cannot be used: {exc}", "see the README's assumptions")
+
+
+def _mail(config: Configuration) -> Iterator[Problem]:
+    try:
+        mail_settings(config)
+    except ConfigError as exc:
+        yield Problem(("email",), f"cannot be used: {exc}", "correct the key it names")
+
+
+def _languages(config: Configuration) -> Iterator[Problem]:
+    wanted: list[tuple[KeyPath, str | None]] = [(("operator", "language"), config.operator.language)]
+    wanted += [(("lanes", index, "language"), lane.language) for index, lane in enumerate(config.lanes)]
+    for key, language in wanted:
+        try:
+            if language is not None:
+                texts.load(language)
+        except ConfigError as exc:
+            yield Problem(key, f"cannot be used: {exc}", "choose one of them")
+
+
+def _hosts(config: Configuration) -> Iterator[Problem]:
+    for name in ("base_url", "afc_base_url"):
+        url = urlsplit(getattr(config.sfey, name) or "")
+        if url.scheme == "http" and not is_loopback(url.hostname or ""):
+            yield Problem(("sfey", name), "is http beyond this machine", "use https: taps hold card data")
+
+
+def _production(config: Configuration) -> Iterator[Problem]:
+    if config.mode != "production":
+        return
+    for name in ("base_url", "afc_base_url"):
+        url = urlsplit(getattr(config.sfey, name) or "")
+        if url.hostname and is_loopback(url.hostname):
+            yield Problem(("sfey", name), f"is {url.hostname} in production", "name Sfey's host, or use test mode")
+    for index, tier in enumerate(config.retry.tiers):
+        if not tier.every_minutes.is_integer():
+            yield Problem(
+                ("retry", "tiers", index, "every_minutes"),
+                f"is {tier.every_minutes:g} in production",
+                "use whole minutes; fractions are for test mode",
+            )
+
+
+def _slow_lanes(config: Configuration) -> Iterator[Problem]:
+    for index, lane in enumerate(config.lanes):
+        if lane.baud < BAUD_USUAL and not lane.port.startswith("socket://"):
+            yield Problem(
+                ("lanes", index, "baud"),
+                f"{lane.baud} takes 52 ms for a tap of 300 bytes",
+                f"use {BAUD_USUAL} where the validator can",
+            )
+
+
+def _clear_card_data(config: Configuration) -> Iterator[Problem]:
+    if config.mode == "production" and config.keys.ttk_file is None:
+        yield Problem(
+            ("keys", "ttk_file"),
+            "is missing, so taps with clear card data are denied in production",
+            "set it unless all readers encrypt",
+        )
+
+
+def _exposed_keys(config: Configuration) -> Iterator[Problem]:
+    for name, path in key_files(config).items():
+        if exposed(path):
+            yield Problem(("keys", name), f"{path} is open to other users", f"chmod 600 {path}; production refuses it")
+
+
+def _no_lanes(config: Configuration) -> Iterator[Problem]:
+    if not config.lanes:
+        yield Problem(("lanes",), "are none", "add [[lanes]]; until then only what the journal holds is sent")
+
+
+_RULES: tuple[Rule, ...] = (
+    _lane_names,
+    _lane_ports,
+    _amounts,
+    _credentials,
+    _folders,
+    _socket_length,
+    _ladder,
+    _wire,
+    _mail,
+    _languages,
+    _hosts,
+    _production,
+)
+_WARNINGS: tuple[Rule, ...] = (_slow_lanes, _clear_card_data, _exposed_keys, _no_lanes)

@@ -1,0 +1,152 @@
+"""Where a deferred authorisation goes after an attempt: the values of commit 3 (design 1, 2 and 4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from tpsd.core.codes import SYSTEM_CODES
+from tpsd.core.notices import cause_at, cause_key
+from tpsd.core.outcomes import classify
+from tpsd.core.retry import next_due
+from tpsd.domain.authorisation import Progress, State
+from tpsd.domain.notice import NoticeDraft, NoticeKind
+from tpsd.domain.outcome import (
+    Approved,
+    Declined,
+    NoAnswer,
+    NotSent,
+    Outcome,
+    TapRefused,
+    TerminalRefused,
+    TryAgain,
+    Unknown,
+)
+from tpsd.domain.time import Micros
+
+ALARM_CAUSES: Final = frozenset(f"system.{row.number}" for row in SYSTEM_CODES.values() if row.alarm)
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What commit 3 writes.
+
+    ``cause`` is the row's. ``due`` on the schedule clock, set exactly while the state is ``pending``.
+    ``may_have_charged`` speaks of this attempt and all before it. ``approved_amount`` in minor units, where
+    TPS said one.
+    """
+
+    state: State
+    cause: str | None
+    due: Micros | None
+    may_have_charged: bool
+    notices: tuple[NoticeDraft, ...] = ()
+    approved_amount: int | None = None
+
+    @property
+    def erase(self) -> bool:
+        """Whether body and wrapped key go in the same commit: exactly in final states (design 5)."""
+        return self.state.is_final
+
+
+def settle(
+    progress: Progress,
+    outcome: Outcome,
+    *,
+    started_at: Micros,
+    ended_at: Micros,
+    jitter_draw: float,
+    jitter_share: float,
+    terminal: str,
+) -> Settlement:
+    """The next state of a deferred authorisation. Times are the attempt's, on the schedule clock.
+
+    ``progress`` is as it stood when the attempt was claimed; ``terminal`` is ``type:serial``; the other
+    values are those of ``retry.next_due``, which names their limits.
+    """
+    due = None
+    cause = outcome.cause
+    match outcome:
+        case Approved():
+            state = State.APPROVED
+        case Declined():
+            state = (
+                State.DECLINED
+            )  # also after an unknown attempt: TPS answers a repeat for the transaction (design 2)
+        case TapRefused() | TerminalRefused() if progress.may_have_charged and _is_4xx(outcome):
+            state = State.IN_DOUBT
+        case TapRefused():
+            state = State.TAP_REFUSED
+        case TerminalRefused():
+            state, cause = State.HELD, cause_at(cause, terminal)
+        case TryAgain() | NotSent() | Unknown():
+            asked = outcome.retry_after if isinstance(outcome, TryAgain) else None
+            ladder, sends = progress.ladder, progress.sends
+            due = next_due(
+                ladder,
+                sends,
+                started_at=started_at,
+                ended_at=ended_at,
+                jitter_draw=jitter_draw,
+                jitter_share=jitter_share,
+                retry_after=asked,
+            )
+            state = State.PERMANENTLY_FAILED if due is None else State.PENDING
+        case _:
+            raise TypeError(f"no settlement for {type(outcome).__name__}")
+    charged = progress.may_have_charged or not outcome.clean
+    return Settlement(
+        state=state,
+        cause=cause,
+        due=due,
+        may_have_charged=charged,
+        notices=_notices(state, cause, outcome, charged, progress.sends),
+        approved_amount=outcome.amount if isinstance(outcome, Approved) else None,
+    )
+
+
+def settle_crashed(
+    progress: Progress,
+    *,
+    started_at: Micros,
+    ended_at: Micros,
+    jitter_draw: float,
+    jitter_share: float,
+    terminal: str,
+) -> Settlement:
+    """The same for an attempt whose end nobody saw, because the process died in it."""
+    return settle(
+        progress,
+        classify(NoAnswer("crash")),
+        started_at=started_at,
+        ended_at=ended_at,
+        jitter_draw=jitter_draw,
+        jitter_share=jitter_share,
+        terminal=terminal,
+    )
+
+
+def _is_4xx(outcome: Outcome) -> bool:
+    return outcome.http is not None and outcome.http // 100 == 4
+
+
+def _notices(
+    state: State, cause: str, outcome: Outcome, charged: bool, sends: int
+) -> tuple[NoticeDraft, ...]:
+    drafts = []
+    if state in _TOLD:
+        kind, words = _TOLD[state]
+        doubt = "it may have been charged" if charged else "nothing was charged"
+        drafts.append(NoticeDraft(kind, cause_key(kind, cause), f"{words.format(sends=sends)}; {doubt}"))
+    if outcome.loud or outcome.cause in ALARM_CAUSES:
+        key = cause_key(NoticeKind.ALARM, outcome.cause)
+        drafts.append(NoticeDraft(NoticeKind.ALARM, key, "TPS's answer needs an engineer's eye"))
+    return tuple(drafts)
+
+
+_TOLD: Final[dict[State, tuple[NoticeKind, str]]] = {
+    State.PERMANENTLY_FAILED: (NoticeKind.PERMANENTLY_FAILED, "send {sends} was the ladder's last"),
+    State.HELD: (NoticeKind.HELD, "not sent again by itself until the cause is mended"),
+    State.TAP_REFUSED: (NoticeKind.TAP_REFUSED, "TPS refused this transaction, so it is not sent again"),
+    State.IN_DOUBT: (NoticeKind.IN_DOUBT, "refused after an earlier send that had no clear answer"),
+}

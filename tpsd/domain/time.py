@@ -1,0 +1,25 @@
+"""Instants as integers, so that they compare, store and replay exactly."""
+
+from datetime import UTC, datetime, timedelta
+from typing import NewType
+
+Micros = NewType("Micros", int)
+"""Microseconds since 1970-01-01T00:00:00Z, wall or schedule clock as the name beside it says."""
+
+SECOND = 1_000_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def later(at: Micros, microseconds: int) -> Micros:
+    """The instant ``microseconds`` after ``at``."""
+    return Micros(at + microseconds)
+
+
+def iso_millis(at: Micros) -> str:
+    """``2026-11-23T08:15:30.123Z``: UTC with milliseconds, cut and not rounded."""
+    moment = _EPOCH + timedelta(microseconds=at)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"

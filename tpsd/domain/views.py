@@ -1,0 +1,99 @@
+"""Rows as people read them: what the command line, the admin socket and mails show. No card data beyond the mask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tpsd.domain.time import Micros
+
+
+@dataclass(frozen=True, slots=True)
+class TapRow:
+    """One tap with the present state of its authorisation, if it has one. Times in wall-clock microseconds."""
+
+    number: int
+    tap_id: str | None
+    lane: str
+    terminal: str
+    kind: str | None
+    tapped_at: Micros
+    received_at: Micros
+    amount: int | None
+    currency: str | None
+    masked: str | None
+    verdict: int | None
+    reason: str
+    disposition: str | None
+    repeats: int
+    unseen: bool
+    uuid: str | None
+    state: str | None
+    cause: str | None
+    attempts: int
+    due: Micros | None
+    may_have_charged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRow:
+    """One send and what came of it. Times on the schedule clock."""
+
+    number: int
+    release: int
+    reason: str
+    started_at: Micros
+    ended_at: Micros | None
+    outcome: str | None
+    cause: str | None
+    may_have_charged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeLine:
+    """A notice about a tap, and whether its mail was accepted by SMTP."""
+
+    kind: str
+    cause: str
+    created_at: Micros
+    message_id: str | None
+    mailed_at: Micros | None
+
+
+@dataclass(frozen=True, slots=True)
+class TapStory:
+    """Everything the journal knows of one tap that may be shown. ``body_kept``: card data still stands sealed."""
+
+    tap: TapRow
+    token: str | None
+    stop: str | None
+    config_digest: str
+    path: str | None
+    credential: str | None
+    body_kept: bool
+    attempts: tuple[AttemptRow, ...]
+    notices: tuple[NoticeLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TapFilter:
+    """Which taps to list; None = any. ``state`` is an authorisation's state or a disposition. Newest first."""
+
+    lane: str | None = None
+    state: str | None = None
+    cause: str | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class JournalTotals:
+    """The journal on one screen. Keys are the journal's own words; ``oldest_pending`` on the schedule clock."""
+
+    taps: int
+    verdicts: dict[str, int]
+    dispositions: dict[str, int]
+    states: dict[str, int]
+    sends: int
+    oldest_pending: Micros | None
+    next_due: Micros | None
+    mails_waiting: int
+    mails_accepted: int

@@ -1,0 +1,140 @@
+"""The Protocols between the loops (workers) and the parts that touch the world (adapters).
+
+Nothing here knows SQLite, aiohttp, serial ports or SMTP; ``tpsd.app`` alone names the concrete parts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tpsd.core.intake import Candidate, Decision, Facts
+from tpsd.core.notices import Totals
+from tpsd.core.settlement import Settlement
+from tpsd.domain.authorisation import Claimed
+from tpsd.domain.notice import Episode, MailDraft, MailRow, NoticeRow
+from tpsd.domain.outcome import Exchange, Outcome
+from tpsd.domain.tap import TapReport, Told
+from tpsd.domain.time import Micros
+from tpsd.domain.views import JournalTotals, TapFilter, TapRow, TapStory
+
+
+class Clock(Protocol):
+    """Three clocks and one way to wait, handed in everywhere (design 7)."""
+
+    def wall(self) -> Micros:
+        """Wall time: for people, for taps' times, never for due times."""
+
+    def schedule(self) -> Micros:
+        """Wall time at process start plus monotonic time since: it never steps within a life."""
+
+    def monotonic(self) -> float:
+        """Seconds, for measuring and for the link's timers."""
+
+    async def wait(self, wake: asyncio.Event, until: Micros | None) -> None:
+        """Return when ``wake`` is set or the schedule clock reaches ``until``; None waits for ``wake`` alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What commit 1 left: the tap's number, what the validator is told, and whether this was a new tap."""
+
+    number: int
+    told: Told
+    new: bool
+
+
+class SettledLate(Exception):  # noqa: N818 - the name of the event, raised across the port
+    """The fence moved on or the row is final: nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowPlan:
+    """What closing a window writes: a frozen mail or none, and the next window or none."""
+
+    mail: MailDraft | None
+    next_episode: Episode | None
+
+
+Decide = Callable[[Candidate, Facts], Decision]
+CloseWindow = Callable[[Episode, Sequence[NoticeRow], Totals], WindowPlan]
+
+
+class Journal(Protocol):
+    """The store's contract; both engines pass one conformance suite (design 6).
+
+    Every method that writes is one transaction, durable when it returns. Raises JournalUnavailableError when the
+    commit could not be made: then nothing was written.
+    """
+
+    def digest(self, fingerprint: bytes) -> bytes:
+        """The keyed digest (32 bytes) of a tap's payload or body, under the journal's own key."""
+
+    async def take(self, candidate: Candidate, decide: Decide, now: Micros) -> Taken:
+        """Commit 1. ``decide`` runs inside the transaction; what it raises comes out, and nothing was written."""
+
+    async def reject(self, report: TapReport, lane: str, terminal: str, config_digest: str, now: Micros) -> Taken:
+        """Keep a tap that could not be decided: ``rejected``, reason ``internal``, its payload sealed, an alarm."""
+
+    async def claim(self, now: Micros, limit: int) -> Sequence[Claimed]:
+        """Commit 2: the due rows, oldest first, each with its attempt number written."""
+
+    async def settle(self, claimed: Claimed, outcome: Outcome, settlement: Settlement, ended_at: Micros) -> None:
+        """Commit 3. Raises SettledLate when this claim no longer holds the row."""
+
+    async def next_due(self) -> Micros | None:
+        """When the earliest pending row is due (schedule clock)."""
+
+    async def recover(
+        self,
+        now: Micros,
+        credentials: Collection[str],
+        settle: Callable[[Claimed], tuple[Outcome, Settlement]],
+    ) -> dict[str, int]:
+        """At start: ends attempts a crash left open, holds rows without a credential; what was done, by name."""
+
+    async def close_windows(self, now: Micros, close: CloseWindow) -> int:
+        """Close every mail window that is over; the number of mails frozen."""
+
+    async def mails_due(self, now: Micros, limit: int) -> Sequence[MailRow]:
+        """Frozen mails that SMTP has not accepted and whose next try is due."""
+
+    async def mail_accepted(self, mail: int, at: Micros) -> None:
+        """SMTP took it."""
+
+    async def mail_refused(self, mail: int, due: Micros, error: str) -> None:
+        """SMTP did not take it; next try at ``due``. ``error`` in our own words."""
+
+    async def next_mail(self) -> Micros | None:
+        """When a window closes or a mail's next try is due, whichever is earlier."""
+
+    async def keep_house(self, ran_us: int) -> dict[str, int]:
+        """Add ``ran_us`` of running time; rotate epochs, wrap rows anew, destroy keys, erase rested bodies."""
+
+    async def taps(self, which: TapFilter) -> Sequence[TapRow]:
+        """Taps, newest first."""
+
+    async def story(self, reference: str) -> TapStory:
+        """One tap by number, beginning of a UUID, or ``VAL00042:3:17``. Raises NotFoundError."""
+
+    async def totals(self) -> JournalTotals:
+        """The journal in numbers."""
+
+    async def close(self) -> None:
+        """Stop the writer after what was submitted; further calls raise JournalError."""
+
+
+class Tps(Protocol):
+    """The one way out to TPS. Never raises for network trouble: that is a value."""
+
+    async def post(self, credential: str, path: str, body: bytes) -> Exchange:
+        """Send these bytes to this path under this credential."""
+
+
+class Postman(Protocol):
+    """The one way out to SMTP."""
+
+    async def send(self, mail: MailRow, date: Micros) -> None:
+        """Deliver or raise MailError. ``date`` is the wall time for the Date header."""

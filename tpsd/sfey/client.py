@@ -1,0 +1,209 @@
+"""HTTP to TPS: bytes in, a domain value out. A thin shell that decides nothing about taps.
+
+A request is sent once: no retry, no redirect, no cookie, no proxy, no compression. The path and the body go
+out as they were stored (I2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import aiohttp
+from yarl import URL
+
+from tpsd.domain.outcome import Answer, CredentialRefused, Exchange, NoAnswer, NoConnection
+from tpsd.domain.time import Micros
+from tpsd.errors import ConfigError
+from tpsd.sfey.connections import Credential, Line, Trail
+from tpsd.sfey.faults import NETWORK_TROUBLE, exchange_of
+from tpsd.sfey.messages import read_answer, read_date
+from tpsd.sfey.wire import DEVICE_V1, Profile
+
+ANSWER_BYTES_MAX = 65_536  # bytes: the contract's answers are under 1 KiB; more is a page of somebody else's
+
+
+@dataclass(frozen=True, slots=True)
+class ServerDate:
+    """TPS's own time: ``date`` as it said, ``heard_at`` in seconds of the client's monotonic clock."""
+
+    date: Micros
+    heard_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Raw:
+    """An answer as it came; ``body`` None when it was longer than ANSWER_BYTES_MAX."""
+
+    http: int
+    headers: Mapping[str, str]
+    body: bytes | None
+
+
+class TpsClient:
+    """One base URL under any number of credentials, each with connections of its own.
+
+    ``credentials`` maps a name to its TLS context (``tpsd.sfey.tls.tls_context``), None only for http://.
+    ``timeout_seconds`` bounds one exchange, CONNECT_SECONDS_MAX of it the connection. ``concurrency``
+    exchanges run at once; further callers wait, and no time runs for them. ``monotonic`` in seconds. To be
+    made inside a running event loop, and closed by ``close()``. Raises ConfigError for a base URL that cannot
+    be used.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        credentials: Mapping[str, ssl.SSLContext | None],
+        *,
+        monotonic: Callable[[], float],
+        timeout_seconds: float = 10.0,
+        concurrency: int = 32,
+        profile: Profile = DEVICE_V1,
+    ) -> None:
+        self._base = checked_base_url(base_url)
+        if self._base.startswith("https:") and None in credentials.values():
+            raise ConfigError(f"a credential has no TLS context, and {self._base} needs one")
+        self._monotonic = monotonic
+        self._timeout = timeout_seconds
+        self._slots = asyncio.Semaphore(concurrency)
+        self._profile = profile
+        self._credentials = {
+            name: Credential(partial(Line, context, concurrency, timeout_seconds))
+            for name, context in credentials.items()
+        }
+        self.last_date: ServerDate | None = None
+
+    async def post(self, credential: str, path: str, body: bytes) -> Exchange:
+        """Send ``body`` to ``path`` under ``credential``, once, after ``ready``; network trouble is a value.
+
+        Takes at most twice ``timeout_seconds`` (the probe, the request) beside the wait for its turn. A
+        credential it does not know is refused with the cause ``no_credential``; nothing was sent.
+        """
+        failure = await self.ready(credential)
+        if failure is not None:
+            return failure
+        return await self._exchange(self._credentials[credential], path, body)
+
+    async def get(self, credential: str, path: str) -> Exchange:
+        """One GET without effect: a probe, an enquiry; network trouble is a value.
+
+        aiohttp itself repeats a GET once when the connection was closed on it.
+        """
+        if credential not in self._credentials:
+            return CredentialRefused("no_credential")
+        return await self._exchange(self._credentials[credential], path, None)
+
+    async def ready(self, credential: str) -> Exchange | None:
+        """None when the credential was answered within PROVEN_SECONDS, or is now; else why it cannot be used.
+
+        A TLS 1.3 server refuses a client certificate after the request was written, and the client sees a
+        closed connection (sfey.md 4). So an unproven credential first sends one harmless GET on a fresh
+        connection, and any HTTP answer proves it. A GET without an answer is ``NoConnection("probe")``: who
+        closed is not known, but no byte of a tap has left. ``CredentialRefused`` where OpenSSL reports the
+        alert. Callers that come while a probe is under way share its result.
+        """
+        known = self._credentials.get(credential)
+        if known is None:
+            return CredentialRefused("no_credential")
+        if known.is_proven(self._monotonic()):
+            return None
+        seen = known.probes
+        async with known.probing:
+            if known.probes == seen:
+                known.failure = _failure_of(await self._exchange(known, self._profile.probe_path, None))
+                known.probes += 1
+            return known.failure
+
+    async def close(self) -> None:
+        """Close every connection. Exchanges under way end as ``closed``; new ones are an error."""
+        for credential in self._credentials.values():
+            await credential.close()
+
+    async def _exchange(self, credential: Credential, path: str, body: bytes | None) -> Exchange:
+        """A POST of ``body``, a GET where that is None."""
+        trail = Trail()
+        async with self._slots:
+            line = credential.line
+            line.enter()
+            try:
+                async with asyncio.timeout(self._timeout):
+                    raw = await self._send(line.session, path, body, trail)
+            except NETWORK_TROUBLE as exc:
+                failed = exchange_of(exc, trail.phase, harmless=body is None)
+                if isinstance(failed, CredentialRefused) or (trail.fresh and failed == NoAnswer("closed")):
+                    await credential.doubt()
+                return failed
+            finally:
+                await line.leave()
+        return self._heard(credential, line, raw)
+
+    async def _send(self, session: aiohttp.ClientSession, path: str, body: bytes | None, trail: Trail) -> _Raw:
+        async with session.request(
+            "GET" if body is None else "POST",
+            URL(self._base + path, encoded=True),
+            data=body,
+            headers=None if body is None else {"Content-Type": "application/json"},
+            allow_redirects=False,
+            trace_request_ctx=trail,
+        ) as response:
+            content = await _read_capped(response)
+            if content is None:
+                response.close()
+            return _Raw(response.status, response.headers, content)
+
+    def _heard(self, credential: Credential, line: Line, raw: _Raw) -> Answer:
+        now = self._monotonic()
+        credential.prove(line, now)
+        date = read_date(raw.headers)
+        if date is not None:
+            self.last_date = ServerDate(date, now)
+        return read_answer(raw.http, raw.headers, raw.body or b"", self._profile)
+
+
+def checked_base_url(text: str) -> str:
+    """The base URL without its last slash. Raises ConfigError unless https, or http to a loopback host."""
+    try:
+        url = URL(text)
+        port_is_good = url.port is not None
+    except ValueError as exc:
+        raise ConfigError(f"{text!r} is not a URL ({exc})") from exc
+    if url.scheme not in ("http", "https") or not url.host or not port_is_good:
+        raise ConfigError(f"{text!r}: a base URL starts with https:// and names a host")
+    if url.scheme == "http" and not _is_loopback(url.host):
+        raise ConfigError(f"{text!r}: card data goes over TLS only; http:// is for loopback hosts")
+    if url.user is not None or url.raw_query_string or url.raw_fragment:
+        raise ConfigError(f"{text!r}: a base URL has no user, no query and no fragment")
+    return text.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _failure_of(probe: Exchange) -> Exchange | None:
+    match probe:
+        case Answer():
+            return None
+        case NoAnswer():
+            return NoConnection("probe")
+        case NoConnection() | CredentialRefused():
+            return probe
+
+
+async def _read_capped(response: aiohttp.ClientResponse) -> bytes | None:
+    """The body, or None as soon as it is known to be longer than ANSWER_BYTES_MAX."""
+    if (response.content_length or 0) > ANSWER_BYTES_MAX:
+        return None
+    content = bytearray()
+    async for part in response.content.iter_any():
+        content += part
+        if len(content) > ANSWER_BYTES_MAX:
+            return None
+    return bytes(content)

@@ -1,0 +1,365 @@
+"""The three commits of a tap (design 1) as plain work on a connection; the caller holds the transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import apsw
+
+from tpsd.core.intake import Candidate, Decision, Effect, Facts, KnownTap
+from tpsd.core.notices import cause_key, open_episode
+from tpsd.core.retry import next_due
+from tpsd.core.settlement import Settlement
+from tpsd.domain.authorisation import AttemptReason, Claimed, Ladder, Progress, State, Tier
+from tpsd.domain.notice import NoticeDraft, NoticeKind
+from tpsd.domain.outcome import (
+    Approved,
+    Declined,
+    NotSent,
+    Outcome,
+    TapRefused,
+    TerminalRefused,
+    TryAgain,
+    Unknown,
+)
+from tpsd.domain.tap import Disposition, TapReport, Told, Verdict
+from tpsd.domain.time import HOUR, MINUTE, Micros
+from tpsd.ports import Decide, SettledLate, Taken
+from tpsd.store.queries import load
+from tpsd.store.seal import Sealed
+
+Q = load("sqlite")
+
+OUTCOME_NAMES: dict[type[Outcome], str] = {
+    Approved: "approved",
+    Declined: "declined",
+    TapRefused: "tap_refused",
+    TerminalRefused: "terminal_refused",
+    TryAgain: "try_again",
+    NotSent: "not_sent",
+    Unknown: "unknown",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SealedParts:
+    """A candidate's body and card data, sealed before the transaction, with the body's keyed digest."""
+
+    body: Sealed
+    card: Sealed
+    body_digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """When a commit happens: the schedule clock and the journal's running time, both in microseconds."""
+
+    at: Micros
+    ran: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedRow:
+    """A claim as the transaction left it, its body still sealed."""
+
+    claimed: Claimed
+    sealed: Sealed | None
+
+
+# --- commit 1 ---------------------------------------------------------------------------------------------------
+
+
+def take(
+    connection: apsw.Connection,
+    candidate: Candidate,
+    decide: Decide,
+    parts: SealedParts | None,
+    stamp: Stamp,
+) -> Taken:
+    """Decide one tap with what the journal knows, and write tap, authorisation, sealed parts and notices."""
+    decision = decide(candidate, _facts(connection, candidate))
+    if decision.known is not None:
+        _apply_repeat(connection, candidate, decision, parts, stamp)
+        return Taken(decision.known, decision.told, new=False)
+    uuid = None
+    if decision.state is not None:
+        uuid = _insert_authorisation(connection, candidate, decision, parts, stamp)
+    number = _insert_tap(connection, candidate, decision, uuid)
+    _insert_notices(connection, decision.notices, number, uuid, stamp.at)
+    return Taken(number, decision.told, new=True)
+
+
+def reject(
+    connection: apsw.Connection,
+    report: TapReport,
+    lane: str,
+    terminal: str,
+    config_digest: str,
+    digest: bytes,
+    payload: Callable[[str], Sealed],
+    stamp: Stamp,
+) -> Taken:
+    """Keep a tap whose deciding failed: ``rejected``, ``internal``, its payload sealed, one alarm."""
+    for known in _rows_of_identity(connection, report, digest):
+        if known[1] == digest:
+            connection.execute(Q["repeat_tap"], (int(report.shown), known[0]))
+            return Taken(known[0], Told(Verdict(known[2]), known[3]), new=False)
+    told = Told(Verdict.TRY_AGAIN, "internal")
+    connection.execute(
+        Q["insert_tap"],
+        (report.serial, report.boot, report.counter, digest, lane, terminal, None, report.received_at,
+         report.received_at, None, None, None, None, None, None, int(report.oda), int(report.shown),
+         int(told.verdict), told.reason, None, Disposition.REJECTED.value, None, config_digest),
+    )  # fmt: skip
+    number = connection.last_insert_rowid()
+    _insert_sealed(connection, f"tap:{number}", "payload", payload(f"tap:{number}"), stamp.ran)
+    key = cause_key(NoticeKind.ALARM, "internal", terminal)
+    alarm = NoticeDraft(NoticeKind.ALARM, key, "a tap could not be decided: see the log")
+    _insert_notices(connection, (alarm,), number, None, stamp.at)
+    return Taken(number, told, new=True)
+
+
+def _rows_of_identity(connection: apsw.Connection, report: TapReport, digest: bytes) -> list[tuple[Any, ...]]:
+    if report.boot is None or report.counter is None:
+        return list(connection.execute(Q["tap_unnamed"], (report.serial, digest)))
+    return list(connection.execute(Q["taps_of_identity"], (report.serial, report.boot, report.counter)))
+
+
+def _facts(connection: apsw.Connection, candidate: Candidate) -> Facts:
+    rows = _rows_of_identity(connection, candidate.report, candidate.digest)
+    known = next((_known(row) for row in rows if row[1] == candidate.digest), None)
+    held = None
+    if candidate.draft is not None:
+        held = connection.execute(Q["held_cause"], (candidate.terminal,)).get
+    return Facts(known=known, clash=bool(rows) and known is None, held_cause=held)
+
+
+def _known(row: tuple[Any, ...]) -> KnownTap:
+    number, _, verdict, reason, disposition, unseen, state, attempts = row
+    return KnownTap(
+        number=number,
+        told=Told(Verdict(verdict), reason),
+        disposition=None if disposition is None else Disposition(disposition),
+        state=None if state is None else State(state),
+        attempts=attempts or 0,
+        unseen=bool(unseen),
+    )
+
+
+def _apply_repeat(
+    connection: apsw.Connection,
+    candidate: Candidate,
+    decision: Decision,
+    parts: SealedParts | None,
+    stamp: Stamp,
+) -> None:
+    number = decision.known
+    connection.execute(Q["repeat_tap"], (int(candidate.report.shown), number))
+    uuid: str | None = connection.execute(Q["uuid_of_tap"], (number,)).get
+    match decision.effect:
+        case Effect.CANCEL:
+            connection.execute(Q["cancel_unsent"], (decision.cause, stamp.at, uuid))
+            connection.execute(Q["erase"], (uuid,))
+        case Effect.UNSEEN:
+            connection.execute(Q["mark_unseen"], (number,))
+        case Effect.REVIVE:
+            uuid = _insert_authorisation(connection, candidate, decision, parts, stamp)
+            connection.execute(Q["revive_tap"], (uuid, decision.note, number))
+        case Effect.NONE:
+            pass
+    _insert_notices(connection, decision.notices, number, uuid, stamp.at)
+
+
+def _insert_authorisation(
+    connection: apsw.Connection,
+    candidate: Candidate,
+    decision: Decision,
+    parts: SealedParts | None,
+    stamp: Stamp,
+) -> str:
+    draft, state = candidate.draft, decision.state
+    if draft is None or parts is None or state is None:
+        raise ValueError("an authorisation needs a draft and its sealed body")
+    uuid = str(draft.uuid)
+    pending = state is State.PENDING
+    connection.execute(
+        Q["insert_authorisation"],
+        (uuid, draft.type, candidate.lane, candidate.terminal, state.value, decision.cause, draft.path,
+         draft.credential, draft.amount, draft.currency, parts.body_digest,
+         _ladder_id(connection, candidate.ladder), stamp.at if pending else None, stamp.at,
+         None if pending else stamp.ran),
+    )  # fmt: skip
+    _insert_sealed(connection, uuid, "body", parts.body, stamp.ran)
+    _insert_sealed(connection, uuid, "tap", parts.card, stamp.ran)
+    return uuid
+
+
+def _insert_tap(connection: apsw.Connection, candidate: Candidate, decision: Decision, uuid: str | None) -> int:
+    report = candidate.report
+    connection.execute(
+        Q["insert_tap"],
+        (report.serial, report.boot, report.counter, candidate.digest, candidate.lane, candidate.terminal,
+         candidate.kind.value if candidate.kind else None, candidate.tapped_at, report.received_at,
+         candidate.amount, candidate.currency, report.stop, json.dumps(report.where) if report.where else None,
+         candidate.token, candidate.masked, int(report.oda), int(report.shown), int(decision.told.verdict),
+         decision.told.reason, decision.note, decision.disposition.value if decision.disposition else None, uuid,
+         candidate.config_digest),
+    )  # fmt: skip
+    return connection.last_insert_rowid()
+
+
+def _insert_sealed(connection: apsw.Connection, owner: str, purpose: str, sealed: Sealed, ran: int) -> None:
+    connection.execute(
+        Q["insert_sealed"], (owner, purpose, sealed.epoch, sealed.wrapped_key, sealed.nonce, sealed.data, ran)
+    )
+
+
+def _insert_notices(
+    connection: apsw.Connection,
+    drafts: tuple[NoticeDraft, ...],
+    tap: int | None,
+    uuid: str | None,
+    now: Micros,
+) -> None:
+    for draft in drafts:
+        connection.execute(Q["insert_notice"], (draft.kind.value, draft.cause, draft.detail, tap, uuid, now))
+        episode = open_episode(draft, now)
+        connection.execute(
+            Q["open_episode"],
+            (draft.kind.value, draft.cause, episode.step, episode.opened_at, episode.closes_at),
+        )
+
+
+def _ladder_id(connection: apsw.Connection, ladder: Ladder) -> int:
+    tiers = json.dumps([[tier.tries, tier.every_us] for tier in ladder])
+    found = connection.execute(Q["ladder_id"], (tiers,)).get
+    if found is None:
+        connection.execute(Q["insert_ladder"], (tiers,))
+        found = connection.last_insert_rowid()
+    return int(found)
+
+
+def _ladder(tiers: str) -> Ladder:
+    return tuple(Tier(tries, every_us) for tries, every_us in json.loads(tiers))
+
+
+# --- commit 2 ---------------------------------------------------------------------------------------------------
+
+
+def claim(connection: apsw.Connection, now: Micros, limit: int) -> list[ClaimedRow]:
+    """Write the attempt number of every due row before a byte of it leaves."""
+    claims = []
+    for row in list(connection.execute(Q["claim_due"], (now, limit))):
+        uuid, terminal, path, credential, attempt, sends, fence, may_have_charged, tiers, epoch, *box = row
+        connection.execute(Q["mark_sending"], (uuid,))
+        connection.execute(Q["insert_attempt"], (AttemptReason.LADDER.value, now, uuid))
+        claimed = Claimed(
+            uuid=UUID(uuid),
+            number=attempt + 1,
+            fence=fence + 1,
+            reason=AttemptReason.LADDER,
+            terminal=terminal,
+            path=path,
+            credential=credential,
+            body=b"",
+            started_at=now,
+            progress=Progress(sends + 1, bool(may_have_charged), _ladder(tiers)),
+        )
+        claims.append(ClaimedRow(claimed, None if epoch is None else Sealed(epoch, *box)))
+    return claims
+
+
+# --- commit 3 ---------------------------------------------------------------------------------------------------
+
+
+def settle(
+    connection: apsw.Connection,
+    claimed: Claimed,
+    outcome: Outcome,
+    settlement: Settlement,
+    stamp: Stamp,
+) -> None:
+    """Outcome, next state, notices, and the destruction of what may no longer be kept. Raises SettledLate."""
+    uuid = str(claimed.uuid)
+    if connection.execute(Q["fence_of"], (uuid,)).get != claimed.fence:
+        raise SettledLate(f"{uuid} attempt {claimed.number}")
+    connection.execute(
+        Q["end_attempt"],
+        (stamp.at, OUTCOME_NAMES[type(outcome)], outcome.cause, int(not outcome.clean), uuid, claimed.number),
+    )
+    state = settlement.state
+    connection.execute(
+        Q["settle"],
+        (state.value, settlement.cause, settlement.due, int(settlement.may_have_charged),
+         stamp.at if state.is_final else None, stamp.ran if state.is_resting else None, settlement.approved_amount,
+         outcome.cause.partition(".")[2] if outcome.cause.startswith("action.") else None, uuid),
+    )  # fmt: skip
+    if settlement.erase:
+        connection.execute(Q["erase"], (uuid,))
+    if settlement.notices:
+        tap = connection.execute(Q["tap_of_uuid"], (uuid,)).get
+        _insert_notices(connection, settlement.notices, tap, uuid, stamp.at)
+
+
+# --- after a crash ------------------------------------------------------------------------------------------------
+
+LATEST_WINDOW = HOUR  # microseconds: the longest mail window (core.notices)
+LATEST_MAIL_TRY = HOUR  # microseconds: the longest pause between two tries at SMTP
+
+
+def recover(
+    connection: apsw.Connection,
+    stamp: Stamp,
+    credentials: Collection[str],
+    decide: Callable[[Claimed], tuple[Outcome, Settlement]],
+) -> dict[str, int]:
+    """End the attempts a crash left open, hold rows whose credential is gone, pull in due times of a former clock."""
+    now, ended = stamp.at, 0
+    for row in list(connection.execute(Q["left_open"])):
+        uuid, terminal, path, credential, attempt, sends, fence, may_have_charged, tiers, started_at = row
+        claimed = Claimed(
+            uuid=UUID(uuid),
+            number=attempt,
+            fence=fence,
+            reason=AttemptReason.LADDER,
+            terminal=terminal,
+            path=path,
+            credential=credential,
+            body=b"",
+            started_at=min(started_at, now),
+            progress=Progress(sends, bool(may_have_charged), _ladder(tiers)),
+        )
+        outcome, settlement = decide(claimed)
+        settle(connection, claimed, outcome, settlement, stamp)
+        ended += 1
+    names = json.dumps(sorted(credentials))
+    connection.execute(Q["hold_without_credential"], (stamp.ran, names))
+    held = connection.changes()
+    connection.execute(Q["free_with_credential"], (now, names))
+    freed = connection.changes()
+    return {
+        "attempts_ended_unknown": ended,
+        "held_without_credential": held,
+        "freed_with_credential": freed,
+        "due_times_pulled": _pull_due_times(connection, now),
+    }
+
+
+def _pull_due_times(connection: apsw.Connection, now: Micros) -> int:
+    pulled = 0
+    for ladder, tiers, sends in list(connection.execute(Q["pending_rungs"], (now + MINUTE,))):
+        latest = now if sends == 0 else _next_rung(_ladder(tiers), sends, now)
+        connection.execute(Q["pull_due"], (latest, ladder, sends, latest))
+        pulled += connection.changes()
+    connection.execute(Q["pull_windows"], (now + LATEST_WINDOW, now + LATEST_WINDOW))
+    connection.execute(Q["pull_mails"], (now + LATEST_MAIL_TRY, now + LATEST_MAIL_TRY))
+    return pulled
+
+
+def _next_rung(ladder: Ladder, sends: int, now: Micros) -> Micros:
+    due = next_due(ladder, sends, started_at=now, ended_at=now, jitter_draw=0.0, jitter_share=0.0)
+    return now if due is None else due

@@ -1,0 +1,143 @@
+"""Epoch keys as files: made before the first body under them commits, destroyed after the last row has gone.
+
+The folder is never the journal's own and holds nothing else; each file is a key wrapped by the key-encryption key.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from tpsd.errors import SealError
+from tpsd.store.seal import KEY_BYTES, Entropy, unwrap, wrap
+
+_FILE = re.compile(r"^epoch-(\d{8})\.key$")
+_FILE_MODE = 0o600
+_FOLDER_MODE = 0o700
+
+
+class KeyShelf(Protocol):
+    """Where wrapped epoch keys stand: a folder, or a test's simulated disk."""
+
+    def put(self, number: int, wrapped: bytes) -> None:
+        """Durable when it returns. Raises SealError if that number exists."""
+
+    def get(self, number: int) -> bytes:
+        """Raises SealError if it is missing."""
+
+    def destroy(self, number: int) -> None:
+        """Gone, durably, when it returns; a missing one is no error."""
+
+    def numbers(self) -> list[int]:
+        """All that stand there, ascending."""
+
+
+class KeyFolder:
+    """The shelf as a folder of mode 0700 with one file an epoch."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        try:
+            folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+        except OSError as exc:
+            raise SealError(f"epoch folder {folder}: {exc.strerror}; tpsd must be able to make and write it") from exc
+
+    def put(self, number: int, wrapped: bytes) -> None:
+        """Write the key's file with O_EXCL, then sync file and folder."""
+        path = self._path(number)
+        try:
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _FILE_MODE)
+        except FileExistsError as exc:
+            raise SealError(f"{path} exists already: epoch numbers are never used twice") from exc
+        except OSError as exc:
+            raise SealError(f"{path}: {exc.strerror}") from exc
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(wrapped)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as exc:
+            path.unlink(missing_ok=True)
+            raise SealError(f"{path} cannot be written: {exc.strerror}") from exc
+        self._sync_folder()
+
+    def get(self, number: int) -> bytes:
+        """The wrapped key."""
+        try:
+            return self._path(number).read_bytes()
+        except OSError as exc:
+            raise SealError(f"epoch key {self._path(number)} cannot be read: {exc.strerror}") from exc
+
+    def destroy(self, number: int) -> None:
+        """Overwrite, sync, unlink, sync the folder. What raw flash still holds is wrapped by the key-encryption key."""
+        path = self._path(number)
+        with suppress(FileNotFoundError):
+            size = path.stat().st_size
+            descriptor = os.open(path, os.O_WRONLY)
+            try:
+                os.write(descriptor, bytes(size))
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            path.unlink()
+        self._sync_folder()
+
+    def numbers(self) -> list[int]:
+        """The epochs that have a file."""
+        return sorted(int(found[1]) for entry in self._folder.iterdir() if (found := _FILE.match(entry.name)))
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"epoch-{number:08d}.key"
+
+    def _sync_folder(self) -> None:
+        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+class EpochKeys:
+    """The live epochs' keys in memory, opened from a shelf with the key-encryption key."""
+
+    def __init__(self, shelf: KeyShelf, kek: bytes, journal_id: str, entropy: Entropy = os.urandom) -> None:
+        self._shelf = shelf
+        self._kek = kek
+        self._journal_id = journal_id
+        self._entropy = entropy
+        self._keys: dict[int, bytes] = {}
+        self.current = 0
+
+    def make(self, number: int) -> None:
+        """A new key, durable on the shelf when this returns; the caller then commits the epoch's row."""
+        key = self._entropy(KEY_BYTES)
+        self._shelf.put(number, wrap(self._kek, key, self._label(number), self._entropy))
+        self._keys[number] = key
+
+    def open(self, number: int) -> None:
+        """Load one key. Raises SealError if it is missing or the key-encryption key is another."""
+        self._keys[number] = unwrap(self._kek, self._shelf.get(number), self._label(number))
+
+    def key(self, number: int) -> bytes:
+        """The key of a live epoch. Raises SealError for any other."""
+        try:
+            return self._keys[number]
+        except KeyError:
+            raise SealError(f"epoch {number} is not open: its key was destroyed or never loaded") from None
+
+    def destroy(self, number: int) -> None:
+        """Forget the key here and on the shelf. Only after a commit that found none of its rows left."""
+        if number == self.current:
+            raise SealError(f"epoch {number} is the current one and cannot be destroyed")
+        self._keys.pop(number, None)
+        self._shelf.destroy(number)
+
+    def on_shelf(self) -> list[int]:
+        """All numbers that have a key on the shelf."""
+        return self._shelf.numbers()
+
+    def _label(self, number: int) -> str:
+        return f"epoch {number} of journal {self._journal_id}"

@@ -1,0 +1,91 @@
+"""Opening an SQLite journal: the checks before the first write, and the settings that make a commit durable."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import apsw
+
+from tpsd.errors import JournalError
+from tpsd.store import migrations
+
+APPLICATION_ID = 0x74707364  # "tpsd" in the file's header, so that another program's file is never taken for ours
+BACKUP_ID = 0x74707362  # "tpsb": a copy made by backup; running it would send what the original has sent since
+HEADER_BYTES = 100  # https://sqlite.org/fileformat2.html section 1.3
+_MAGIC = b"SQLite format 3\x00"
+_ID_OFFSET = 68
+QUICK_CHECK_BYTES_MAX = 64 * 2**20  # bytes: about a second on a slow card; a larger file is checked while running
+
+_PRAGMAS: tuple[tuple[str, str, object], ...] = (
+    ("locking_mode", "EXCLUSIVE", "exclusive"),  # one daemon; also no shared-memory file
+    ("journal_mode", "WAL", "wal"),
+    ("synchronous", "FULL", 2),  # NORMAL would lose the last commits at a power cut
+    ("secure_delete", "ON", 1),  # deleted card data is overwritten in the file
+    ("foreign_keys", "ON", 1),
+    ("temp_store", "MEMORY", 2),  # sealed or not, rows never go to a temporary file
+    ("journal_size_limit", str(16 * 2**20), 16 * 2**20),
+)
+
+
+def refuse_what_is_no_journal(path: Path) -> None:
+    """Look at the file's header before SQLite does. Raises JournalError."""
+    if not path.parent.is_dir():
+        raise JournalError(f"{path.parent} is no folder: make it, or correct [store] url")
+    try:
+        with path.open("rb") as file:
+            header = file.read(HEADER_BYTES)
+    except FileNotFoundError:
+        return
+    except OSError as exc:
+        raise JournalError(f"{path} cannot be read: {exc.strerror}") from exc
+    if not header:
+        return
+    if len(header) < HEADER_BYTES or not header.startswith(_MAGIC):
+        raise JournalError(f"{path} is damaged or no SQLite file: restore a backup with 'tpsd store restore'")
+    application = int.from_bytes(header[_ID_OFFSET : _ID_OFFSET + 4], "big")
+    if application == BACKUP_ID:
+        raise JournalError(
+            f"{path} is a backup: its pending taps may have been sent since; use 'tpsd store restore', never run on it"
+        )
+    if application != APPLICATION_ID:
+        raise JournalError(f"{path} is an SQLite file of another program: correct [store] url")
+
+
+def connect(path: Path, vfs: str | None = None) -> apsw.Connection:
+    """A connection with the settings set and read back, and the schema up to date. Raises JournalError."""
+    if vfs is None and not path.exists():
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+    try:
+        connection = apsw.Connection(str(path), vfs=vfs) if vfs else apsw.Connection(str(path))
+    except apsw.Error as exc:
+        raise JournalError(f"{path} cannot be opened: {exc}") from exc
+    try:
+        _settle_in(connection, path)
+    except apsw.BusyError as exc:
+        connection.close()
+        raise JournalError(f"{path} is in use by another process: stop it first") from exc
+    except (apsw.NotADBError, apsw.CorruptError) as exc:
+        connection.close()
+        raise JournalError(f"{path} is damaged ({exc}): restore a backup with 'tpsd store restore'") from exc
+    except apsw.Error as exc:
+        connection.close()
+        raise JournalError(f"{path} cannot be used: {exc}") from exc
+    except JournalError:
+        connection.close()
+        raise
+    return connection
+
+
+def _settle_in(connection: apsw.Connection, path: Path) -> None:
+    if connection.pragma("application_id") == 0:
+        connection.pragma("application_id", APPLICATION_ID)
+    for name, value, expected in _PRAGMAS:
+        connection.pragma(name, value)
+        if connection.pragma(name) != expected:
+            raise JournalError(f"{path}: SQLite did not take {name}={value}: this file system cannot hold a journal")
+    if connection.filename and path.exists() and path.stat().st_size <= QUICK_CHECK_BYTES_MAX:
+        verdict = connection.pragma("quick_check")
+        if verdict != "ok":
+            raise JournalError(f"{path} is damaged ({verdict}): restore a backup with 'tpsd store restore'")
+    migrations.apply(connection, migrations.known("sqlite"))

@@ -1,0 +1,116 @@
+"""The journal as people read it: lists, one tap's story, totals. Work on a connection, outside transactions."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from uuid import UUID
+
+import apsw
+
+from tpsd.domain.tap import Verdict
+from tpsd.domain.views import AttemptRow, JournalTotals, NoticeLine, TapFilter, TapRow, TapStory
+from tpsd.errors import NotFoundError
+from tpsd.store.commits import Q
+
+_NAME = re.compile(r"^(.+):(\d{1,10}):(\d{1,10})$")
+_UUID_START = re.compile(r"^[0-9a-f][0-9a-f-]{3,35}$")
+NUMBER_DIGITS_MAX = 18  # a tap's number is a 64-bit row id
+
+
+def taps(connection: apsw.Connection, which: TapFilter) -> list[TapRow]:
+    """Taps, newest first."""
+    bindings = {"lane": which.lane, "state": which.state, "cause": which.cause, "limit": which.limit}
+    return [_tap(row) for row in connection.execute(Q["tap_rows"], bindings)]
+
+
+def story(connection: apsw.Connection, reference: str) -> TapStory:
+    """One tap with its attempts and notices. Raises NotFoundError."""
+    number = _find(connection, reference)
+    tap = _tap(connection.execute(Q["tap_row"], (number,)).get)
+    token, stop, config_digest, path, credential, body_kept = connection.execute(Q["tap_more"], (number,)).get
+    attempts = (AttemptRow(*row) for row in connection.execute(Q["attempts_of"], (tap.uuid,)))
+    notices = (NoticeLine(*row) for row in connection.execute(Q["notices_of"], {"uuid": tap.uuid, "tap": number}))
+    return TapStory(tap, token, stop, config_digest, path, credential, bool(body_kept), tuple(attempts), tuple(notices))
+
+
+def totals(connection: apsw.Connection) -> JournalTotals:
+    """The journal in numbers."""
+    verdicts = {
+        Verdict(verdict).name.lower() if verdict else "undecided": count
+        for verdict, count in connection.execute(Q["count_verdicts"])
+    }
+    states = list(connection.execute(Q["count_states"]))
+    waiting, accepted = connection.execute(Q["count_mails"]).get
+    return JournalTotals(
+        taps=sum(verdicts.values()),
+        verdicts=verdicts,
+        dispositions=dict(connection.execute(Q["count_dispositions"])),
+        states={state: count for state, count, _ in states},
+        sends=sum(sends for _, _, sends in states),
+        oldest_pending=connection.execute(Q["oldest_pending"]).get,
+        next_due=connection.execute(Q["next_due"]).get,
+        mails_waiting=waiting,
+        mails_accepted=accepted,
+    )
+
+
+def _find(connection: apsw.Connection, reference: str) -> int:
+    reference = reference.strip()
+    if reference.isdecimal() and len(reference) <= NUMBER_DIGITS_MAX:
+        found = list(connection.execute(Q["tap_by_number"], (int(reference),)))
+        if found:
+            return int(found[0][0])
+    name = _NAME.match(reference)
+    if name:
+        found = list(connection.execute(Q["tap_by_name"], (name[1], int(name[2]), int(name[3]))))
+        if found:
+            return int(found[0][0])
+    elif _UUID_START.match(reference.lower()):
+        start = reference.lower()
+        found = list(connection.execute(Q["tap_by_uuid"], (start, start + "g")))
+        if len(found) > 1 and not _is_uuid(start):
+            raise NotFoundError(f"more than one tap's UUID begins with {reference}: give more of it")
+        if found:
+            return int(found[0][0])
+    raise NotFoundError(
+        f"no tap {reference!r}: give its number, at least four characters of its UUID, or serial:boot:counter "
+        "(see 'tpsd taps')"
+    )
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _tap(row: tuple[Any, ...]) -> TapRow:
+    number, serial, boot, counter, *middle = row
+    (lane, terminal, kind, tapped_at, received_at, amount, currency, masked, verdict, reason, disposition, repeats,
+     unseen, uuid, state, cause, attempts, due, may_have_charged) = middle  # fmt: skip
+    return TapRow(
+        number=number,
+        tap_id=None if boot is None else f"{serial}:{boot}:{counter}",
+        lane=lane,
+        terminal=terminal,
+        kind=kind,
+        tapped_at=tapped_at,
+        received_at=received_at,
+        amount=amount,
+        currency=currency,
+        masked=masked,
+        verdict=verdict,
+        reason=reason,
+        disposition=disposition,
+        repeats=repeats,
+        unseen=bool(unseen),
+        uuid=uuid,
+        state=state,
+        cause=cause,
+        attempts=attempts,
+        due=due,
+        may_have_charged=bool(may_have_charged),
+    )

@@ -1,0 +1,377 @@
+"""The journal on SQLite: one connection in one writer, one daemon (design 6)."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from tpsd.core.intake import Candidate
+from tpsd.core.notices import cause_key
+from tpsd.core.settlement import Settlement
+from tpsd.domain.authorisation import Claimed, State
+from tpsd.domain.notice import MailRow, NoticeDraft, NoticeKind
+from tpsd.domain.outcome import NotSent, Outcome
+from tpsd.domain.tap import TapReport
+from tpsd.domain.time import Micros
+from tpsd.domain.views import JournalTotals, TapFilter, TapRow, TapStory
+from tpsd.errors import JournalError, SealError
+from tpsd.lockfile import HeldByOtherError, LockFile
+from tpsd.ports import CloseWindow, Decide, Taken
+from tpsd.store import commits, housekeeping, mailroom, opening, reading
+from tpsd.store.commits import ClaimedRow, Q, SealedParts, Stamp
+from tpsd.store.epochs import EpochKeys, KeyShelf
+from tpsd.store.housekeeping import Keep
+from tpsd.store.seal import KEY_BYTES, Entropy, Sealed, keyed_digest, rewrap, seal, unseal, unwrap, wrap
+from tpsd.store.writer import InlineWriter, ThreadedWriter, Urgency, Writer
+
+REWRAP_ROUNDS_MAX = 50  # slices a call: the rest waits for the next minute, so that closing never waits long
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a journal was used with; another value while rows work or rest is refused (design 4)."""
+
+    mode: str
+    host: str
+    company_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """The key-encryption key and where the epoch keys stand."""
+
+    kek: bytes = field(repr=False)
+    shelf: KeyShelf
+    entropy: Entropy = field(default=os.urandom, repr=False)
+
+
+class SqliteJournal:
+    """``ports.Journal`` on one SQLite file."""
+
+    def __init__(self, writer: Writer, keep: Keep, entropy: Entropy, lock: LockFile | None) -> None:
+        self._writer = writer
+        self._keep = keep
+        self._entropy = entropy
+        self._lock = lock
+        self._epochs: EpochKeys
+        self._digest_key: bytes
+        self._ran = 0
+        self.journal_id = ""
+
+    @classmethod
+    async def open(
+        cls,
+        path: Path,
+        identity: Identity,
+        keys: Secrets,
+        keep: Keep | None = None,
+        *,
+        inline: bool = False,
+        vfs: str | None = None,
+    ) -> SqliteJournal:
+        """Open or make a journal. ``inline`` runs every call at once, without a thread. Raises JournalError."""
+        lock = None
+        if vfs is None:
+            opening.refuse_what_is_no_journal(path)
+            lock = _lock(path)
+        try:
+            writer = _writer(lambda: opening.connect(path, vfs), inline)
+            journal = cls(writer, keep or Keep(), keys.entropy, lock)
+            try:
+                await journal._unlock(identity, keys)
+            except BaseException:
+                await writer.close()
+                raise
+        except BaseException:
+            if lock is not None:
+                lock.release()
+            raise
+        return journal
+
+    async def close(self) -> None:
+        """Finish what was submitted and let go of the file."""
+        await self._writer.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    # --- commit 1 ---
+
+    def digest(self, fingerprint: bytes) -> bytes:
+        """HMAC-SHA256 under the journal's own key."""
+        return keyed_digest(self._digest_key, fingerprint)
+
+    async def take(self, candidate: Candidate, decide: Decide, now: Micros) -> Taken:
+        """Commit 1. Sealing happens here, before the writer's turn."""
+        parts = None
+        if candidate.draft is not None:
+            owner = str(candidate.draft.uuid)
+            parts = SealedParts(
+                self._seal(owner, "body", candidate.draft.body),
+                self._seal(owner, "tap", candidate.card or b""),
+                self.digest(candidate.draft.body),
+            )
+        stamp = self._stamp(now)
+        return await self._writer.write(
+            lambda connection: commits.take(connection, candidate, decide, parts, stamp), Urgency.INTAKE
+        )
+
+    async def reject(self, report: TapReport, lane: str, terminal: str, config_digest: str, now: Micros) -> Taken:
+        """Keep an undecidable tap, its payload sealed until ``keep_failed_days`` have run."""
+        digest, stamp = self.digest(report.fingerprint), self._stamp(now)
+
+        def payload(owner: str) -> Sealed:
+            return self._seal(owner, "payload", report.payload)
+
+        return await self._writer.write(
+            lambda connection: commits.reject(
+                connection, report, lane, terminal, config_digest, digest, payload, stamp
+            ),
+            Urgency.INTAKE,
+        )
+
+    # --- commits 2 and 3 ---
+
+    async def claim(self, now: Micros, limit: int) -> Sequence[Claimed]:
+        """Commit 2, then the bodies are opened. A body that does not open fails its row for good, with an alarm."""
+        rows = await self._writer.write(lambda connection: commits.claim(connection, now, limit))
+        claims = []
+        for row in rows:
+            try:
+                claims.append(replace(row.claimed, body=self._open_body(row)))
+            except SealError:
+                await self._fail_unopened(row.claimed, now)
+        return claims
+
+    async def settle(self, claimed: Claimed, outcome: Outcome, settlement: Settlement, ended_at: Micros) -> None:
+        """Commit 3."""
+        stamp = self._stamp(ended_at)
+        await self._writer.write(lambda connection: commits.settle(connection, claimed, outcome, settlement, stamp))
+
+    async def next_due(self) -> Micros | None:
+        """The earliest due time of a pending row."""
+        return await self._writer.read(lambda connection: _scalar(connection, "next_due"))
+
+    async def recover(
+        self,
+        now: Micros,
+        credentials: Collection[str],
+        settle: Callable[[Claimed], tuple[Outcome, Settlement]],
+    ) -> dict[str, int]:
+        """At start, in one transaction."""
+        stamp = self._stamp(now)
+        return await self._writer.write(lambda connection: commits.recover(connection, stamp, credentials, settle))
+
+    # --- mail ---
+
+    async def close_windows(self, now: Micros, close: CloseWindow) -> int:
+        """Close all windows that are over, some a commit."""
+        frozen = 0
+        while True:
+            closed, mails = await self._writer.write(lambda connection: mailroom.close_windows(connection, now, close))
+            frozen += mails
+            if closed < mailroom.WINDOWS_PER_COMMIT:
+                return frozen
+
+    async def mails_due(self, now: Micros, limit: int) -> Sequence[MailRow]:
+        """Frozen mails whose next try is due."""
+        return await self._writer.read(lambda connection: mailroom.mails_due(connection, now, limit))
+
+    async def mail_accepted(self, mail: int, at: Micros) -> None:
+        """SMTP took it."""
+        await self._execute("mail_accepted", (at, mail))
+
+    async def mail_refused(self, mail: int, due: Micros, error: str) -> None:
+        """SMTP did not take it."""
+        await self._execute("mail_refused", (due, error, mail))
+
+    async def next_mail(self) -> Micros | None:
+        """When the mailer has work next."""
+        return await self._writer.read(lambda connection: _scalar(connection, "next_mail"))
+
+    # --- the house ---
+
+    async def keep_house(self, ran_us: int) -> dict[str, int]:
+        """See ``housekeeping``; every step is its own commit, and each may be interrupted by a crash."""
+        ran = self._ran + ran_us
+        await self._writer.write(lambda connection: housekeeping.write_ran(connection, ran))
+        self._ran = ran
+        erased = await self._writer.write(lambda connection: housekeeping.erase_rested(connection, ran, self._keep))
+        live = await self._writer.read(housekeeping.live_epochs)
+        begun = moved = destroyed = 0
+        if ran - live[-1].ran_opened >= housekeeping.EPOCH_US:
+            await self._begin_epoch()
+            begun = 1
+        for epoch in live:
+            if epoch.ran_closed is not None and ran - epoch.ran_closed >= housekeeping.REWRAP_AFTER_US:
+                moved += await self._rewrap(epoch.number)
+                destroyed += await self._retire(epoch.number)
+        return {
+            "bodies_erased": erased,
+            "epochs_begun": begun,
+            "rows_rewrapped": moved,
+            "keys_destroyed": destroyed,
+        }
+
+    # --- for people ---
+
+    async def taps(self, which: TapFilter) -> Sequence[TapRow]:
+        """Taps, newest first."""
+        return await self._writer.read(lambda connection: reading.taps(connection, which))
+
+    async def story(self, reference: str) -> TapStory:
+        """One tap. Raises NotFoundError."""
+        return await self._writer.read(lambda connection: reading.story(connection, reference))
+
+    async def totals(self) -> JournalTotals:
+        """The journal in numbers."""
+        return await self._writer.read(reading.totals)
+
+    # --- within ---
+
+    async def _unlock(self, identity: Identity, keys: Secrets) -> None:
+        """Open or make the journal's own keys, check what it was used with, and open or begin an epoch."""
+
+        def first(connection: apsw.Connection) -> tuple[str, bytes, int, list[housekeeping.EpochRow], int]:
+            journal_id = _meta(connection, "journal_id")
+            if journal_id is None:
+                journal_id = keys.entropy(8).hex()
+                label = f"digest key of journal {journal_id}"
+                _set_meta(connection, "journal_id", journal_id)
+                _set_meta(connection, "digest_key", wrap(keys.kek, keys.entropy(KEY_BYTES), label, keys.entropy))
+            _check_identity(connection, identity)
+            return (
+                str(journal_id),
+                bytes(_meta(connection, "digest_key")),
+                housekeeping.read_ran(connection),
+                housekeeping.live_epochs(connection),
+                housekeeping.last_epoch(connection),
+            )
+
+        self.journal_id, wrapped, self._ran, live, _ = await self._writer.write(first)
+        self._epochs = EpochKeys(keys.shelf, keys.kek, self.journal_id, keys.entropy)
+        try:
+            self._digest_key = unwrap(keys.kek, wrapped, f"digest key of journal {self.journal_id}")
+            for epoch in live:
+                self._epochs.open(epoch.number)
+        except SealError as exc:
+            raise JournalError(
+                f"the key-encryption key does not open this journal ({exc}): give the kek_file and epoch_dir it was "
+                "made with"
+            ) from exc
+        numbers = {epoch.number for epoch in live}
+        for number in self._epochs.on_shelf():
+            if number not in numbers:  # made before a crash and never used, or retired before its file went
+                self._epochs.destroy(number)
+        if live and live[-1].ran_closed is None:
+            self._epochs.current = live[-1].number
+        else:
+            await self._begin_epoch()
+
+    async def _begin_epoch(self) -> None:
+        number = 1 + max([*self._epochs.on_shelf(), await self._writer.read(housekeeping.last_epoch)])
+        self._epochs.make(number)  # durable on the shelf before its row, and so before any body under it
+        ran = self._ran
+        await self._writer.write(lambda connection: housekeeping.begin_epoch(connection, number, ran))
+        self._epochs.current = number
+
+    async def _rewrap(self, old: int) -> int:
+        moved = 0
+        for _ in range(REWRAP_ROUNDS_MAX):
+            rows = await self._writer.read(lambda connection: housekeeping.sealed_slice(connection, old))
+            if not rows:
+                break
+            new = self._epochs.current
+            old_key, new_key = self._epochs.key(old), self._epochs.key(new)
+            wrapped = [
+                (owner, purpose, rewrap(old_key, new_key, owner, purpose, key, self._entropy))
+                for owner, purpose, key in rows
+            ]
+            moved += await self._writer.write(partial(housekeeping.rewrap, old=old, new=new, rows=wrapped))
+        return moved
+
+    async def _retire(self, number: int) -> bool:
+        empty = await self._writer.write(lambda connection: housekeeping.retire_epoch(connection, number))
+        if empty:
+            self._epochs.destroy(number)
+        return empty
+
+    def _open_body(self, row: ClaimedRow) -> bytes:
+        if row.sealed is None:
+            raise SealError(f"the body of {row.claimed.uuid} is gone")
+        return unseal(self._epochs.key(row.sealed.epoch), str(row.claimed.uuid), "body", row.sealed)
+
+    async def _fail_unopened(self, claimed: Claimed, now: Micros) -> None:
+        outcome = NotSent("seal", clean=True)
+        alarm = NoticeDraft(NoticeKind.ALARM, cause_key(NoticeKind.ALARM, "seal"), "a sealed body did not open")
+        settlement = Settlement(
+            State.PERMANENTLY_FAILED, "seal", None, claimed.progress.may_have_charged, notices=(alarm,)
+        )
+        await self.settle(claimed, outcome, settlement, now)
+
+    def _stamp(self, at: Micros) -> Stamp:
+        return Stamp(at, self._ran)
+
+    def _seal(self, owner: str, purpose: str, plain: bytes) -> Sealed:
+        epoch = self._epochs.current
+        return seal(epoch, self._epochs.key(epoch), owner, purpose, plain, self._entropy)
+
+    async def _execute(self, name: str, bindings: tuple[object, ...]) -> None:
+        await self._writer.write(lambda connection: connection.execute(Q[name], bindings) and None)
+
+
+def new_kek() -> bytes:
+    """A fresh key-encryption key, 32 bytes."""
+    return secrets.token_bytes(KEY_BYTES)
+
+
+def _writer(connect: Callable[[], apsw.Connection], inline: bool) -> Writer:
+    if inline:
+        return InlineWriter(connect)
+    writer = ThreadedWriter(connect)
+    writer.start()
+    return writer
+
+
+def _lock(path: Path) -> LockFile:
+    try:
+        return LockFile(path.with_name(path.name + ".lock"))
+    except HeldByOtherError as exc:
+        raise JournalError(
+            f"{path} is in use by process {exc.holder}: a journal has one daemon; stop that one first"
+        ) from exc
+    except OSError as exc:
+        raise JournalError(f"{path}.lock cannot be made: {exc.strerror}") from exc
+
+
+def _check_identity(connection: apsw.Connection, identity: Identity) -> None:
+    now = {"mode": identity.mode, "host": identity.host, "company": str(identity.company_id)}
+    before = {name: _meta(connection, name) for name in now}
+    different = [name for name in now if before[name] is not None and before[name] != now[name]]
+    if different and connection.execute(Q["any_unfinished"]).get:
+        what = ", ".join(f"{name} was {before[name]}, is {now[name]}" for name in different)
+        raise JournalError(
+            f"this journal holds unfinished taps of another set-up ({what}): finish or close them under the old "
+            "configuration, or use another journal"
+        )
+    for name, value in now.items():
+        _set_meta(connection, name, value)
+
+
+def _meta(connection: apsw.Connection, key: str) -> Any:
+    return connection.execute(Q["get_meta"], (key,)).get
+
+
+def _set_meta(connection: apsw.Connection, key: str, value: object) -> None:
+    connection.execute(Q["set_meta"], (key, value))
+
+
+def _scalar(connection: apsw.Connection, name: str) -> Micros | None:
+    value = connection.execute(Q[name]).get
+    return None if value is None else Micros(value)
