@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from tpsd.core.display import Display
 from tpsd.core.intake import Candidate, Decision, Facts
 from tpsd.core.notices import Totals
 from tpsd.core.settlement import Settlement
@@ -39,11 +40,12 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What commit 1 left: the tap's number, what the validator is told, and whether this was a new tap."""
+    """What commit 1 left: the tap's number, what the validator is told, whether it was new and left notices."""
 
     number: int
     told: Told
     new: bool
+    noticed: bool = False
 
 
 class SettledLate(Exception):  # noqa: N818 - the name of the event, raised across the port
@@ -110,6 +112,9 @@ class Journal(Protocol):
     async def next_mail(self) -> Micros | None:
         """When a window closes or a mail's next try is due, whichever is earlier."""
 
+    async def probe(self) -> None:
+        """Commit something small: how a lane that closed finds out that it may open again."""
+
     async def keep_house(self, ran_us: int) -> dict[str, int]:
         """Add ``ran_us`` of running time; rotate epochs, wrap rows anew, destroy keys, erase rested bodies."""
 
@@ -124,6 +129,94 @@ class Journal(Protocol):
 
     async def close(self) -> None:
         """Stop the writer after what was submitted; further calls raise JournalError."""
+
+
+class LinkLostError(Exception):
+    """The port or the connection is gone; its text says how."""
+
+
+class Transport(Protocol):
+    """One open port: bytes both ways. ``wake`` given at opening is set whenever ``take`` has something to say."""
+
+    def take(self) -> bytes:
+        """What has arrived, maybe nothing. Raises LinkLostError once everything before the loss was taken."""
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes for the wire; dropped if the port is gone."""
+
+    async def close(self) -> None:
+        """Let go of the port."""
+
+
+class Port(Protocol):
+    """A place where a validator is, by a name that stays the same when the device comes back."""
+
+    name: str
+
+    async def open(self, wake: asyncio.Event) -> Transport:
+        """Raises PortError."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceUp:
+    """A validator introduced itself. ``alarm`` says what is wrong with its counters, if anything."""
+
+    serial: str
+    type_name: str
+    firmware: str
+    alarm: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceDown:
+    """The session ended; the port may still be there."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStatus:
+    """The validator said how it is: ``ready``, ``tamper``, ``reader fault``, ``out of service`` or a number."""
+
+    state: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TapArrived:
+    """A tap, understood or not. ``answer_to`` is the device's own handle for the reply."""
+
+    report: TapReport
+    answer_to: object
+
+
+DeviceEvent = DeviceUp | DeviceDown | DeviceStatus | TapArrived
+
+
+class Device(Protocol):
+    """A validator protocol over a port, sans-IO: bytes and times in, events, bytes and a deadline out."""
+
+    @property
+    def deadline(self) -> float | None:
+        """When ``tick`` wants to be called, monotonic seconds."""
+
+    def open(self, now: float) -> None:
+        """The port was opened."""
+
+    def receive(self, data: bytes, now: float, wall: Micros) -> list[DeviceEvent]:
+        """Bytes came in; ``wall`` stamps taps."""
+
+    def tick(self, now: float, wall: Micros) -> list[DeviceEvent]:
+        """A deadline passed."""
+
+    def tell(self, answer_to: object, told: Told, display: Display, now: float) -> None:
+        """Send the verdict."""
+
+    def configure(self, lane_open: bool, wall: Micros | None, now: float) -> None:
+        """Say whether the lane is open, and the time where it is trusted."""
+
+    def output(self) -> bytes:
+        """Bytes to write now."""
 
 
 class Tps(Protocol):

@@ -31,6 +31,13 @@ EffectT = TypeVar("EffectT", bound=Enum)
 Table: TypeAlias = Mapping[tuple[StateT, InputT], tuple[StateT, tuple[EffectT, ...]]]
 
 
+def look_up(table: Table[StateT, InputT, EffectT], state: StateT, given: InputT) -> tuple[StateT, tuple[EffectT, ...]]:
+    """The next state and what to do. Raises IllegalInputError for what the table does not have."""
+    if (state, given) not in table:
+        raise IllegalInputError(state, given)
+    return table[state, given]
+
+
 class Endpoint(ABC, Generic[StateT, InputT, EffectT, GreetingT]):
     """One end of a line. All times are seconds of one monotonic clock; none may be before the last."""
 
@@ -125,9 +132,7 @@ class Endpoint(ABC, Generic[StateT, InputT, EffectT, GreetingT]):
         """Does one effect; ``frame`` is what brought the input, if a frame did."""
 
     def _step(self, given: InputT, now: float, frame: Frame | None = None) -> None:
-        if (self._state, given) not in self._table:
-            raise IllegalInputError(self._state, given)
-        self._state, effects = self._table[self._state, given]
+        self._state, effects = look_up(self._table, self._state, given)
         for effect in effects:
             self._do(effect, given, frame, now)
 

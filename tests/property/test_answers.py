@@ -35,9 +35,7 @@ def in_shape(answer: Answer) -> bool:
     )
 
 
-@given(
-    st.integers(100, 599), st.dictionaries(st.sampled_from(["Retry-After", "Date"]), st.text(max_size=40)), BODIES
-)
+@given(st.integers(100, 599), st.dictionaries(st.sampled_from(["Retry-After", "Date"]), st.text(max_size=40)), BODIES)
 def test_reading_never_raises(http: int, headers: dict[str, str], body: bytes) -> None:
     answer = read_answer(http, headers, body)
     assert answer.http == http

@@ -61,9 +61,7 @@ def test_text_is_utf_8_and_not_escaped() -> None:
 
 def test_formats_of_the_profile() -> None:
     token = CardToken("ab" * 32)
-    other = override(
-        DEVICE_V1, {"format.time": "iso_seconds", "format.ids": "string", "format.pan_token": "upper"}
-    )
+    other = override(DEVICE_V1, {"format.time": "iso_seconds", "format.ids": "string", "format.pan_token": "upper"})
     body = json.loads(transaction(other, replace(TAP, pan_token=token))[1])
     assert (body["companyId"], body["stockLocationId"]) == ("1001", "42")
     assert body["transactionData"]["transactionTime"] == "2026-11-23T08:15:30Z"

@@ -21,9 +21,7 @@ def test_types_that_follow_another_need_its_uuid(kind: Kind) -> None:
     assert replace(TAP, type=kind.value, initial_uuid=UUID(int=1)).initial_uuid == UUID(int=1)
 
 
-@pytest.mark.parametrize(
-    "kind", [kind for kind in Kind if kind not in (Kind.RETAIL_CHECK_OUT, Kind.RETAIL_REFUND)]
-)
+@pytest.mark.parametrize("kind", [kind for kind in Kind if kind not in (Kind.RETAIL_CHECK_OUT, Kind.RETAIL_REFUND)])
 def test_types_that_follow_none_cannot_have_one(kind: Kind) -> None:
     assert replace(TAP, type=kind.value).type == kind.value
     with pytest.raises(ValueError, match="cannot have the UUID"):
@@ -43,5 +41,5 @@ def test_types_that_follow_none_cannot_have_one(kind: Kind) -> None:
     ],
 )
 def test_impossible_values_are_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"is not|is empty|tap data|outside"):
         replace(TAP, **wrong)  # type: ignore[arg-type]

@@ -48,6 +48,7 @@ def test_no_text_is_left_over() -> None:
         ("alarm/tap_identity@GATE-X1:a/b@c", "tap_identity"),
         ("permanently_failed/timeout", "timeout"),
         ("tls.server", "tls.server"),
+        ("tls.alert", "tls"),
         ("no such thing", "unknown"),
         ("", "unknown"),
         ("@", "unknown"),

@@ -138,9 +138,6 @@ def _description(key: KeyPath) -> str:
 
 def _report(path: Path, text: str, found: Sequence[Problem]) -> str:
     count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
-    lines = [f"{path}: {count}, nothing was started"]
-    for problem in found:
-        line = line_of(text, problem.key)
-        where = f"line {line}: " if line else ""
-        lines.append(f"  {where}{problem}")
-    return "\n".join(lines)
+    placed = sorted((line_of(text, problem.key) or 0, str(problem)) for problem in found)
+    lines = [f"  line {line}: {problem}" if line else f"  {problem}" for line, problem in placed]
+    return "\n".join([f"{path}: {count}, nothing was started", *lines])

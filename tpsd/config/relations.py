@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -142,7 +143,7 @@ def _ladder(config: Configuration) -> Iterator[Problem]:
         yield Problem(
             ("retry", "idempotency_horizon_hours"),
             f"{config.retry.idempotency_horizon_hours:g} is less than the ladder, its jitter and 1 h"
-            f" ({needed / HOUR:.1f} h)",
+            f" ({math.ceil(needed / HOUR * 10) / 10} h)",
             "raise it if TPS keeps UUIDs that long, or shorten the ladder",
         )
 

@@ -70,9 +70,8 @@ def settle(
         case Approved():
             state = State.APPROVED
         case Declined():
-            state = (
-                State.DECLINED
-            )  # also after an unknown attempt: TPS answers a repeat for the transaction (design 2)
+            # Also after an unknown attempt: what TPS says of a repeat, it says of the transaction (design 2).
+            state = State.DECLINED
         case TapRefused() | TerminalRefused() if progress.may_have_charged and _is_4xx(outcome):
             state = State.IN_DOUBT
         case TapRefused():
@@ -130,9 +129,7 @@ def _is_4xx(outcome: Outcome) -> bool:
     return outcome.http is not None and outcome.http // 100 == 4
 
 
-def _notices(
-    state: State, cause: str, outcome: Outcome, charged: bool, sends: int
-) -> tuple[NoticeDraft, ...]:
+def _notices(state: State, cause: str, outcome: Outcome, charged: bool, sends: int) -> tuple[NoticeDraft, ...]:
     drafts = []
     if state in _TOLD:
         kind, words = _TOLD[state]

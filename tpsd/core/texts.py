@@ -53,15 +53,20 @@ _ON_THE_WAY: Final = (
     "closed",
     "not_sent",
     "connect",
+    "connect_timeout",
+    "probe",
     "dns",
+    "tls",
     "tls.server",
     "tls.client",
     "crash",
+    "protocol",
     "unreadable",
     "contradiction",
     "no_credential",
     "deciding",
     "restored",
+    "seal",
 )
 _BARE_STATUSES: Final = (
     "http",
@@ -119,7 +124,7 @@ def fallbacks(cause: str) -> Iterator[str]:
         yield "system.other"
     elif family == "http":
         yield f"http.{number[:1]}xx"
-        yield "http"
+    yield family
     yield UNKNOWN
 
 
@@ -142,9 +147,7 @@ def required_keys() -> tuple[str, ...]:
 def load(language: str) -> Catalogue:
     """The catalogue of a language such as ``en``. Raises ConfigError naming the file and what it lacks."""
     folder = files("tpsd.core").joinpath("catalogue")
-    present = sorted(
-        entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")
-    )
+    present = sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
     if language not in present:
         raise ConfigError(f"no texts for language {language!r}; there are: {', '.join(present)}")
     return parse(language, folder.joinpath(f"{language}.toml").read_text(encoding="utf-8"))
@@ -160,9 +163,7 @@ def parse(language: str, document: str) -> Catalogue:
     missing = [key for key in required_keys() if key not in tables]
     if missing:
         raise ConfigError(f"{name} lacks {', '.join(missing)}")
-    return Catalogue(
-        language, MappingProxyType({key: _text(name, key, table) for key, table in tables.items()})
-    )
+    return Catalogue(language, MappingProxyType({key: _text(name, key, table) for key, table in tables.items()}))
 
 
 def _text(name: str, key: str, table: object) -> Text:

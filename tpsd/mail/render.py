@@ -48,9 +48,7 @@ MEANINGS: Final[dict[NoticeKind, str]] = {
     NoticeKind.TAP_REFUSED: (
         "TPS refused these transactions for what is in them. They are final and are not sent again."
     ),
-    NoticeKind.IN_DOUBT: (
-        "Money may have moved and no answer says so. Nothing is sent again before somebody knows."
-    ),
+    NoticeKind.IN_DOUBT: ("Money may have moved and no answer says so. Nothing is sent again before somebody knows."),
     NoticeKind.UNSEEN: "What the passenger was shown is not what the journal holds.",
     NoticeKind.ALARM: "Something happened that should be impossible. An engineer should look at it.",
 }
@@ -84,11 +82,11 @@ def window_mail(
 
     ``episode`` is the window that closed, ``rows`` at most LISTED_MAX of its notices, ``totals`` of all.
     """
-    text = _TEMPLATES.get_template("window.txt.j2").render(
+    text = TEMPLATES.get_template("window.txt.j2").render(
         headline=_headline(totals.count, episode.kind),
         cause=episode.cause,
         meaning=_wrapped(MEANINGS[episode.kind]),
-        words=_wrapped(catalogue.operator(episode.cause)),
+        words=_wrapped(catalogue.operator(episode.cause), LINE_CHARACTERS - 2),
         earlier=episode.listed,
         entries=[_entry(row, catalogue) for row in rows[:LISTED_MAX]],
         unlisted=totals.count - len(rows[:LISTED_MAX]),
@@ -103,7 +101,7 @@ def window_mail(
 
 def all_clear_mail(journal_id: str, episode: Episode, *, now: Micros, currency: str) -> MailDraft:
     """The mail that ends an episode which made several: its totals. ``currency`` is the operator's."""
-    text = _TEMPLATES.get_template("all_clear.txt.j2").render(
+    text = TEMPLATES.get_template("all_clear.txt.j2").render(
         cause=episode.cause,
         quiet_minutes=max((episode.closes_at - episode.opened_at) // MINUTE, 1),
         headline=_headline(episode.listed, episode.kind),
@@ -130,14 +128,10 @@ def money(amount: int, currency: str) -> str:
 def printable(value: object) -> str:
     """A field's text without what could move a cursor, start a line or hide: such characters become ``?``."""
     text = str(value)[:FIELD_CHARACTERS_MAX]
-    return "".join(
-        "?" if unicodedata.category(character) in _UNPRINTABLE else character for character in text
-    )
+    return "".join("?" if unicodedata.category(character) in _UNPRINTABLE else character for character in text)
 
 
-_UNPRINTABLE: Final = frozenset(
-    {"Cc", "Cf", "Cs", "Zl", "Zp"}
-)  # Cf: the marks that turn the writing direction
+_UNPRINTABLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # Cf: the marks that turn the writing direction
 
 
 def _draft(journal_id: str, episode: Episode, subject: str, text: str, now: Micros) -> MailDraft:
@@ -201,7 +195,7 @@ _STATES: Final = frozenset(
     {NoticeKind.PERMANENTLY_FAILED, NoticeKind.HELD, NoticeKind.TAP_REFUSED, NoticeKind.IN_DOUBT}
 )
 
-_TEMPLATES: Final = Environment(
+TEMPLATES: Final = Environment(
     loader=PackageLoader("tpsd.mail", "templates"),
     undefined=StrictUndefined,
     autoescape=False,  # plain text has no markup; ``finalize`` takes what could do harm in it

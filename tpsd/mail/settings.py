@@ -100,9 +100,7 @@ def _start_tls(parts: SplitResult, implicit: bool, *, secret: bool) -> StartTls:
     except ValueError:
         raise ConfigError("email.smtp_url: starttls is required, auto or never") from None
     if secret and chosen is not StartTls.REQUIRED:
-        raise ConfigError(
-            "email.smtp_url: a password may only travel over TLS: use smtps:// or starttls=required"
-        )
+        raise ConfigError("email.smtp_url: a password may only travel over TLS: use smtps:// or starttls=required")
     return chosen
 
 

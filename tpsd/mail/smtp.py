@@ -42,9 +42,7 @@ class SmtpMailer:
         try:
             self._tls = ssl.create_default_context(cafile=config.ca_file)
         except OSError as exc:
-            raise ConfigError(
-                f"{config.ca_file} is not a PEM file of certificates: {type(exc).__name__}"
-            ) from exc
+            raise ConfigError(f"{config.ca_file} is not a PEM file of certificates: {type(exc).__name__}") from exc
 
     async def send(self, mail: MailRow, date: Micros) -> None:
         """Deliver or raise MailError. ``date`` is the wall time for the Date header."""
@@ -127,6 +125,8 @@ def describe(exc: BaseException) -> str:
         return f"no connection ({name})"
     if isinstance(exc, OSError):
         return f"the connection was lost ({name})"
+    if type(exc) is aiosmtplib.SMTPException:
+        return f"does not offer what the configuration asks for: STARTTLS or a login ({name})"
     return f"could not be used ({name})"
 
 

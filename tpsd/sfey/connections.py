@@ -44,7 +44,7 @@ class Line:
     def __init__(self, context: ssl.SSLContext | None, limit: int, timeout_seconds: float) -> None:
         self.session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                ssl=context if context is not None else False,
+                ssl=context if context is not None else True,
                 limit=limit,
                 keepalive_timeout=KEEP_ALIVE_SECONDS,
                 resolver=aiohttp.ThreadedResolver(),  # the system's own, whatever else is installed

@@ -67,7 +67,5 @@ def _after(error: BaseException) -> str:
             return "timeout"
         case aiohttp.ClientResponseError() | HttpProcessingError():
             return "protocol"
-        case aiohttp.ClientPayloadError() if isinstance(error.__cause__, HttpProcessingError):
-            return "protocol"
         case _:
             return "closed"

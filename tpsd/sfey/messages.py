@@ -18,7 +18,7 @@ from tpsd.core.requests import TransactionRequest
 from tpsd.domain.money import AMOUNT_MAX
 from tpsd.domain.outcome import Answer
 from tpsd.domain.time import SECOND, Micros, iso_millis
-from tpsd.sfey.wire import DEVICE_V1, Profile, nest, pick
+from tpsd.sfey.wire import DEVICE_V1, Profile, nest
 
 RETRY_AFTER_MAX_SECONDS = 6 * 3600  # the ladder's longest tier: a server may move a rung, not skip a tier
 SYSTEM_CODE_MAX = 99_999  # the longest printed one has three digits; anything beyond is not a code
@@ -111,7 +111,7 @@ def read_answer(http: int, headers: Mapping[str, str], body: bytes, profile: Pro
     """
     retry_after = _retry_after(headers)
     root = _decode(body)
-    found = {name: pick(root, place) for name, place in profile.results.items()}
+    found = {name: _look(root, place) for name, place in profile.results.items()}
     if not isinstance(root, dict) or any(value is _AMBIGUOUS for value in found.values()):
         return Answer(http, retry_after=retry_after, readable=False)
     return Answer(
@@ -152,7 +152,16 @@ def _object(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
 
 
 def _same(one: object, other: object) -> bool:
-    return type(one) is type(other) and one == other  # True == 1 in Python, and not in JSON
+    return repr(one) == repr(other)  # at any depth, True == 1 in Python and not in JSON
+
+
+def _look(root: object, place: str) -> object:
+    """As ``pick``, but an ambiguous object on the way makes all that is below it ambiguous."""
+    for part in place.split("."):
+        if not isinstance(root, dict):
+            return root if root is _AMBIGUOUS else None
+        root = root.get(part)
+    return root
 
 
 def _integer(digits: str) -> int | None:

@@ -175,10 +175,10 @@ class Simulator:
     async def _process(self, known: _Transaction, asked: Asked, fate: Fate) -> Fate:
         """Move the money, and give the fate that is delivered."""
         try:
-            if fate.delay_seconds:
-                await asyncio.sleep(fate.delay_seconds)
             if known.settled is not None:
                 return known.settled if fate.delivery is Delivery.ANSWER else fate
+            if fate.delay_seconds:
+                await asyncio.sleep(fate.delay_seconds)
             if fate.charges:
                 amount = asked.amount if fate.amount is None else fate.amount
                 charge = Charge(self._wall(), asked.uuid, asked.serial, asked.tapped_at, amount, asked.type)

@@ -56,7 +56,8 @@ def certificate_alert(error: BaseException | None) -> bool:
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
-        if isinstance(error, ssl.SSLError) and _alert_name(error.reason or "") in CERTIFICATE_ALERTS:
+        reason = getattr(error, "reason", None)  # aiohttp's own SSLErrors have none; their causes do
+        if isinstance(error, ssl.SSLError) and _alert_name(str(reason)) in CERTIFICATE_ALERTS:
             return True
         error = error.__cause__ or error.__context__
     return False

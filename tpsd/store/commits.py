@@ -84,13 +84,13 @@ def take(
     decision = decide(candidate, _facts(connection, candidate))
     if decision.known is not None:
         _apply_repeat(connection, candidate, decision, parts, stamp)
-        return Taken(decision.known, decision.told, new=False)
+        return Taken(decision.known, decision.told, new=False, noticed=bool(decision.notices))
     uuid = None
     if decision.state is not None:
         uuid = _insert_authorisation(connection, candidate, decision, parts, stamp)
     number = _insert_tap(connection, candidate, decision, uuid)
     _insert_notices(connection, decision.notices, number, uuid, stamp.at)
-    return Taken(number, decision.told, new=True)
+    return Taken(number, decision.told, new=True, noticed=bool(decision.notices))
 
 
 def reject(
@@ -120,7 +120,7 @@ def reject(
     key = cause_key(NoticeKind.ALARM, "internal", terminal)
     alarm = NoticeDraft(NoticeKind.ALARM, key, "a tap could not be decided: see the log")
     _insert_notices(connection, (alarm,), number, None, stamp.at)
-    return Taken(number, told, new=True)
+    return Taken(number, told, new=True, noticed=True)
 
 
 def _rows_of_identity(connection: apsw.Connection, report: TapReport, digest: bytes) -> list[tuple[Any, ...]]:

@@ -197,6 +197,11 @@ class SqliteJournal:
 
     # --- the house ---
 
+    async def probe(self) -> None:
+        """Commit the running time as it stands."""
+        ran = self._ran
+        await self._writer.write(lambda connection: housekeeping.write_ran(connection, ran))
+
     async def keep_house(self, ran_us: int) -> dict[str, int]:
         """See ``housekeeping``; every step is its own commit, and each may be interrupted by a crash."""
         ran = self._ran + ran_us

@@ -1,0 +1,45 @@
+"""The command line. Typer and rich are imported here and nowhere else.
+
+Every command takes ``--json`` and then prints one JSON object as the last line of standard output. What goes
+wrong is one clear line on standard error: exit code 1, or 2 for a wrong use or bad input.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from tpsd import __version__
+from tpsd.cli import check, engineers, inspect, run, simulate
+
+app = typer.Typer(
+    name="tpsd",
+    help="Contactless taps from serial validators to Sfey's TPS: none lost, none charged twice.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"tpsd {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version and leave."
+    ),
+) -> None:
+    """Contactless taps from serial validators to Sfey's TPS: none lost, none charged twice."""
+
+
+for _part in (run, check, simulate, inspect, engineers):
+    _part.register(app)
+
+
+def main() -> None:
+    """The entry point of the ``tpsd`` command."""
+    app()

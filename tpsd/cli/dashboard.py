@@ -1,0 +1,75 @@
+"""The live table of ``watch`` and of the demo: one status object in, something rich can draw out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tpsd.cli.rendering import duration, moment
+
+_LANE_STYLE = {"ready": "green", "up": "green", "open": "green", "waiting": "yellow", "greeting": "yellow"}
+_STATE_STYLE = {
+    "approved": "green",
+    "declined": "yellow",
+    "held": "red",
+    "in_doubt": "red",
+    "permanently_failed": "red",
+}
+
+
+def dashboard(status: Mapping[str, Any]) -> RenderableType:
+    """The journal's numbers, the lanes, and the clock that due times run on; missing parts are left blank."""
+    return Group(_headline(status), _numbers(status.get("journal", {})), _lanes(status.get("lanes", ())))
+
+
+def _headline(status: Mapping[str, Any]) -> Text:
+    line = Text.assemble(
+        ("tpsd", "bold"), "  mode ", (str(status.get("mode", "?")), "bold"), f"  clock {status.get('clock', '?')}"
+    )
+    return line.append(f"  in flight {status.get('in_flight', 0)}")
+
+
+def _numbers(journal: Mapping[str, Any]) -> Table:
+    table = Table("taps", "verdicts", "dispositions", "authorisations", "sends", "mails", "oldest pending", "next due")
+    waiting, accepted = journal.get("mails_waiting", 0), journal.get("mails_accepted", 0)
+    table.add_row(
+        str(journal.get("taps", 0)),
+        _counts(journal.get("verdicts", {})),
+        _counts(journal.get("dispositions", {})),
+        _counts(journal.get("states", {})),
+        str(journal.get("sends", 0)),
+        Text(f"{accepted} sent\n{waiting} waiting", style="yellow" if waiting else ""),
+        duration(journal.get("oldest_pending_seconds")),
+        duration(journal.get("next_due_seconds")),
+    )
+    return table
+
+
+def _counts(counts: Mapping[str, int]) -> Text:
+    text = Text()
+    for name, number in counts.items():
+        if number:
+            text.append(f"{name} {number}\n", style=_STATE_STYLE.get(name, ""))
+    text.rstrip()
+    return text
+
+
+def _lanes(lanes: Any) -> Table:
+    table = Table("lane", "port", "state", "validator", "terminal", "taps", "last tap", "reason")
+    for lane in lanes:
+        state = str(lane.get("state", "?"))
+        table.add_row(
+            lane.get("alias") or lane.get("name", "?"),
+            lane.get("port", ""),
+            Text(state, style=_LANE_STYLE.get(state, "red")),
+            lane.get("serial") or "",
+            lane.get("terminal") or "",
+            str(lane.get("taps", 0)),
+            moment(lane.get("last_tap_at")),
+            lane.get("reason") or "",
+        )
+    return table

@@ -1,0 +1,103 @@
+"""Looking at taps: over the daemon's socket, or in its journal when none runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import typer
+from rich.live import Live
+
+from tpsd.admin.client import NoDaemonError, ask
+from tpsd.admin.plain import plain
+from tpsd.cli.command import AsJson, Command, ConfigFile, Socket, complain, console, emit, socket_path
+from tpsd.cli.dashboard import dashboard
+from tpsd.cli.rendering import story, taps_table
+from tpsd.config import load
+from tpsd.domain.views import TapFilter
+from tpsd.ports import Journal
+
+POLL_SECONDS = 0.5  # a person sees no difference below; the daemon's reads cost it a few ms each
+
+ReadJournal = Callable[[Journal], Awaitable[dict[str, Any]]]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("taps", cls=Command)(taps)
+    app.command("show", cls=Command)(show)
+    app.command("watch", cls=Command)(watch)
+
+
+def taps(
+    lane: str | None = typer.Option(None, help="Only this lane."),
+    state: str | None = typer.Option(None, help="Only this state or disposition (pending, held, denied, …)."),
+    cause: str | None = typer.Option(None, help="Only this cause."),
+    limit: int = typer.Option(TapFilter().limit, min=1, max=1000, help="At most so many, the newest."),
+    socket: Socket = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """List taps, newest first."""
+    which = TapFilter(lane, state, cause, limit)
+    params = {key: str(value) for key, value in plain(which).items() if value is not None}
+
+    async def read(journal: Journal) -> dict[str, Any]:
+        return {"taps": plain(await journal.taps(which))}
+
+    found = asyncio.run(_answer(socket, config, "/taps", params, read))
+    emit(found) if as_json else console().print(taps_table(found["taps"]))
+
+
+def show(
+    tap: str = typer.Argument(metavar="TAP", help="Its number, the beginning of its UUID, or VAL00042:3:17."),
+    socket: Socket = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell everything that may be shown of one tap."""
+
+    async def read(journal: Journal) -> dict[str, Any]:
+        return dict(plain(await journal.story(tap)))
+
+    found = asyncio.run(_answer(socket, config, f"/taps/{quote(tap, safe='')}", {}, read))
+    emit(found) if as_json else console().print(story(found))
+
+
+def watch(socket: Socket = None, config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Show the running daemon's numbers and lanes until Ctrl-C; with --json once."""
+    path = socket_path(socket, config)
+    if as_json:
+        emit(asyncio.run(ask(path, "/status")))
+        return
+    try:
+        asyncio.run(_watch(path))
+    except KeyboardInterrupt:
+        return
+
+
+async def _watch(path: Path) -> None:
+    status = await ask(path, "/status")
+    with Live(dashboard(status), console=console(), auto_refresh=False) as live:
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            live.update(dashboard(await ask(path, "/status")), refresh=True)
+
+
+async def _answer(
+    socket: Path | None, config: Path | None, path: str, params: dict[str, str], read: ReadJournal
+) -> dict[str, Any]:
+    """From the daemon; from the journal itself, read only, when none runs and a configuration names it."""
+    try:
+        return await ask(socket_path(socket, config), path, params)
+    except NoDaemonError:
+        if config is None:
+            raise
+    from tpsd.app import open_journal_readonly
+
+    complain("no daemon runs; reading its journal")
+    async with open_journal_readonly(load(config)) as journal:
+        return await read(journal)

@@ -1,0 +1,161 @@
+"""Trying everything that a configuration names, without sending a tap, a mail or a byte to a validator."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import serial
+
+from schemas.config import Configuration, Lane
+from tpsd.config import mail_settings, read_hex_key, read_ttk, store_path
+from tpsd.domain.outcome import Answer, Exchange
+from tpsd.errors import ConfigError, PortError, TpsdError
+from tpsd.mail.smtp import SmtpMailer
+from tpsd.sfey.client import TpsClient
+from tpsd.sfey.tls import tls_context
+from tpsd.sfey.wire import PROFILES, override
+
+KEY_BYTES = 32  # the key-encryption key (AES-256) and SALT (HMAC-SHA256)
+CONNECT_SECONDS = 5.0  # a port on the local network answers in milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """One thing tried. ``reason``: what was found, or why it failed."""
+
+    name: str
+    ok: bool
+    reason: str
+
+
+Trial = Callable[[], Awaitable[str]]
+
+
+async def reach(config: Configuration) -> list[Reached]:
+    """Keys, folders, ports, TPS under each credential, SMTP, in this order; a failure stops none of the others."""
+    return [await _try(name, trial) for name, trial in _trials(config)]
+
+
+async def _try(name: str, trial: Trial) -> Reached:
+    try:
+        return Reached(name, True, await trial())
+    except TpsdError as exc:
+        return Reached(name, False, str(exc))
+
+
+def _trials(config: Configuration) -> Iterator[tuple[str, Trial]]:
+    private = config.mode == "production"
+    keys = config.keys
+    yield (
+        "key kek_file",
+        _key(lambda: read_hex_key(keys.kek_file, KEY_BYTES, "the key-encryption key", private=private)),
+    )
+    token_key, ttk = keys.token_key_file, keys.ttk_file
+    if token_key is not None:
+        yield "key token_key_file", _key(lambda: read_hex_key(token_key, KEY_BYTES, "SALT", private=private))
+    if ttk is not None:
+        yield "key ttk_file", _key(lambda: read_ttk(ttk, private=private))
+    yield "folder of the journal", _folder(store_path(config).parent)
+    yield "folder epoch_dir", _folder(keys.epoch_dir)
+    for lane in config.lanes:
+        yield f"port of lane {lane.name}", _port(lane)
+    yield from _credentials(config)
+    yield "SMTP server", _smtp(config)
+
+
+def _key(read: Callable[[], object]) -> Trial:
+    async def trial() -> str:
+        read()
+        return "read"
+
+    return trial
+
+
+def _folder(path: Path) -> Trial:
+    async def trial() -> str:
+        return _writable(path)
+
+    return trial
+
+
+def _writable(path: Path) -> str:
+    if not path.is_dir():
+        raise ConfigError(f"{path} is not a folder; create it")
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ConfigError(f"{path} cannot be written to by this user; change its owner")
+    return "writable"
+
+
+def _port(lane: Lane) -> Trial:
+    async def over_socket() -> str:
+        parts = urlsplit(lane.port)
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        except (OSError, TimeoutError) as exc:
+            raise PortError(f"{lane.port}: {_why(exc)}; is the converter on, and the port number right?") from exc
+        writer.close()
+        return "connected"
+
+    async def over_serial() -> str:
+        try:
+            with serial.Serial(lane.port, lane.baud, exclusive=True):
+                return f"opened at {lane.baud} baud"
+        except (OSError, ValueError) as exc:
+            raise PortError(f"{lane.port}: {_why(exc)}; is it plugged in, and does another program hold it?") from exc
+
+    return over_socket if lane.port.startswith("socket://") else over_serial
+
+
+def _credentials(config: Configuration) -> Iterator[tuple[str, Trial]]:
+    sfey = config.sfey
+    own = [lane for lane in config.lanes if lane.client_cert_file is not None]
+    if len(own) < len(config.lanes) or not config.lanes:
+        yield "TPS, common certificate", _tps(config, sfey.client_cert_file, sfey.client_key_file)
+    for lane in own:
+        yield f"TPS, certificate of lane {lane.name}", _tps(config, lane.client_cert_file, lane.client_key_file)
+
+
+def _tps(config: Configuration, cert: Path | None, key: Path | None) -> Trial:
+    async def trial() -> str:
+        sfey = config.sfey
+        profile = override(PROFILES[sfey.profile], sfey.wire)
+        context = None if sfey.base_url.startswith("http:") else tls_context(sfey.ca_file, cert, key)
+        client = TpsClient(
+            sfey.base_url,
+            {"checked": context},
+            monotonic=time.monotonic,
+            timeout_seconds=sfey.timeout_seconds,
+            profile=profile,
+        )
+        try:
+            return _answered(await client.get("checked", profile.probe_path))
+        finally:
+            await client.close()
+
+    return trial
+
+
+def _answered(exchange: Exchange) -> str:
+    if isinstance(exchange, Answer):
+        return f"answered with HTTP {exchange.http}"
+    raise ConfigError(f"no answer ({exchange.cause}); check base_url, ca_file, the certificate and the network")
+
+
+def _smtp(config: Configuration) -> Trial:
+    async def trial() -> str:
+        await SmtpMailer(mail_settings(config)).check()
+        return "greeted"
+
+    return trial
+
+
+def _why(exc: BaseException) -> str:
+    strerror = getattr(exc, "strerror", None)
+    return str(strerror or exc or type(exc).__name__)

@@ -1,0 +1,100 @@
+"""The other ends, for trying tpsd without hardware and without Sfey: a validator, and TPS."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import typer
+from rich.table import Table
+
+from tpsd.cli.command import FAILED, AsJson, Command, complain, console, emit
+from tpsd.cli.simulate_tps import parse_listen, serve
+from tpsd.cli.simulate_validator import Plan, Report, run_validator
+from tpsd.sfey.fates import OTHERWISE, RULES
+
+_SERIAL_HELP = "What it calls itself in HELLO."
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command group."""
+    group = typer.Typer(help="Simulated other ends: a validator, TPS.", no_args_is_help=True, rich_markup_mode=None)
+    group.command("validator", cls=Command)(validator)
+    group.command("tps", cls=Command)(tps)
+    app.add_typer(group, name="simulate")
+
+
+def validator(
+    port: str = typer.Option(..., help="A serial device or a pty."),
+    serial: str = typer.Option("VAL00042", help=_SERIAL_HELP),
+    type_name: str = typer.Option("GATE-X1", "--type", help="Its type name."),
+    taps: int = typer.Option(1, min=0, help="How many taps to make."),
+    interval: float = typer.Option(1.0, min=0, help="Seconds between two taps."),
+    seed: int = typer.Option(1, help="Chooses cards and cryptograms."),
+    amount: list[int] = typer.Option([], min=0, help="Minor units, in turn; none: the lane's fare. May be repeated."),
+    currency: str = typer.Option("978", help="ISO 4217 numeric."),
+    baud: int = typer.Option(115_200, min=9_600, help="Bits per second."),
+    patience: float = typer.Option(
+        0.5, min=0, help="Seconds without a verdict after which it lets people in; 0: never."
+    ),
+    boot: int | None = typer.Option(None, min=1, help="Boot counter; default from the clock, so that no run repeats."),
+    as_json: AsJson = False,
+) -> None:
+    """Be a validator: make taps with scheme test cards, print each verdict, end when all have one."""
+    plan = Plan(
+        serial=serial,
+        type_name=type_name,
+        taps=taps,
+        interval=interval,
+        seed=seed,
+        amounts=tuple(amount),
+        currency=currency,
+        baud=baud,
+        patience=patience or None,
+        boot=boot or int(time.time()),
+    )
+    report = Report()
+    try:
+        asyncio.run(run_validator(port, plan, report, None if as_json else typer.echo))
+    except KeyboardInterrupt:
+        complain("interrupted")
+    if as_json:
+        emit(report.summary(plan))
+    if len(report.rows) < taps:
+        complain(f"{taps - len(report.rows)} of {taps} taps have no verdict")
+        raise typer.Exit(FAILED)
+
+
+def tps(
+    listen: str = typer.Option("127.0.0.1:8443", help="HOST:PORT on loopback; port 0 takes a free one."),
+    tls_dir: Path | None = typer.Option(
+        None, help="Folder for the certificates: made there unless present; client certificates are then required."
+    ),
+    ledger: Path | None = typer.Option(None, help="File to which every request and charge is appended."),
+    fates: bool = typer.Option(False, "--fates", help="Print what each amount does, and leave."),
+    as_json: AsJson = False,
+) -> None:
+    """Be TPS on this machine until Ctrl-C: keep a ledger of charges, take each fate from the amount."""
+    if fates:
+        _show_fates(as_json)
+        return
+    try:
+        host, port = parse_listen(listen)
+    except ValueError as exc:
+        raise typer.BadParameter(str(exc), param_hint="--listen") from exc
+    totals = asyncio.run(serve(host, port, tls_dir, ledger, complain))
+    if as_json:
+        emit(totals)
+    else:
+        console().print(", ".join(f"{name} {number}" for name, number in totals.items()))
+
+
+def _show_fates(as_json: bool) -> None:
+    if as_json:
+        emit({"fates": [{"first": rule.first, "last": rule.last, "fate": rule.text} for rule in RULES]})
+        return
+    table = Table("amount", "what happens", caption=OTHERWISE)
+    for rule in RULES:
+        table.add_row(str(rule.first) if rule.first == rule.last else f"{rule.first} to {rule.last}", rule.text)
+    console().print(table)

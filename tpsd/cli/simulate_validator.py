@@ -1,0 +1,181 @@
+"""Running a simulated validator on a port from the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import serial
+
+from device.vl1.cards import CARDS, read
+from device.vl1.codes import VerdictCode
+from device.vl1.events import SessionLost, SessionUp
+from device.vl1.greeting import TapNumber
+from device.vl1.messages import VerdictMessage
+from device.vl1.simulator import SimulatedValidator
+from device.vl1.simulator_events import SimulatorEvent, TapDecided, TapVerdict
+from device.vl1.tap_memory import ValidatorState
+from tpsd.errors import PortError
+from tpsd.simulated_lane import SimulatedLane
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do. Amounts in minor units, taken in turn; ``interval`` and ``patience`` in seconds."""
+
+    serial: str
+    type_name: str
+    taps: int
+    interval: float
+    seed: int
+    amounts: tuple[int, ...]
+    currency: str
+    baud: int
+    patience: float | None
+    boot: int
+
+
+@dataclass(slots=True)
+class Report:
+    """What came of it: one row a verdict."""
+
+    made: int = 0
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def summary(self, plan: Plan) -> dict[str, Any]:
+        """For ``--json``."""
+        waits = sorted(row["ms"] for row in self.rows if row["ms"] is not None)
+        return {
+            "serial": plan.serial,
+            "boot": plan.boot,
+            "taps": self.made,
+            "waiting": self.made - len(self.rows),
+            "verdicts": dict(Counter(row["verdict"] for row in self.rows)),
+            "verdict_ms": {"p50": _quantile(waits, 0.5), "p99": _quantile(waits, 0.99)},
+            "rows": self.rows,
+        }
+
+
+async def run_validator(port: str, plan: Plan, report: Report, say: Say | None) -> None:
+    """Speak VL1 on ``port`` until all taps of the plan have verdicts. Raises PortError when the port goes."""
+    try:
+        line = serial.Serial(port, plan.baud, timeout=0, write_timeout=0, exclusive=True)
+    except (OSError, ValueError) as exc:
+        reason = getattr(exc, "strerror", None) or exc
+        raise PortError(f"{port} cannot be opened ({reason}); name a serial device or a pty") from exc
+    with line:
+        await _Run(line.fileno(), plan, report, say).run(port)
+
+
+class _Run:
+    """One run; its clock is the loop's."""
+
+    def __init__(self, descriptor: int, plan: Plan, report: Report, say: Say | None) -> None:
+        self._plan = plan
+        self._report = report
+        self._say = say
+        self._rng = random.Random(plan.seed)
+        self._up = asyncio.Event()
+        self._done = asyncio.Event()
+        validator = SimulatedValidator(
+            serial=plan.serial,
+            type_name=plan.type_name,
+            state=ValidatorState(boot=plan.boot),
+            baud=plan.baud,
+            limit_seconds=plan.patience,
+        )
+        self._lane = SimulatedLane(validator, descriptor, self._on_event)
+
+    async def run(self, port: str) -> None:
+        self._lane.start()
+        tapping = asyncio.ensure_future(self._tap_all())
+        try:
+            await asyncio.wait((tapping, self._lane.gone), return_when=asyncio.FIRST_COMPLETED)
+            if self._lane.gone.done():
+                raise PortError(f"{port} went away ({self._lane.gone.result()}); is the other end still open?")
+            await tapping
+        finally:
+            tapping.cancel()
+            self._lane.stop()
+
+    async def _tap_all(self) -> None:
+        await self._up.wait()
+        for number in range(self._plan.taps):
+            if number:
+                await asyncio.sleep(self._plan.interval)
+            self._lane.act(self._tap)
+            self._report.made += 1
+        if self._plan.taps:
+            await self._done.wait()
+
+    def _tap(self, now: float) -> TapNumber:
+        plan = self._plan
+        amount = plan.amounts[self._report.made % len(plan.amounts)] if plan.amounts else None
+        tapped_at = time.time_ns() // 1000
+        card = read(
+            self._rng.choice(CARDS),
+            self._rng,
+            amount=amount or 0,
+            currency=plan.currency,
+            tapped_at=tapped_at,
+            counter=self._report.made + 1,
+        )
+        return self._lane.validator.tap(
+            now,
+            card=card,
+            tapped_at=tapped_at,
+            kind=0,
+            amount=amount,
+            currency=None if amount is None else plan.currency,
+        )
+
+    def _on_event(self, event: SimulatorEvent) -> None:
+        match event:
+            case SessionUp(session=session):
+                self._up.set()
+                self._tell(f"session {session:04X} is up")
+            case SessionLost(reason=reason):
+                self._tell(f"session lost: {reason}")
+            case TapDecided(tap=tap, shown=shown):
+                self._tell(f"{tap} no verdict in time, shown: {shown.name.lower()}")
+            case TapVerdict():
+                self._answered(event)
+            case _:
+                return
+
+    def _answered(self, event: TapVerdict) -> None:
+        said = event.verdict
+        waited = None if event.waited is None else round(event.waited * 1000, 1)
+        row = {
+            "tap": f"{self._plan.serial}:{event.tap.boot}:{event.tap.counter}",
+            "verdict": _name(said),
+            "reason": said.reason,
+            "text": said.text,
+            "shown": event.shown.name.lower(),
+            "ms": waited,
+        }
+        self._report.rows.append(row)
+        self._tell(f"{event.tap} {row['verdict']} ({said.reason or ''}) {said.text or ''!r} after {waited} ms")
+        if len(self._report.rows) >= self._plan.taps:
+            self._done.set()
+
+    def _tell(self, text: str) -> None:
+        if self._say is not None:
+            self._say(text)
+
+
+def _name(verdict: VerdictMessage) -> str:
+    known = {member.value for member in VerdictCode}
+    return VerdictCode(verdict.verdict).name.lower() if verdict.verdict in known else f"{verdict.verdict:02X}"
+
+
+def _quantile(values: list[float], share: float) -> float | None:
+    """The value below which that share of the sorted values lies; None of none."""
+    return values[min(len(values) - 1, int(share * len(values)))] if values else None

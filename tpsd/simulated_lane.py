@@ -1,0 +1,118 @@
+"""A simulated validator on a real descriptor: the event loop moves its bytes, the rest is VL1 as it is spoken.
+
+For ``tpsd simulate validator``, the demonstration and tests. The clock is the running loop's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+
+from device.vl1.greeting import TapNumber
+from device.vl1.simulator import SimulatedValidator
+from device.vl1.simulator_events import SimulatorEvent
+
+READ_BYTES = 4096  # bytes: a pty hands over at most so many at once
+RETRY_SECONDS = 0.1  # a pty's master reads EIO until the other end is opened again
+
+TapCard = Callable[[float], TapNumber]
+
+
+class SimulatedLane:
+    """One validator on one non-blocking descriptor, which stays the caller's to close.
+
+    ``patient``: a hang-up is waited out, as a pty's master must; otherwise it ends ``gone`` with the OSError.
+    """
+
+    def __init__(
+        self,
+        validator: SimulatedValidator,
+        descriptor: int,
+        on_event: Callable[[SimulatorEvent], None],
+        *,
+        patient: bool = False,
+    ) -> None:
+        self.validator = validator
+        self._descriptor = descriptor
+        self._on_event = on_event
+        self._patient = patient
+        self._loop = asyncio.get_running_loop()
+        self._unwritten = bytearray()
+        self._timer: asyncio.TimerHandle | None = None
+        self.gone: asyncio.Future[OSError] = self._loop.create_future()
+
+    def start(self) -> None:
+        """Begin to speak."""
+        self._loop.add_reader(self._descriptor, self._readable)
+        self.validator.open(self._loop.time())
+        self._carry_on([])
+
+    def stop(self) -> None:
+        """Fall silent, as if unplugged; may be started again."""
+        self._loop.remove_reader(self._descriptor)
+        self._loop.remove_writer(self._descriptor)
+        self._unwritten.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def act(self, tap: TapCard) -> TapNumber:
+        """Call ``tap(now)``, which makes a tap on the validator, and send what follows from it."""
+        number = tap(self._loop.time())
+        self._carry_on([])
+        return number
+
+    def _readable(self) -> None:
+        try:
+            data = os.read(self._descriptor, READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as exc:
+            self._hung_up(exc)
+            return
+        if not data:
+            self._hung_up(OSError("the port was closed"))
+            return
+        self._carry_on(self.validator.receive(data, self._loop.time()))
+
+    def _hung_up(self, exc: OSError) -> None:
+        if self._patient:
+            self._loop.remove_reader(self._descriptor)
+            self._loop.call_later(RETRY_SECONDS, self._listen_again)
+            return
+        self.stop()
+        if not self.gone.done():
+            self.gone.set_result(exc)
+
+    def _listen_again(self) -> None:
+        if self._timer is not None:
+            self._loop.add_reader(self._descriptor, self._readable)
+
+    def _due(self) -> None:
+        self._carry_on(self.validator.tick(self._loop.time()))
+
+    def _carry_on(self, events: list[SimulatorEvent]) -> None:
+        self._unwritten += self.validator.output()
+        self._write()
+        self._set_timer()
+        for event in events:
+            self._on_event(event)
+
+    def _write(self) -> None:
+        try:
+            while self._unwritten:
+                written = os.write(self._descriptor, self._unwritten)
+                del self._unwritten[:written]
+        except BlockingIOError:
+            self._loop.add_writer(self._descriptor, self._write)
+            return
+        except OSError:
+            self._unwritten.clear()  # nobody is there; reading says so too, and the protocol repeats
+        self._loop.remove_writer(self._descriptor)
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        deadline = self.validator.deadline
+        self._timer = None if deadline is None else self._loop.call_at(deadline, self._due)

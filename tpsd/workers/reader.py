@@ -1,0 +1,250 @@
+"""A lane: bytes from its port, taps to the journal, verdicts back. A lost link is an event, never an exception.
+
+Two tasks: one moves bytes and keeps the protocol's timers, the other takes taps in order, so that a commit never
+delays an acknowledgement on the wire.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+import structlog
+
+from tpsd.core.display import display
+from tpsd.core.intake import LanePolicy, Setting, decide, prepare
+from tpsd.core.texts import Catalogue
+from tpsd.domain.time import Micros
+from tpsd.errors import JournalError, JournalUnavailableError, PortError
+from tpsd.ports import (
+    Clock,
+    Device,
+    DeviceDown,
+    DeviceEvent,
+    DeviceStatus,
+    DeviceUp,
+    Journal,
+    LinkLostError,
+    Port,
+    Taken,
+    TapArrived,
+    Transport,
+)
+
+TAPS_WAITING_MAX = 64  # taps: a validator has at most two under way; more is a flood, and dropped ones come again
+REOPEN_SECONDS = 1.0  # how often a lane that could not commit tries the journal again
+
+log = structlog.get_logger("tpsd.lane")
+
+
+@dataclass(slots=True)
+class LaneState:
+    """A lane as people see it. Times on the wall clock."""
+
+    name: str
+    alias: str
+    port: str
+    state: str = "offline"  # offline, waiting (for the validator), ready, closed
+    reason: str = ""
+    serial: str | None = None
+    terminal: str | None = None
+    firmware: str | None = None
+    taps: int = 0
+    internal_errors: int = 0
+    last_tap_at: Micros | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LaneParts:
+    """What a lane is made of; ``pause`` gives the seconds before the next try at a vanished port."""
+
+    port: Port
+    device: Device
+    policy: LanePolicy
+    catalogue: Catalogue
+    pause: Callable[[], float]
+    port_was_good: Callable[[], None]
+
+
+class Lane:
+    """One validator's loop."""
+
+    def __init__(
+        self,
+        parts: LaneParts,
+        alias: str,
+        journal: Journal,
+        setting: Setting,
+        clock: Clock,
+        rng: random.Random,
+        on_taken: Callable[[Taken], None],
+    ) -> None:
+        self._port = parts.port
+        self._device = parts.device
+        self._policy = parts.policy
+        self._catalogue = parts.catalogue
+        self._parts = parts
+        self._journal = journal
+        self._setting = setting
+        self._clock = clock
+        self._rng = rng
+        self._on_taken = on_taken
+        self._wake = asyncio.Event()
+        self._taps: asyncio.Queue[TapArrived] = asyncio.Queue(TAPS_WAITING_MAX)
+        self._journal_ok = True
+        self.state = LaneState(parts.policy.name, alias, parts.port.name)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._take_taps(), name=f"taps of {self._policy.name}")
+            tasks.create_task(self._move_bytes(), name=f"bytes of {self._policy.name}")
+
+    # --- the wire ---
+
+    async def _move_bytes(self) -> None:
+        while True:
+            try:
+                transport = await self._port.open(self._wake)
+            except PortError as exc:
+                self._lost(str(exc))
+            else:
+                try:
+                    await self._converse(transport)
+                except LinkLostError as exc:
+                    self._lost(str(exc))
+                finally:
+                    await transport.close()
+            await asyncio.sleep(self._parts.pause())
+
+    async def _converse(self, transport: Transport) -> None:
+        self._show("waiting", "")
+        self._device.open(self._clock.monotonic())
+        while True:
+            transport.write(self._device.output())
+            await self._until_something()
+            self._wake.clear()
+            data = transport.take()
+            now, wall = self._clock.monotonic(), self._clock.wall()
+            if data:
+                self._parts.port_was_good()
+                self._heed(self._device.receive(data, now, wall))
+            deadline = self._device.deadline
+            if deadline is not None and deadline <= now:
+                self._heed(self._device.tick(now, wall))
+
+    async def _until_something(self) -> None:
+        deadline = self._device.deadline
+        remaining = None if deadline is None else max(0.0, deadline - self._clock.monotonic())
+        try:
+            async with asyncio.timeout(remaining):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    def _heed(self, events: list[DeviceEvent]) -> None:
+        for event in events:
+            match event:
+                case TapArrived():
+                    self._queue(event)
+                case DeviceUp():
+                    self._up(event)
+                case DeviceDown(reason):
+                    self._show("waiting", reason)
+                    log.info("session_lost", lane=self._policy.name, reason=reason)
+                case DeviceStatus(state, text):
+                    self.state.reason = "" if state == "ready" else f"{state} {text}".strip()
+                    log.info("validator_status", lane=self._policy.name, state=state, text=text)
+
+    def _up(self, event: DeviceUp) -> None:
+        type_name = self._policy.terminal_type or event.type_name
+        self.state.serial, self.state.firmware = event.serial, event.firmware
+        self.state.terminal = f"{type_name}:{self._policy.terminal_sn or event.serial}"
+        log.info("session_up", lane=self._policy.name, serial=event.serial, type=event.type_name)
+        if event.alarm:
+            log.error("validator_counters", lane=self._policy.name, serial=event.serial, what=event.alarm)
+        self._has_type = bool(type_name)
+        self._say_open()
+
+    def _queue(self, event: TapArrived) -> None:
+        if not self._has_type:
+            return  # no verdict: the validator keeps its tap until the lane is set up
+        try:
+            self._taps.put_nowait(event)
+        except asyncio.QueueFull:
+            log.warning("tap_flood", lane=self._policy.name)
+
+    def _lost(self, why: str) -> None:
+        if self.state.state != "offline" or self.state.reason != why:
+            log.warning("port_lost", lane=self._policy.name, port=self._port.name, why=why)
+        self._show("offline", why)
+
+    def _say_open(self) -> None:
+        if not self._has_type:
+            self._show("closed", "the validator names no type: set terminal_type for this lane")
+        elif not self._journal_ok:
+            self._show("closed", "the journal cannot be written")
+        else:
+            self._show("ready", "")
+        self._device.configure(self.state.state == "ready", self._clock.wall(), self._clock.monotonic())
+        self._wake.set()
+
+    def _show(self, state: str, reason: str) -> None:
+        self.state.state, self.state.reason = state, reason
+
+    _has_type = True
+
+    # --- the taps ---
+
+    async def _take_taps(self) -> None:
+        while True:
+            event = await self._taps.get()
+            try:
+                taken = await self._take(event)
+            except JournalUnavailableError as exc:
+                await self._wait_for_journal(exc)
+                continue
+            now = self._clock.monotonic()
+            self._device.tell(event.answer_to, taken.told, display(taken.told, self._catalogue), now)
+            self._wake.set()
+            self._on_taken(taken)
+            if taken.new:
+                self.state.taps += 1
+                self.state.last_tap_at = event.report.received_at
+
+    async def _take(self, event: TapArrived) -> Taken:
+        report = event.report
+        try:
+            uuid = UUID(int=self._rng.getrandbits(128), version=4)
+            candidate = prepare(report, self._policy, self._setting, uuid)
+            return await self._journal.take(candidate, decide, self._clock.schedule())
+        except JournalError:
+            raise
+        except Exception as exc:  # one tap's surprise is that tap's alone (design 1)
+            self.state.internal_errors += 1
+            log.error("tap_undecidable", lane=self._policy.name, tap=str(report.tap_id), error=type(exc).__name__)
+            terminal = self.state.terminal or f"{report.type_name}:{report.serial}"
+            digest = self._setting.config_digest
+            now = self._clock.schedule()
+            return await self._journal.reject(report, self._policy.name, terminal, digest, now)
+
+    async def _wait_for_journal(self, exc: JournalUnavailableError) -> None:
+        """Closed and silent until a commit succeeds: nothing was acknowledged, the validator keeps its taps."""
+        log.error("journal_unavailable", lane=self._policy.name, error=str(exc))
+        self._journal_ok = False
+        self._say_open()
+        while not self._journal_ok:
+            await asyncio.sleep(REOPEN_SECONDS)
+            try:
+                await self._journal.probe()
+            except JournalUnavailableError:
+                continue
+            self._journal_ok = True
+        while not self._taps.empty():
+            self._taps.get_nowait()  # they come again, and by now they may be answered already
+        log.info("journal_back", lane=self._policy.name)
+        if self.state.state == "closed":
+            self._say_open()
