@@ -64,7 +64,20 @@ Decide = Callable[[Candidate, Facts], Decision]
 CloseWindow = Callable[[Episode, Sequence[NoticeRow], Totals], WindowPlan]
 
 
-class Journal(Protocol):
+class JournalReader(Protocol):
+    """The journal as people read it, with or without a daemon."""
+
+    async def taps(self, which: TapFilter) -> Sequence[TapRow]:
+        """Taps, newest first."""
+
+    async def story(self, reference: str) -> TapStory:
+        """One tap by number, beginning of a UUID, or ``VAL00042:3:17``. Raises NotFoundError."""
+
+    async def totals(self) -> JournalTotals:
+        """The journal in numbers."""
+
+
+class Journal(JournalReader, Protocol):
     """The store's contract; both engines pass one conformance suite (design 6).
 
     Every method that writes is one transaction, durable when it returns. Raises JournalUnavailableError when the
@@ -117,15 +130,6 @@ class Journal(Protocol):
 
     async def keep_house(self, ran_us: int) -> dict[str, int]:
         """Add ``ran_us`` of running time; rotate epochs, wrap rows anew, destroy keys, erase rested bodies."""
-
-    async def taps(self, which: TapFilter) -> Sequence[TapRow]:
-        """Taps, newest first."""
-
-    async def story(self, reference: str) -> TapStory:
-        """One tap by number, beginning of a UUID, or ``VAL00042:3:17``. Raises NotFoundError."""
-
-    async def totals(self) -> JournalTotals:
-        """The journal in numbers."""
 
     async def close(self) -> None:
         """Stop the writer after what was submitted; further calls raise JournalError."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -289,9 +290,9 @@ def test_the_dashboard_draws_a_full_and_an_empty_status() -> None:
 
 
 def drawn(status: dict[str, Any]) -> str:
-    console = Console(width=160, record=True, quiet=True)
-    console.print(dashboard(status))
-    return console.export_text()
+    target = io.StringIO()
+    Console(width=160, file=target).print(dashboard(status))
+    return target.getvalue()
 
 
 def test_small_renderings() -> None:

@@ -95,7 +95,6 @@ def test_a_traceback_has_no_locals_and_no_card_number(stream: io.StringIO) -> No
     assert f"ValueError: cannot read {MASKED}" in line["exception"]
     assert PAN not in stream.getvalue()
     assert planted not in stream.getvalue()
-    assert "planted" not in line["exception"].replace("planted = ", "")
 
 
 def test_levels_are_kept(stream: io.StringIO) -> None:

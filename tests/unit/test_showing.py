@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from device.tlv import Form, Tlv, decode, is_constructed, walk
@@ -93,8 +93,8 @@ def test_a_card_number_anywhere_is_never_shown_whole(
     tag: int, pan: str, before: bytes, after: bytes, packed: bool, form: Form
 ) -> None:
     known = TAGS.get(tag)
-    if known is not None and (known.show is Show.FIXED or (known.show is Show.TEXT and packed)):
-        return  # their formats have no room for one, and look like one by accident
+    # The formats of these have no room for a card number, and look like one by accident.
+    assume(known is None or not (known.show is Show.FIXED or (known.show is Show.TEXT and packed)))
     middle = bytes.fromhex(pan + "F" * (len(pan) % 2)) if packed else pan.encode()
     shown = show(Tlv(tag, before + middle + after, form=form))
     assert pan not in shown

@@ -8,17 +8,16 @@ from __future__ import annotations
 import os
 import socket
 import stat
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from aiohttp import web
 
 from tpsd.admin.plain import plain
-from tpsd.domain.views import TapFilter
+from tpsd.domain.views import TapFilter, TapRow, TapStory
 from tpsd.errors import ConfigError, NotFoundError, TpsdError
-from tpsd.ports import Journal
 
 LIMIT_MAX = 1000  # rows in one answer: a screen needs 50, and the journal's reads come in short slices
 SOCKET_MODE = 0o660
@@ -28,10 +27,20 @@ _FILTERS = ("lane", "state", "cause", "limit")
 _logger = structlog.get_logger(__name__)
 
 
+class TapReader(Protocol):
+    """The reading methods of a journal, open for writing or not (``tpsd.ports.Journal``)."""
+
+    async def taps(self, which: TapFilter) -> Sequence[TapRow]:
+        """Taps, newest first."""
+
+    async def story(self, reference: str) -> TapStory:
+        """One tap. Raises NotFoundError."""
+
+
 class AdminServer:
     """Serves ``GET /status``, ``/taps`` and ``/taps/{ref}``; every error is JSON with what to do."""
 
-    def __init__(self, socket_path: Path, journal: Journal, status: Callable[[], Awaitable[dict[str, Any]]]) -> None:
+    def __init__(self, socket_path: Path, journal: TapReader, status: Callable[[], Awaitable[dict[str, Any]]]) -> None:
         self._path = socket_path
         self._journal = journal
         self._status = status

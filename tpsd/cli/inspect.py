@@ -13,16 +13,16 @@ from rich.live import Live
 
 from tpsd.admin.client import NoDaemonError, ask
 from tpsd.admin.plain import plain
+from tpsd.admin.server import TapReader
 from tpsd.cli.command import AsJson, Command, ConfigFile, Socket, complain, console, emit, socket_path
 from tpsd.cli.dashboard import dashboard
 from tpsd.cli.rendering import story, taps_table
 from tpsd.config import load
 from tpsd.domain.views import TapFilter
-from tpsd.ports import Journal
 
 POLL_SECONDS = 0.5  # a person sees no difference below; the daemon's reads cost it a few ms each
 
-ReadJournal = Callable[[Journal], Awaitable[dict[str, Any]]]
+ReadJournal = Callable[[TapReader], Awaitable[dict[str, Any]]]
 
 
 def register(app: typer.Typer) -> None:
@@ -45,7 +45,7 @@ def taps(
     which = TapFilter(lane, state, cause, limit)
     params = {key: str(value) for key, value in plain(which).items() if value is not None}
 
-    async def read(journal: Journal) -> dict[str, Any]:
+    async def read(journal: TapReader) -> dict[str, Any]:
         return {"taps": plain(await journal.taps(which))}
 
     found = asyncio.run(_answer(socket, config, "/taps", params, read))
@@ -60,7 +60,7 @@ def show(
 ) -> None:
     """Tell everything that may be shown of one tap."""
 
-    async def read(journal: Journal) -> dict[str, Any]:
+    async def read(journal: TapReader) -> dict[str, Any]:
         return dict(plain(await journal.story(tap)))
 
     found = asyncio.run(_answer(socket, config, f"/taps/{quote(tap, safe='')}", {}, read))

@@ -21,7 +21,7 @@ class NoticeKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class NoticeDraft:
-    """One row to write. ``cause`` is the key under which mails are gathered, e.g. ``held/system.41@GATE-X1:VAL00042``."""
+    """One row to write. ``cause`` is the key under which mails are gathered: ``held/system.41@GATE-X1:VAL00042``."""
 
     kind: NoticeKind
     cause: str

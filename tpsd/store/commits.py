@@ -26,8 +26,8 @@ from tpsd.domain.outcome import (
     TryAgain,
     Unknown,
 )
-from tpsd.domain.tap import Disposition, TapReport, Told, Verdict
-from tpsd.domain.time import HOUR, MINUTE, Micros
+from tpsd.domain.tap import Disposition, Shown, TapReport, Told, Verdict
+from tpsd.domain.time import HOUR, Micros
 from tpsd.ports import Decide, SettledLate, Taken
 from tpsd.store.queries import load
 from tpsd.store.seal import Sealed
@@ -89,7 +89,7 @@ def take(
     if decision.state is not None:
         uuid = _insert_authorisation(connection, candidate, decision, parts, stamp)
     number = _insert_tap(connection, candidate, decision, uuid)
-    _insert_notices(connection, decision.notices, number, uuid, stamp.at)
+    insert_notices(connection, decision.notices, number, uuid, stamp.at)
     return Taken(number, decision.told, new=True, noticed=bool(decision.notices))
 
 
@@ -111,7 +111,7 @@ def reject(
     told = Told(Verdict.TRY_AGAIN, "internal")
     connection.execute(
         Q["insert_tap"],
-        (report.serial, report.boot, report.counter, digest, lane, terminal, None, report.received_at,
+        (report.serial, *_numbers(report), digest, lane, terminal, None, report.received_at,
          report.received_at, None, None, None, None, None, None, int(report.oda), int(report.shown),
          int(told.verdict), told.reason, None, Disposition.REJECTED.value, None, config_digest),
     )  # fmt: skip
@@ -119,14 +119,19 @@ def reject(
     _insert_sealed(connection, f"tap:{number}", "payload", payload(f"tap:{number}"), stamp.ran)
     key = cause_key(NoticeKind.ALARM, "internal", terminal)
     alarm = NoticeDraft(NoticeKind.ALARM, key, "a tap could not be decided: see the log")
-    _insert_notices(connection, (alarm,), number, None, stamp.at)
+    insert_notices(connection, (alarm,), number, None, stamp.at)
     return Taken(number, told, new=True, noticed=True)
 
 
 def _rows_of_identity(connection: apsw.Connection, report: TapReport, digest: bytes) -> list[tuple[Any, ...]]:
-    if report.boot is None or report.counter is None:
+    boot, counter = _numbers(report)
+    if boot is None:
         return list(connection.execute(Q["tap_unnamed"], (report.serial, digest)))
-    return list(connection.execute(Q["taps_of_identity"], (report.serial, report.boot, report.counter)))
+    return list(connection.execute(Q["taps_of_identity"], (report.serial, boot, counter)))
+
+
+def _numbers(report: TapReport) -> tuple[int | None, int | None]:
+    return (None, None) if report.tap_id is None else (report.tap_id.boot, report.tap_id.counter)
 
 
 def _facts(connection: apsw.Connection, candidate: Candidate) -> Facts:
@@ -139,7 +144,7 @@ def _facts(connection: apsw.Connection, candidate: Candidate) -> Facts:
 
 
 def _known(row: tuple[Any, ...]) -> KnownTap:
-    number, _, verdict, reason, disposition, unseen, state, attempts = row
+    number, _, verdict, reason, disposition, unseen, shown, state, attempts = row
     return KnownTap(
         number=number,
         told=Told(Verdict(verdict), reason),
@@ -147,6 +152,7 @@ def _known(row: tuple[Any, ...]) -> KnownTap:
         state=None if state is None else State(state),
         attempts=attempts or 0,
         unseen=bool(unseen),
+        shown=Shown(shown),
     )
 
 
@@ -171,7 +177,7 @@ def _apply_repeat(
             connection.execute(Q["revive_tap"], (uuid, decision.note, number))
         case Effect.NONE:
             pass
-    _insert_notices(connection, decision.notices, number, uuid, stamp.at)
+    insert_notices(connection, decision.notices, number, uuid, stamp.at)
 
 
 def _insert_authorisation(
@@ -202,7 +208,7 @@ def _insert_tap(connection: apsw.Connection, candidate: Candidate, decision: Dec
     report = candidate.report
     connection.execute(
         Q["insert_tap"],
-        (report.serial, report.boot, report.counter, candidate.digest, candidate.lane, candidate.terminal,
+        (report.serial, *_numbers(report), candidate.digest, candidate.lane, candidate.terminal,
          candidate.kind.value if candidate.kind else None, candidate.tapped_at, report.received_at,
          candidate.amount, candidate.currency, report.stop, json.dumps(report.where) if report.where else None,
          candidate.token, candidate.masked, int(report.oda), int(report.shown), int(decision.told.verdict),
@@ -218,13 +224,14 @@ def _insert_sealed(connection: apsw.Connection, owner: str, purpose: str, sealed
     )
 
 
-def _insert_notices(
+def insert_notices(
     connection: apsw.Connection,
     drafts: tuple[NoticeDraft, ...],
     tap: int | None,
     uuid: str | None,
     now: Micros,
 ) -> None:
+    """Write notices, and open the first window of a cause that has none."""
     for draft in drafts:
         connection.execute(Q["insert_notice"], (draft.kind.value, draft.cause, draft.detail, tap, uuid, now))
         episode = open_episode(draft, now)
@@ -302,7 +309,7 @@ def settle(
         connection.execute(Q["erase"], (uuid,))
     if settlement.notices:
         tap = connection.execute(Q["tap_of_uuid"], (uuid,)).get
-        _insert_notices(connection, settlement.notices, tap, uuid, stamp.at)
+        insert_notices(connection, settlement.notices, tap, uuid, stamp.at)
 
 
 # --- after a crash ------------------------------------------------------------------------------------------------
@@ -337,8 +344,7 @@ def recover(
         settle(connection, claimed, outcome, settlement, stamp)
         ended += 1
     names = json.dumps(sorted(credentials))
-    connection.execute(Q["hold_without_credential"], (stamp.ran, names))
-    held = connection.changes()
+    held = _hold_without_credential(connection, stamp, names)
     connection.execute(Q["free_with_credential"], (now, names))
     freed = connection.changes()
     return {
@@ -349,9 +355,23 @@ def recover(
     }
 
 
+def _hold_without_credential(connection: apsw.Connection, stamp: Stamp, names: str) -> int:
+    lone = [uuid for (uuid,) in connection.execute(Q["without_credential"], (names,))]
+    connection.execute(Q["hold_without_credential"], (stamp.ran, names))
+    draft = NoticeDraft(
+        NoticeKind.HELD,
+        cause_key(NoticeKind.HELD, "no_credential"),
+        "its credential left the configuration: put it back, and restart",
+    )
+    for uuid in lone:
+        tap = connection.execute(Q["tap_of_uuid"], (uuid,)).get
+        insert_notices(connection, (draft,), tap, uuid, stamp.at)
+    return len(lone)
+
+
 def _pull_due_times(connection: apsw.Connection, now: Micros) -> int:
     pulled = 0
-    for ladder, tiers, sends in list(connection.execute(Q["pending_rungs"], (now + MINUTE,))):
+    for ladder, tiers, sends in list(connection.execute(Q["pending_rungs"], (now,))):
         latest = now if sends == 0 else _next_rung(_ladder(tiers), sends, now)
         connection.execute(Q["pull_due"], (latest, ladder, sends, latest))
         pulled += connection.changes()

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 import apsw
 
-from tpsd.domain.time import DAY, HOUR
-from tpsd.store.commits import Q
+from tpsd.core.notices import cause_key
+from tpsd.domain.notice import NoticeDraft, NoticeKind
+from tpsd.domain.time import DAY, HOUR, Micros
+from tpsd.store.commits import Q, insert_notices
 
 EPOCH_US = 24 * HOUR  # how long an epoch takes new bodies
 REWRAP_AFTER_US = 47 * HOUR  # after closing; 24 + 47 + 1 hour of work = 72, the bound of invariant I7
@@ -67,6 +69,16 @@ def rewrap(connection: apsw.Connection, old: int, new: int, rows: list[tuple[str
     return moved
 
 
+def erase_damaged(connection: apsw.Connection, old: int, rows: list[tuple[str, str]], now: Micros) -> None:
+    """Erase rows that their own epoch's key does not open: nobody can read them again, and they must not keep it."""
+    for owner, purpose in rows:
+        connection.execute(Q["erase_part"], (owner, purpose, old))
+        uuid = None if purpose == "payload" else owner
+        tap = None if uuid is None else connection.execute(Q["tap_of_uuid"], (uuid,)).get
+        alarm = NoticeDraft(NoticeKind.ALARM, cause_key(NoticeKind.ALARM, "seal"), f"a sealed {purpose} did not open")
+        insert_notices(connection, (alarm,), tap, uuid, now)
+
+
 def retire_epoch(connection: apsw.Connection, number: int) -> bool:
     """Mark an epoch destroyed if none of its rows is left; only then may its key go."""
     connection.execute(Q["retire_epoch"], (number,))
@@ -74,17 +86,22 @@ def retire_epoch(connection: apsw.Connection, number: int) -> bool:
 
 
 def erase_rested(connection: apsw.Connection, ran: int, keep: Keep) -> int:
-    """Erase the bodies of rows that rested as long as they may; the rows without card data stay."""
-    erased = 0
+    """Erase some bodies that rested as long as they may, and some payloads; the rows without card data stay.
+
+    The number of taps that lost card data; 0 when none is left to do so.
+    """
+    owners: list[str] = []
     for state, limit_us in (
         ("permanently_failed", keep.failed_us),
         ("in_doubt", keep.failed_us),
         ("held", keep.held_us),
     ):
-        connection.execute(Q["erase_rested"], (state, ran - limit_us, ERASE_SLICE))
-        erased += connection.changes()
-    connection.execute(Q["erase_payloads"], (ran - keep.failed_us,))
-    return erased + connection.changes()
+        owners += [uuid for (uuid,) in connection.execute(Q["rested_too_long"], (state, ran - limit_us, ERASE_SLICE))]
+    kept_too_long = connection.execute(Q["payloads_kept_too_long"], (ran - keep.failed_us, ERASE_SLICE))
+    owners += [owner for (owner,) in kept_too_long]
+    for owner in owners:
+        connection.execute(Q["erase"], (owner,))
+    return len(owners)
 
 
 def read_ran(connection: apsw.Connection) -> int:

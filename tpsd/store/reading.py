@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from uuid import UUID
 
 import apsw
 
@@ -69,7 +68,7 @@ def _find(connection: apsw.Connection, reference: str) -> int:
     elif _UUID_START.match(reference.lower()):
         start = reference.lower()
         found = list(connection.execute(Q["tap_by_uuid"], (start, start + "g")))
-        if len(found) > 1 and not _is_uuid(start):
+        if len(found) > 1:
             raise NotFoundError(f"more than one tap's UUID begins with {reference}: give more of it")
         if found:
             return int(found[0][0])
@@ -77,14 +76,6 @@ def _find(connection: apsw.Connection, reference: str) -> int:
         f"no tap {reference!r}: give its number, at least four characters of its UUID, or serial:boot:counter "
         "(see 'tpsd taps')"
     )
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _tap(row: tuple[Any, ...]) -> TapRow:

@@ -1,13 +1,13 @@
 -- The SQLite dialect of the journal's queries; the same names in every dialect.
 
 -- name: taps_of_identity
-SELECT t.id, t.digest, t.verdict, t.reason, t.disposition, t.unseen, a.state, a.attempt
+SELECT t.id, t.digest, t.verdict, t.reason, t.disposition, t.unseen, t.shown, a.state, a.attempt
 FROM tap t LEFT JOIN authorisation a ON a.uuid = t.uuid
 WHERE t.serial = ? AND t.boot = ? AND t.counter = ?
 
 -- name: tap_unnamed
-SELECT t.id, t.digest, t.verdict, t.reason, t.disposition, t.unseen, NULL, NULL
-FROM tap t
+SELECT t.id, t.digest, t.verdict, t.reason, t.disposition, t.unseen, t.shown, a.state, a.attempt
+FROM tap t LEFT JOIN authorisation a ON a.uuid = t.uuid
 WHERE t.serial = ? AND t.digest = ? AND t.boot IS NULL
 
 -- name: held_cause
@@ -32,7 +32,7 @@ INSERT INTO tap (serial, boot, counter, digest, lane, terminal, kind, tapped_at,
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: repeat_tap
-UPDATE tap SET repeats = repeats + 1, shown = max(shown, ?) WHERE id = ?
+UPDATE tap SET repeats = repeats + 1, shown = coalesce(nullif(?, 0), shown) WHERE id = ?
 
 -- name: mark_unseen
 UPDATE tap SET unseen = 1 WHERE id = ?
@@ -60,7 +60,7 @@ FROM authorisation a
 JOIN ladder l ON l.id = a.ladder
 LEFT JOIN sealed s ON s.owner = a.uuid AND s.purpose = 'body'
 WHERE a.state = 'pending' AND a.due <= ?
-ORDER BY a.due
+ORDER BY a.due, a.uuid
 LIMIT ?
 
 -- name: mark_sending
@@ -102,6 +102,10 @@ FROM authorisation a
 JOIN ladder l ON l.id = a.ladder
 JOIN attempt t ON t.uuid = a.uuid AND t.number = a.attempt
 WHERE a.state = 'sending'
+
+-- name: without_credential
+SELECT uuid FROM authorisation
+WHERE state = 'pending' AND credential NOT IN (SELECT value FROM json_each(?))
 
 -- name: hold_without_credential
 UPDATE authorisation SET state = 'held', cause = 'no_credential', due = NULL, ran_rested = ?
@@ -197,18 +201,20 @@ SELECT owner, purpose, wrapped_key FROM sealed WHERE epoch = ? LIMIT ?
 -- name: rewrap
 UPDATE sealed SET epoch = ?, wrapped_key = ? WHERE owner = ? AND purpose = ? AND epoch = ?
 
+-- name: erase_part
+DELETE FROM sealed WHERE owner = ? AND purpose = ? AND epoch = ?
+
 -- name: retire_epoch
 UPDATE epoch SET destroyed = 1
 WHERE number = ? AND ran_closed IS NOT NULL AND NOT EXISTS (SELECT 1 FROM sealed WHERE epoch = number)
 
--- name: erase_rested
-DELETE FROM sealed WHERE owner IN (
-  SELECT a.uuid FROM authorisation a
-  WHERE a.state = ? AND a.ran_rested <= ? AND EXISTS (SELECT 1 FROM sealed s WHERE s.owner = a.uuid)
-  LIMIT ?)
+-- name: rested_too_long
+SELECT a.uuid FROM authorisation a
+WHERE a.state = ? AND a.ran_rested <= ? AND EXISTS (SELECT 1 FROM sealed s WHERE s.owner = a.uuid)
+LIMIT ?
 
--- name: erase_payloads
-DELETE FROM sealed WHERE purpose = 'payload' AND ran_sealed <= ?
+-- name: payloads_kept_too_long
+SELECT owner FROM sealed WHERE purpose = 'payload' AND ran_sealed <= ? LIMIT ?
 
 -- name: get_meta
 SELECT value FROM meta WHERE key = ?
@@ -234,7 +240,7 @@ ORDER BY t.id DESC LIMIT :limit
 SELECT id FROM tap WHERE id = ?
 
 -- name: tap_by_uuid
-SELECT id FROM tap WHERE uuid >= ? AND uuid < ? ORDER BY uuid, id LIMIT 2
+SELECT min(id) FROM tap WHERE uuid >= ? AND uuid < ? GROUP BY uuid ORDER BY uuid LIMIT 2
 
 -- name: tap_by_name
 SELECT id FROM tap WHERE serial = ? AND boot = ? AND counter = ? ORDER BY id DESC LIMIT 2

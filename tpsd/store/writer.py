@@ -1,7 +1,6 @@
-"""The one writer of an SQLite journal: group commit with a savepoint for each write (design 1 and 6).
+"""The one writer of an SQLite journal: who waits, whose turn it is, and where the work runs (design 6).
 
-Everything that waits goes into the next transaction, intake first; a write that raises rolls back its own
-savepoint and fails alone; a commit that fails fails everybody in it, and nothing of it was written.
+Everything that waits goes into the next group commit, intake first.
 """
 
 from __future__ import annotations
@@ -18,21 +17,12 @@ from typing import Any, Protocol, TypeVar
 
 import apsw
 
-from tpsd.errors import JournalError, JournalUnavailableError
+from tpsd.errors import JournalError
+from tpsd.store.group import GroupCommit, Job, Work, forget_locals
 
 GROUP_SECONDS = 0.010  # a group closes after this long, so that the first in it still answers within the tap's 20 ms
 
 T = TypeVar("T")
-Work = Callable[[apsw.Connection], T]
-
-DISK_TROUBLE = (
-    apsw.FullError,
-    apsw.IOError,
-    apsw.CorruptError,
-    apsw.NotADBError,
-    apsw.CantOpenError,
-    apsw.ReadOnlyError,
-)
 
 
 class Urgency(IntEnum):
@@ -56,13 +46,11 @@ class Writer(Protocol):
         """Finish what waits, then close the connection."""
 
 
-@dataclass(slots=True)
-class _Job:
-    work: Work[Any]
+@dataclass(slots=True, kw_only=True)
+class _Waiting(Job):
+    urgency: Urgency
     future: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
-    result: Any = None
-    error: BaseException | None = None
 
 
 class ThreadedWriter:
@@ -70,9 +58,11 @@ class ThreadedWriter:
 
     def __init__(self, connect: Callable[[], apsw.Connection]) -> None:
         self._connect = connect
-        self._lanes: tuple[deque[_Job], ...] = tuple(deque() for _ in Urgency)
+        self._lanes: tuple[deque[_Waiting], ...] = tuple(deque() for _ in Urgency)
         self._wake = threading.Condition()
         self._closing = False
+        self._death: BaseException | None = None
+        self._running: list[_Waiting] = []
         self._thread = threading.Thread(target=self._run, name="tpsd-journal", daemon=True)
         self._opened: deque[BaseException | None] = deque()
         self._ready = threading.Event()
@@ -104,8 +94,10 @@ class ThreadedWriter:
 
     async def _submit(self, work: Work[T], urgency: Urgency) -> T:
         loop = asyncio.get_running_loop()
-        job = _Job(work, loop.create_future(), loop)
+        job = _Waiting(work, urgency=urgency, future=loop.create_future(), loop=loop)
         with self._wake:
+            if self._death is not None:
+                raise _stopped(self._death)
             if self._closing:
                 raise JournalError("the journal is closed")
             self._lanes[urgency].append(job)
@@ -115,7 +107,7 @@ class ThreadedWriter:
 
     def _run(self) -> None:
         try:
-            connection = self._connect()
+            group = GroupCommit(self._connect())
         except BaseException as exc:
             self._opened.append(exc)
             self._ready.set()
@@ -124,12 +116,12 @@ class ThreadedWriter:
         self._ready.set()
         try:
             while self._await_jobs():
-                done = self._group(connection)
-                done += self._one_read(connection)
+                self._round(group)
                 self.progress += 1
-                _deliver(done)
+        except BaseException as exc:
+            self._die(exc)
         finally:
-            connection.close()
+            group.close()
 
     def _await_jobs(self) -> bool:
         with self._wake:
@@ -139,120 +131,110 @@ class ThreadedWriter:
                 self._wake.wait()
         return True
 
-    def _next_write(self) -> _Job | None:
-        for lane in self._lanes[: Urgency.READ]:
-            with suppress(IndexError):
-                return lane.popleft()
-        return None
+    def _round(self, group: GroupCommit) -> None:
+        """One group and one read, so that neither keeps the other waiting for more than its own turn."""
+        _deliver(self._group(group))
+        reading = self._pop(Urgency.READ)
+        if reading is not None:
+            self._running = [reading]
+            group.read(reading)
+            _deliver([reading])
+        self._running = []
 
-    def _group(self, connection: apsw.Connection) -> list[_Job]:
-        job = self._next_write()
-        jobs: list[_Job] = []
+    def _group(self, group: GroupCommit) -> list[_Waiting]:
+        first = self._pop(Urgency.INTAKE) or self._pop(Urgency.SETTLE)
+        if first is None:
+            return []
         until = time.monotonic() + GROUP_SECONDS
-        try:
-            while job is not None:
+        jobs = self._running = [first]
+
+        def following() -> _Waiting | None:
+            job = None
+            if time.monotonic() < until:
+                job = self._pop(Urgency.INTAKE) or self._pop(Urgency.SETTLE)
+            elif all(job.urgency is Urgency.INTAKE for job in jobs):
+                job = self._pop(Urgency.SETTLE)  # taps without end must not keep every settlement waiting
+            if job is not None:
                 jobs.append(job)
-                if len(jobs) == 1:
-                    connection.execute("BEGIN IMMEDIATE")
-                run_in_savepoint(connection, job)
-                job = self._next_write() if time.monotonic() < until else None
-            if jobs:
-                connection.execute("COMMIT")
-        except apsw.Error as exc:
-            fail_group(connection, jobs, exc)
+            return job
+
+        group.write(first, following)
         return jobs
 
-    def _one_read(self, connection: apsw.Connection) -> list[_Job]:
-        try:
-            job = self._lanes[Urgency.READ].popleft()
-        except IndexError:
-            return []
-        try:
-            job.result = job.work(connection)
-        except BaseException as exc:
-            job.error = _unavailable(exc) if isinstance(exc, DISK_TROUBLE) else exc
-        return [job]
+    def _pop(self, urgency: Urgency) -> _Waiting | None:
+        with suppress(IndexError):
+            return self._lanes[urgency].popleft()
+        return None
+
+    def _die(self, cause: BaseException) -> None:
+        """A surprise in the thread itself: nobody may wait for it for ever, and no later caller may start to."""
+        with self._wake:
+            self._death = cause
+            left = [*self._running, *(job for lane in self._lanes for job in lane)]
+        for job in left:
+            job.error = _stopped(cause)
+        _deliver(left)
 
 
 class InlineWriter:
     """The same contract with every call run at once, one transaction each: for simulated worlds and commands."""
 
     def __init__(self, connect: Callable[[], apsw.Connection]) -> None:
-        self._connection = connect()
+        self._group = GroupCommit(connect())
         self._closed = False
 
     async def write(self, work: Work[T], urgency: Urgency = Urgency.SETTLE) -> T:
         """Run ``work`` in a transaction of its own."""
         del urgency
+        job = Job(work)
         self._check()
-        job = _Job(work, asyncio.get_running_loop().create_future(), asyncio.get_running_loop())
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            run_in_savepoint(self._connection, job)
-            self._connection.execute("COMMIT")
-        except apsw.Error as exc:
-            fail_group(self._connection, [job], exc)
-        if job.error is not None:
-            raise job.error
-        result: T = job.result
+        self._group.write(job, lambda: None)
+        result: T = _result(job)
         return result
 
     async def read(self, work: Work[T]) -> T:
         """Run ``work`` now."""
+        job = Job(work)
         self._check()
-        return work(self._connection)
+        self._group.read(job)
+        result: T = _result(job)
+        return result
 
     async def close(self) -> None:
         """Close the connection."""
         self._closed = True
-        self._connection.close()
+        self._group.close()
 
     def _check(self) -> None:
         if self._closed:
             raise JournalError("the journal is closed")
 
 
-def run_in_savepoint(connection: apsw.Connection, job: _Job) -> None:
-    """Run one job so that its failure undoes itself alone. Raises apsw.Error when the whole group is lost."""
-    connection.execute("SAVEPOINT one")
-    try:
-        job.result = job.work(connection)
-    except BaseException as exc:
-        if isinstance(exc, DISK_TROUBLE) or not connection.in_transaction:
-            raise
-        connection.execute("ROLLBACK TO one")
-        job.error = exc
-    connection.execute("RELEASE one")
+def _result(job: Job) -> Any:
+    if job.error is not None:
+        forget_locals(job.error)
+        raise job.error
+    return job.result
 
 
-def fail_group(connection: apsw.Connection, jobs: list[_Job], cause: apsw.Error) -> None:
-    """Undo the transaction and give every job in it the reason."""
-    with suppress(apsw.Error):
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-    for job in jobs:
-        job.error = _unavailable(cause)
-
-
-def _unavailable(cause: BaseException) -> JournalUnavailableError:
-    error = JournalUnavailableError(
-        f"the journal cannot be written or read ({type(cause).__name__}: {cause}): nothing was acknowledged; "
-        "check the disk's space and health"
-    )
+def _stopped(cause: BaseException) -> JournalError:
+    error = JournalError(f"the journal's writer stopped ({type(cause).__name__}): start tpsd again")
     error.__cause__ = cause
     return error
 
 
-def _deliver(jobs: list[_Job]) -> None:
-    by_loop: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
+def _deliver(jobs: list[_Waiting]) -> None:
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Waiting]] = {}
     for job in jobs:
+        if job.error is not None:
+            forget_locals(job.error)
         by_loop.setdefault(job.loop, []).append(job)
     for loop, mine in by_loop.items():
         with suppress(RuntimeError):  # the loop is gone: nobody waits for this any more, and it is committed
             loop.call_soon_threadsafe(_resolve, mine)
 
 
-def _resolve(jobs: list[_Job]) -> None:
+def _resolve(jobs: list[_Waiting]) -> None:
     for job in jobs:
         if job.future.done():
             continue

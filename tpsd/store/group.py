@@ -1,0 +1,140 @@
+"""Group commit on one connection: a transaction for several writes, a savepoint for each (design 1 and 6).
+
+A write that raises undoes itself alone; a commit that fails fails everybody in it, and nothing of it was written.
+Threads and event loops are the writers' business.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import apsw
+
+from tpsd.errors import JournalError, JournalUnavailableError
+
+T = TypeVar("T")
+Work = Callable[[apsw.Connection], T]
+
+BREAKING = (apsw.IOError, apsw.CorruptError, apsw.NotADBError)
+"""Never retried over: what was written before is doubtful until the journal is opened, and checked, anew."""
+
+DISK_TROUBLE = (
+    *BREAKING,
+    apsw.FullError,
+    apsw.CantOpenError,
+    apsw.ReadOnlyError,
+    apsw.BusyError,
+    apsw.NoMemError,
+)
+"""Not the fault of the write that met it: the whole group is lost."""
+
+
+@dataclass(slots=True)
+class Job:
+    """One piece of work and what came of it."""
+
+    work: Work[Any]
+    result: Any = None
+    error: BaseException | None = None
+
+
+class GroupCommit:
+    """Transactions on the journal's one connection, and whether its disk still deserves trust."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._broken: BaseException | None = None
+
+    def write(self, first: Job, following: Callable[[], Job | None]) -> list[Job]:
+        """Run ``first`` and whatever ``following`` gives until it gives None, then commit; never raises.
+
+        The jobs come back with a result or an error each, durable where there is a result.
+        """
+        jobs = [first]
+        try:
+            self._refuse_if_broken()
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._in_savepoint(first)
+            while (job := following()) is not None:
+                jobs.append(job)
+                self._in_savepoint(job)
+            self._connection.execute("COMMIT")
+        except BaseException as exc:
+            self._fail(jobs, exc)
+        return jobs
+
+    def read(self, job: Job) -> None:
+        """Run one job outside any transaction; never raises."""
+        try:
+            job.result = job.work(self._connection)
+        except BaseException as exc:
+            job.error = self._unavailable(exc) if isinstance(exc, DISK_TROUBLE) else _carried(exc)
+
+    def close(self) -> None:
+        """Checkpoint and close the connection."""
+        self._connection.close()
+
+    def _in_savepoint(self, job: Job) -> None:
+        connection = self._connection
+        connection.execute("SAVEPOINT one")
+        try:
+            job.result = job.work(connection)
+        except BaseException as exc:
+            if isinstance(exc, DISK_TROUBLE) or not connection.in_transaction:
+                raise
+            connection.execute("ROLLBACK TO one")
+            job.error = _carried(exc)
+        connection.execute("RELEASE one")
+
+    def _fail(self, jobs: list[Job], cause: BaseException) -> None:
+        with suppress(apsw.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        for job in jobs:
+            job.error = cause if isinstance(cause, JournalError) else self._unavailable(cause)
+
+    def _refuse_if_broken(self) -> None:
+        if self._broken is not None:
+            raise JournalError(
+                f"the disk failed ({_words(self._broken)}): the journal stays closed until tpsd starts again and has "
+                "checked it; look at the disk's health"
+            )
+
+    def _unavailable(self, cause: BaseException) -> JournalUnavailableError:
+        if isinstance(cause, BREAKING):
+            self._broken = cause
+        error = JournalUnavailableError(
+            f"the journal cannot be written or read ({_words(cause)}): nothing was acknowledged; "
+            "check the disk's space and health"
+        )
+        error.__cause__ = cause
+        return error
+
+
+def forget_locals(error: BaseException) -> None:
+    """Clear the frames behind an error: they would keep card data, and cursors with their snapshots, alive."""
+    known: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is not None and id(one) not in known:
+            known.add(id(one))
+            traceback.clear_frames(one.__traceback__)
+            waiting += [one.__cause__, one.__context__]
+
+
+def _carried(error: BaseException) -> BaseException:
+    """The error as a future can carry it: asyncio refuses StopIteration, and its waiter would wait for ever."""
+    if not isinstance(error, StopIteration):
+        return error
+    wrapped = RuntimeError("the work raised StopIteration")
+    wrapped.__cause__ = error
+    return wrapped
+
+
+def _words(cause: BaseException) -> str:
+    return f"{type(cause).__name__}: {cause}" if isinstance(cause, apsw.Error) else type(cause).__name__
