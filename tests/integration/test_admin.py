@@ -77,7 +77,6 @@ class ListedTaps:
         raise NotFoundError(f"no tap {reference}")
 
 
-
 @pytest.fixture
 def journal() -> ListedTaps:
     return ListedTaps([row(2), row(1, lane="gate-2", state="held")])

@@ -255,8 +255,8 @@ class TestRecovery:
 
     def test_the_first_session_stands_within_one_knock(self) -> None:
         pair = Pair(5)
-        pair.open("validator")
         pair.world.lines["validator"].cut = True  # nobody has opened the other side
+        pair.open("validator")
         pair.world.run(0.7)
         pair.world.lines["validator"].cut = False
         pair.open("daemon")

@@ -113,14 +113,14 @@ class World:
         self.events: dict[str, list[tuple[float, Any]]] = {name: [] for name in ends}
         self.on_event: Callable[[str, Any], None] = lambda name, event: None
         self._order = itertools.count()
-        self._queue: list[tuple[float, int, Callable[[], None]]] = []
+        self._queue: list[tuple[float, int, Callable[[], object]]] = []
         self._spins = 0
 
-    def at(self, when: float, action: Callable[[], None]) -> None:
+    def at(self, when: float, action: Callable[[], object]) -> None:
         """Does it then."""
         heapq.heappush(self._queue, (max(when, self.now), next(self._order), action))
 
-    def after(self, seconds: float, action: Callable[[], None]) -> None:
+    def after(self, seconds: float, action: Callable[[], object]) -> None:
         """Does it so many seconds from now."""
         self.at(self.now + seconds, action)
 

@@ -300,3 +300,10 @@ def test_small_renderings() -> None:
     assert moment(1_790_000_000_000_000) == "2026-09-21T14:13:20.000Z"
     assert (moment(None), moment("soon")) == ("", "soon")
     assert (verdict(1), verdict(0x7F), verdict(None)) == ("accepted", "127", "")
+
+
+def test_a_validators_port_that_is_not_there_is_named() -> None:
+    code, out, err = run("simulate", "validator", "--port", "/dev/none", "--json")
+    assert code == 1
+    assert err.startswith("tpsd: /dev/none cannot be opened (")
+    assert json.loads(out)["error"] in err

@@ -47,7 +47,7 @@ def test_relative_paths_start_at_the_files_folder(tmp_path: Path, monkeypatch: p
     assert config.admin.socket == tmp_path / "tpsd.sock"
 
 
-FIELD_REFUSALS = {
+FIELD_REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "unknown key": ({"keys": {"kek_fil": "x"}}, "keys.kek_fil is not a known key; did you mean keys.kek_file?"),
     "unknown section": ({"stores": {"url": "x"}}, "stores is not a known key; did you mean store?"),
     "key of another section": ({"keys": {"jitter": 0.1}}, "keys.jitter is not a known key; it belongs into [retry]"),
@@ -96,7 +96,7 @@ def test_a_bad_key_is_refused(tmp_path: Path, case: str) -> None:
     assert message in refusal(tmp_path, changed(values(tmp_path), changes))
 
 
-RELATION_REFUSALS = {
+RELATION_REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "lane names": ({"lanes": [LANE, LANE | {"port": "/dev/b"}]}, "lanes[1].name 'gate-1' is taken by another lane"),
     "lane ports": ({"lanes": [LANE, LANE | {"name": "b"}]}, "lanes[1].port is the port of lane 'gate-1' too"),
     "socket ports": (
@@ -140,7 +140,7 @@ def test_keys_that_do_not_fit_are_refused(tmp_path: Path, case: str) -> None:
     assert "hunter2" not in text
 
 
-PRODUCTION_REFUSALS = {
+PRODUCTION_REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "http": ({"sfey": {"base_url": "http://127.0.0.1"}}, "sfey.base_url is 127.0.0.1 in production"),
     "loopback": ({"sfey": {"base_url": "https://localhost:8443"}}, "sfey.base_url is localhost in production"),
     "loopback AFC": ({"sfey": {"afc_base_url": "https://[::1]/afc"}}, "sfey.afc_base_url is ::1 in production"),

@@ -121,6 +121,7 @@ class KnownTap:
     state: State | None
     attempts: int
     unseen: bool
+    shown: Shown = Shown.NOTHING  # what the validator last said it has shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +226,7 @@ def decide(candidate: Candidate, facts: Facts) -> Decision:
     if shown is Shown.TURNED_AWAY:
         return Decision(Told(Verdict.DENIED, "turned_away"), disposition=Disposition.DENIED, notices=notices)
     if shown is Shown.LET_IN and candidate.draft is None:
-        notices = (*notices, _let_in_unsent(candidate))
+        notices = (*notices, _let_in_unsent(candidate, candidate.local.reason))
     if candidate.local.verdict is Verdict.TRY_AGAIN:
         return Decision(candidate.local, disposition=Disposition.REJECTED, notices=notices)
     if candidate.draft is None or (shown is Shown.NOTHING and not candidate.local.verdict.accepts):
@@ -233,8 +234,8 @@ def decide(candidate: Candidate, facts: Facts) -> Decision:
     told, note = candidate.local, None
     if not told.verdict.accepts:
         told, note = Told(Verdict.ACCEPTED, "let_in"), told.reason
-    state = State.HELD if facts.held_cause else State.PENDING
-    return Decision(told, state=state, cause=facts.held_cause, note=note, notices=notices)
+    state, joining = _start(facts.held_cause)
+    return Decision(told, state=state, cause=facts.held_cause, note=note, notices=(*notices, *joining))
 
 
 def _repeat(candidate: Candidate, known: KnownTap, held_cause: str | None) -> Decision:
@@ -243,7 +244,8 @@ def _repeat(candidate: Candidate, known: KnownTap, held_cause: str | None) -> De
         case Shown.NOTHING:
             return Decision(known.told, known=known.number)
         case Shown.TURNED_AWAY:
-            if not known.told.verdict.accepts or known.unseen or known.state is State.NOT_CHARGED:
+            let_in = known.told.verdict.accepts or known.shown is Shown.LET_IN
+            if not let_in or known.unseen or known.state in (None, State.NOT_CHARGED):
                 return Decision(known.told, known=known.number)
             if known.state in (State.PENDING, State.HELD) and known.attempts == 0:
                 return Decision(known.told, known=known.number, effect=Effect.CANCEL, cause="turned_away")
@@ -254,12 +256,37 @@ def _repeat(candidate: Candidate, known: KnownTap, held_cause: str | None) -> De
                 notices=(_turned_away_late(candidate),),
             )
         case Shown.LET_IN:
-            if known.disposition is Disposition.DENIED and candidate.draft is not None:
-                state = State.HELD if held_cause else State.PENDING
-                return Decision(known.told, known.number, Effect.REVIVE, state=state, cause=held_cause, note="let_in")
-            return Decision(known.told, known=known.number)
+            return _let_in_after_all(candidate, known, held_cause)
         case _:
             assert_never(shown)
+
+
+def _let_in_after_all(candidate: Candidate, known: KnownTap, held_cause: str | None) -> Decision:
+    if known.disposition is Disposition.DENIED and candidate.draft is not None:
+        state, joining = _start(held_cause)
+        return Decision(
+            known.told,
+            known.number,
+            Effect.REVIVE,
+            state=state,
+            cause=held_cause,
+            note="let_in",
+            notices=joining,
+        )
+    unpaid = known.disposition is not None or known.state is State.NOT_CHARGED
+    news = known.shown is not Shown.LET_IN  # a validator repeats itself every two seconds
+    notices = (_let_in_unsent(candidate, known.told.reason),) if unpaid and news else ()
+    return Decision(known.told, known=known.number, notices=notices)
+
+
+def _start(held_cause: str | None) -> tuple[State, tuple[NoticeDraft, ...]]:
+    """The first state of an authorisation; one that joins the held ones of its terminal is told of like them."""
+    if held_cause is None:
+        return State.PENDING, ()
+    joined = NoticeDraft(
+        NoticeKind.HELD, cause_key(NoticeKind.HELD, held_cause), "joined its terminal's held taps unsent"
+    )
+    return State.HELD, (joined,)
 
 
 def _check(
@@ -316,9 +343,9 @@ def _turned_away_late(candidate: Candidate) -> NoticeDraft:
     )
 
 
-def _let_in_unsent(candidate: Candidate) -> NoticeDraft:
+def _let_in_unsent(candidate: Candidate, reason: str) -> NoticeDraft:
     return NoticeDraft(
         NoticeKind.UNSEEN,
-        cause_key(NoticeKind.UNSEEN, candidate.local.reason, candidate.terminal),
+        cause_key(NoticeKind.UNSEEN, reason, candidate.terminal),
         "the passenger was let in, but the tap cannot be sent",
     )

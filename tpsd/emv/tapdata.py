@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 
-from device.tlv import Tlv, TlvError, decode, encode, find
+from device.tlv import Form, Tlv, TlvError, decode, encode, find, walk
 from tpsd.emv.reading import EXPIRY, PAN, TRACK2
+from tpsd.emv.tags import TAGS, Show
 
 MODE = 0xDFFF8401
 KEY_ID = 0xDFFF8402
@@ -27,7 +28,9 @@ TTK_MODE = 0x01
 NEEDED = {0x01: (KEY_ID,), 0x02: (KEY_ID, TIMESTAMP), 0x03: (KSN,), 0x04: (KSN,)}  # beside the ciphertext
 
 SEALED_BY_TTK = (TRACK2, PAN, EXPIRY)
-NEVER_CLEAR = frozenset({TRACK2, PAN, EXPIRY, 0x56, 0x5F20, 0x9F1F, 0x9F20, 0x9F6B})  # track data and the name
+SHOWABLE = frozenset({Show.HEX, Show.TEXT, Show.FIXED})
+BESIDE_THOUGH_HIDDEN = frozenset({0x9F46})  # sfey.md 3 lists it, although the issuer's key recovers the PAN from it
+OWN_FAMILIES = frozenset({0xDFFF84, 0xFFFF84})
 AES_BLOCK_BITS = 128
 ZERO_IV = bytes(16)  # assumed, as sfey.md 3 says; overridable
 
@@ -60,6 +63,8 @@ class CardFault:
 
 def read(card: tuple[Tlv, ...]) -> TapData | CardFault:
     """Sort a tap's card TLVs by the mode they are in, checking that what the mode needs is there."""
+    if any(item.form is not Form.PLAIN for item in walk(card)):
+        return CardFault("malformed", "card data with a reader's marked lengths is not tap data")
     mode_item = find(card, MODE)
     if mode_item is None:
         return _bare(card)
@@ -84,7 +89,7 @@ def envelope(data: TapData, ttk: Ttk | None) -> bytes:
     if ttk is None:
         return encode((Tlv(MODE, bytes([CLEAR_MODE])), Tlv.template(CLEAR, data.clear)))
     sealed = tuple(item for item in _flat(data.clear) if item.tag in SEALED_BY_TTK)
-    beside = tuple(item for item in _flat(data.clear) if item.tag not in NEVER_CLEAR)
+    beside = tuple(item for item in _flat(data.clear) if _may_stay_clear(item))
     return encode(
         (
             Tlv(MODE, bytes([TTK_MODE])),
@@ -112,6 +117,14 @@ def _clear(card: tuple[Tlv, ...]) -> TapData | CardFault:
     if not any(item.tag in (TRACK2, PAN) for item in _flat(clear)):
         return CardFault("no_card_data", "tap data mode 00 holds neither PAN nor track 2")
     return TapData(CLEAR_MODE, clear, card)
+
+
+def _may_stay_clear(item: Tlv) -> bool:
+    """Fails closed: only what the table knows and would show, and no second set of Sfey's own tags."""
+    if item.tag in BESIDE_THOUGH_HIDDEN:
+        return True
+    known = TAGS.get(item.tag)
+    return known is not None and known.show in SHOWABLE and item.tag >> 8 not in OWN_FAMILIES
 
 
 def _flat(items: Iterable[Tlv]) -> Iterable[Tlv]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tpsd.errors import SealError
-from tpsd.store.seal import KEY_BYTES, Entropy, unwrap, wrap
+from tpsd.store.seal import KEY_BYTES, WRAPPED_BYTES, Entropy, unwrap, wrap
 
 _FILE = re.compile(r"^epoch-(\d{8})\.key$")
 _FILE_MODE = 0o600
@@ -59,10 +59,11 @@ class KeyFolder:
                 file.write(wrapped)
                 file.flush()
                 os.fsync(file.fileno())
+            self._sync_folder()
         except OSError as exc:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
             raise SealError(f"{path} cannot be written: {exc.strerror}") from exc
-        self._sync_folder()
 
     def get(self, number: int) -> bytes:
         """The wrapped key."""
@@ -74,20 +75,20 @@ class KeyFolder:
     def destroy(self, number: int) -> None:
         """Overwrite, sync, unlink, sync the folder. What raw flash still holds is wrapped by the key-encryption key."""
         path = self._path(number)
-        with suppress(FileNotFoundError):
-            size = path.stat().st_size
-            descriptor = os.open(path, os.O_WRONLY)
-            try:
-                os.write(descriptor, bytes(size))
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            path.unlink()
-        self._sync_folder()
+        try:
+            with suppress(FileNotFoundError):
+                _overwrite(path)
+                path.unlink()
+            self._sync_folder()
+        except OSError as exc:
+            raise SealError(f"{path} cannot be destroyed: {exc.strerror}") from exc
 
     def numbers(self) -> list[int]:
         """The epochs that have a file."""
-        return sorted(int(found[1]) for entry in self._folder.iterdir() if (found := _FILE.match(entry.name)))
+        try:
+            return sorted(int(found[1]) for entry in self._folder.iterdir() if (found := _FILE.match(entry.name)))
+        except OSError as exc:
+            raise SealError(f"epoch folder {self._folder} cannot be read: {exc.strerror}") from exc
 
     def _path(self, number: int) -> Path:
         return self._folder / f"epoch-{number:08d}.key"
@@ -98,6 +99,15 @@ class KeyFolder:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _overwrite(path: Path) -> None:
+    descriptor = os.open(path, os.O_WRONLY)
+    try:
+        os.write(descriptor, bytes(os.fstat(descriptor).st_size))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class EpochKeys:
@@ -129,9 +139,14 @@ class EpochKeys:
             raise SealError(f"epoch {number} is not open: its key was destroyed or never loaded") from None
 
     def destroy(self, number: int) -> None:
-        """Forget the key here and on the shelf. Only after a commit that found none of its rows left."""
+        """Forget the key here and on the shelf. Only after a commit that found none of its rows left.
+
+        Raises SealError for the current epoch's key and for one that another journal made.
+        """
         if number == self.current:
             raise SealError(f"epoch {number} is the current one and cannot be destroyed")
+        if number not in self._keys and _is_whole(wrapped := self._shelf.get(number)):
+            unwrap(self._kek, wrapped, self._label(number))
         self._keys.pop(number, None)
         self._shelf.destroy(number)
 
@@ -141,3 +156,8 @@ class EpochKeys:
 
     def _label(self, number: int) -> str:
         return f"epoch {number} of journal {self._journal_id}"
+
+
+def _is_whole(wrapped: bytes) -> bool:
+    """Not what a crash leaves of a key being made (a part) or being destroyed (zeros)."""
+    return len(wrapped) == WRAPPED_BYTES and any(wrapped)

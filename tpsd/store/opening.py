@@ -8,6 +8,7 @@ from pathlib import Path
 import apsw
 
 from tpsd.errors import JournalError
+from tpsd.lockfile import HeldByOtherError, LockFile
 from tpsd.store import migrations
 
 APPLICATION_ID = 0x74707364  # "tpsd" in the file's header, so that another program's file is never taken for ours
@@ -28,6 +29,18 @@ _PRAGMAS: tuple[tuple[str, str, object], ...] = (
 )
 
 
+def lock(path: Path) -> LockFile:
+    """Claim the journal for this process. Raises JournalError naming the holder."""
+    try:
+        return LockFile(path.with_name(path.name + ".lock"))
+    except HeldByOtherError as exc:
+        raise JournalError(
+            f"{path} is in use by process {exc.holder}: a journal has one daemon; stop that one first"
+        ) from exc
+    except OSError as exc:
+        raise JournalError(f"{path}.lock cannot be made: {exc.strerror}") from exc
+
+
 def refuse_what_is_no_journal(path: Path) -> None:
     """Look at the file's header before SQLite does. Raises JournalError."""
     if not path.parent.is_dir():
@@ -39,7 +52,7 @@ def refuse_what_is_no_journal(path: Path) -> None:
         return
     except OSError as exc:
         raise JournalError(f"{path} cannot be read: {exc.strerror}") from exc
-    if not header:
+    if not header or _half_made(path, header):
         return
     if len(header) < HEADER_BYTES or not header.startswith(_MAGIC):
         raise JournalError(f"{path} is damaged or no SQLite file: restore a backup with 'tpsd store restore'")
@@ -52,13 +65,18 @@ def refuse_what_is_no_journal(path: Path) -> None:
         raise JournalError(f"{path} is an SQLite file of another program: correct [store] url")
 
 
+def _half_made(path: Path, header: bytes) -> bool:
+    """Whether power went while SQLite made the file: its rollback journal stands beside zeros, and undoes them."""
+    return not any(header) and path.with_name(path.name + "-journal").exists()
+
+
 def connect(path: Path, vfs: str | None = None) -> apsw.Connection:
     """A connection with the settings set and read back, and the schema up to date. Raises JournalError."""
-    if vfs is None and not path.exists():
-        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
     try:
+        if vfs is None and not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
         connection = apsw.Connection(str(path), vfs=vfs) if vfs else apsw.Connection(str(path))
-    except apsw.Error as exc:
+    except (apsw.Error, OSError) as exc:
         raise JournalError(f"{path} cannot be opened: {exc}") from exc
     try:
         _settle_in(connection, path)

@@ -19,6 +19,8 @@ from tpsd.errors import SealError
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
+TAG_BYTES = 16
+WRAPPED_BYTES = NONCE_BYTES + KEY_BYTES + TAG_BYTES
 
 Entropy = Callable[[int], bytes]
 """Where keys and nonces come from: ``os.urandom``, or a seeded source in a simulated world."""

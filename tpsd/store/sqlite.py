@@ -6,7 +6,6 @@ import os
 import secrets
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +20,16 @@ from tpsd.domain.outcome import NotSent, Outcome
 from tpsd.domain.tap import TapReport
 from tpsd.domain.time import Micros
 from tpsd.domain.views import JournalTotals, TapFilter, TapRow, TapStory
-from tpsd.errors import JournalError, SealError
-from tpsd.lockfile import HeldByOtherError, LockFile
+from tpsd.errors import JournalError, JournalUnavailableError, SealError
+from tpsd.lockfile import LockFile
 from tpsd.ports import CloseWindow, Decide, Taken
 from tpsd.store import commits, housekeeping, mailroom, opening, reading
 from tpsd.store.commits import ClaimedRow, Q, SealedParts, Stamp
 from tpsd.store.epochs import EpochKeys, KeyShelf
 from tpsd.store.housekeeping import Keep
-from tpsd.store.seal import KEY_BYTES, Entropy, Sealed, keyed_digest, rewrap, seal, unseal, unwrap, wrap
+from tpsd.store.rotation import SLICES_MAX, Rotation
+from tpsd.store.seal import KEY_BYTES, Entropy, Sealed, keyed_digest, unwrap, wrap
 from tpsd.store.writer import InlineWriter, ThreadedWriter, Urgency, Writer
-
-REWRAP_ROUNDS_MAX = 50  # slices a call: the rest waits for the next minute, so that closing never waits long
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +58,10 @@ class SqliteJournal:
         self._keep = keep
         self._entropy = entropy
         self._lock = lock
-        self._epochs: EpochKeys
+        self._epochs: Rotation
         self._digest_key: bytes
         self._ran = 0
+        self._seen_at = Micros(0)  # the schedule clock as callers last gave it
         self.journal_id = ""
 
     @classmethod
@@ -80,7 +79,7 @@ class SqliteJournal:
         lock = None
         if vfs is None:
             opening.refuse_what_is_no_journal(path)
-            lock = _lock(path)
+            lock = opening.lock(path)
         try:
             writer = _writer(lambda: opening.connect(path, vfs), inline)
             journal = cls(writer, keep or Keep(), keys.entropy, lock)
@@ -97,9 +96,11 @@ class SqliteJournal:
 
     async def close(self) -> None:
         """Finish what was submitted and let go of the file."""
-        await self._writer.close()
-        if self._lock is not None:
-            self._lock.release()
+        try:
+            await self._writer.close()
+        finally:
+            if self._lock is not None:
+                self._lock.release()
 
     # --- commit 1 ---
 
@@ -113,8 +114,8 @@ class SqliteJournal:
         if candidate.draft is not None:
             owner = str(candidate.draft.uuid)
             parts = SealedParts(
-                self._seal(owner, "body", candidate.draft.body),
-                self._seal(owner, "tap", candidate.card or b""),
+                self._epochs.seal(owner, "body", candidate.draft.body),
+                self._epochs.seal(owner, "tap", candidate.card or b""),
                 self.digest(candidate.draft.body),
             )
         stamp = self._stamp(now)
@@ -127,7 +128,7 @@ class SqliteJournal:
         digest, stamp = self.digest(report.fingerprint), self._stamp(now)
 
         def payload(owner: str) -> Sealed:
-            return self._seal(owner, "payload", report.payload)
+            return self._epochs.seal(owner, "payload", report.payload)
 
         return await self._writer.write(
             lambda connection: commits.reject(
@@ -207,22 +208,19 @@ class SqliteJournal:
         ran = self._ran + ran_us
         await self._writer.write(lambda connection: housekeeping.write_ran(connection, ran))
         self._ran = ran
-        erased = await self._writer.write(lambda connection: housekeeping.erase_rested(connection, ran, self._keep))
-        live = await self._writer.read(housekeeping.live_epochs)
-        begun = moved = destroyed = 0
-        if ran - live[-1].ran_opened >= housekeeping.EPOCH_US:
-            await self._begin_epoch()
-            begun = 1
-        for epoch in live:
-            if epoch.ran_closed is not None and ran - epoch.ran_closed >= housekeeping.REWRAP_AFTER_US:
-                moved += await self._rewrap(epoch.number)
-                destroyed += await self._retire(epoch.number)
-        return {
-            "bodies_erased": erased,
-            "epochs_begun": begun,
-            "rows_rewrapped": moved,
-            "keys_destroyed": destroyed,
-        }
+        try:
+            return {"taps_erased": await self._erase_rested(ran), **await self._epochs.turn(ran, self._seen_at)}
+        except SealError as exc:
+            raise JournalUnavailableError(f"the epoch keys cannot be kept in order: {exc}; it is tried again") from exc
+
+    async def _erase_rested(self, ran: int) -> int:
+        erased = 0
+        for _ in range(SLICES_MAX):
+            some = await self._writer.write(lambda connection: housekeeping.erase_rested(connection, ran, self._keep))
+            if not some:
+                break
+            erased += some
+        return erased
 
     # --- for people ---
 
@@ -243,7 +241,7 @@ class SqliteJournal:
     async def _unlock(self, identity: Identity, keys: Secrets) -> None:
         """Open or make the journal's own keys, check what it was used with, and open or begin an epoch."""
 
-        def first(connection: apsw.Connection) -> tuple[str, bytes, int, list[housekeeping.EpochRow], int]:
+        def first(connection: apsw.Connection) -> tuple[str, bytes, int, list[housekeeping.EpochRow]]:
             journal_id = _meta(connection, "journal_id")
             if journal_id is None:
                 journal_id = keys.entropy(8).hex()
@@ -256,76 +254,39 @@ class SqliteJournal:
                 bytes(_meta(connection, "digest_key")),
                 housekeeping.read_ran(connection),
                 housekeeping.live_epochs(connection),
-                housekeeping.last_epoch(connection),
             )
 
-        self.journal_id, wrapped, self._ran, live, _ = await self._writer.write(first)
-        self._epochs = EpochKeys(keys.shelf, keys.kek, self.journal_id, keys.entropy)
+        self.journal_id, wrapped, self._ran, live = await self._writer.write(first)
+        epoch_keys = EpochKeys(keys.shelf, keys.kek, self.journal_id, keys.entropy)
+        self._epochs = Rotation(self._writer, epoch_keys, keys.entropy)
         try:
             self._digest_key = unwrap(keys.kek, wrapped, f"digest key of journal {self.journal_id}")
-            for epoch in live:
-                self._epochs.open(epoch.number)
+            await self._epochs.open(live, self._ran)
         except SealError as exc:
             raise JournalError(
-                f"the key-encryption key does not open this journal ({exc}): give the kek_file and epoch_dir it was "
-                "made with"
+                f"the keys do not fit this journal ({exc}): give the kek_file and the epoch_dir it was made with; "
+                "each journal needs an epoch_dir of its own"
             ) from exc
-        numbers = {epoch.number for epoch in live}
-        for number in self._epochs.on_shelf():
-            if number not in numbers:  # made before a crash and never used, or retired before its file went
-                self._epochs.destroy(number)
-        if live and live[-1].ran_closed is None:
-            self._epochs.current = live[-1].number
-        else:
-            await self._begin_epoch()
-
-    async def _begin_epoch(self) -> None:
-        number = 1 + max([*self._epochs.on_shelf(), await self._writer.read(housekeeping.last_epoch)])
-        self._epochs.make(number)  # durable on the shelf before its row, and so before any body under it
-        ran = self._ran
-        await self._writer.write(lambda connection: housekeeping.begin_epoch(connection, number, ran))
-        self._epochs.current = number
-
-    async def _rewrap(self, old: int) -> int:
-        moved = 0
-        for _ in range(REWRAP_ROUNDS_MAX):
-            rows = await self._writer.read(lambda connection: housekeeping.sealed_slice(connection, old))
-            if not rows:
-                break
-            new = self._epochs.current
-            old_key, new_key = self._epochs.key(old), self._epochs.key(new)
-            wrapped = [
-                (owner, purpose, rewrap(old_key, new_key, owner, purpose, key, self._entropy))
-                for owner, purpose, key in rows
-            ]
-            moved += await self._writer.write(partial(housekeeping.rewrap, old=old, new=new, rows=wrapped))
-        return moved
-
-    async def _retire(self, number: int) -> bool:
-        empty = await self._writer.write(lambda connection: housekeeping.retire_epoch(connection, number))
-        if empty:
-            self._epochs.destroy(number)
-        return empty
 
     def _open_body(self, row: ClaimedRow) -> bytes:
         if row.sealed is None:
             raise SealError(f"the body of {row.claimed.uuid} is gone")
-        return unseal(self._epochs.key(row.sealed.epoch), str(row.claimed.uuid), "body", row.sealed)
+        return self._epochs.unseal(str(row.claimed.uuid), "body", row.sealed)
 
     async def _fail_unopened(self, claimed: Claimed, now: Micros) -> None:
         outcome = NotSent("seal", clean=True)
-        alarm = NoticeDraft(NoticeKind.ALARM, cause_key(NoticeKind.ALARM, "seal"), "a sealed body did not open")
+        notices = tuple(
+            NoticeDraft(kind, cause_key(kind, "seal"), "its sealed body did not open, so it cannot be sent")
+            for kind in (NoticeKind.PERMANENTLY_FAILED, NoticeKind.ALARM)
+        )
         settlement = Settlement(
-            State.PERMANENTLY_FAILED, "seal", None, claimed.progress.may_have_charged, notices=(alarm,)
+            State.PERMANENTLY_FAILED, "seal", None, claimed.progress.may_have_charged, notices=notices
         )
         await self.settle(claimed, outcome, settlement, now)
 
     def _stamp(self, at: Micros) -> Stamp:
+        self._seen_at = at
         return Stamp(at, self._ran)
-
-    def _seal(self, owner: str, purpose: str, plain: bytes) -> Sealed:
-        epoch = self._epochs.current
-        return seal(epoch, self._epochs.key(epoch), owner, purpose, plain, self._entropy)
 
     async def _execute(self, name: str, bindings: tuple[object, ...]) -> None:
         await self._writer.write(lambda connection: connection.execute(Q[name], bindings) and None)
@@ -342,17 +303,6 @@ def _writer(connect: Callable[[], apsw.Connection], inline: bool) -> Writer:
     writer = ThreadedWriter(connect)
     writer.start()
     return writer
-
-
-def _lock(path: Path) -> LockFile:
-    try:
-        return LockFile(path.with_name(path.name + ".lock"))
-    except HeldByOtherError as exc:
-        raise JournalError(
-            f"{path} is in use by process {exc.holder}: a journal has one daemon; stop that one first"
-        ) from exc
-    except OSError as exc:
-        raise JournalError(f"{path}.lock cannot be made: {exc.strerror}") from exc
 
 
 def _check_identity(connection: apsw.Connection, identity: Identity) -> None:

@@ -17,17 +17,12 @@ class JournalView:
 
     def __init__(self, path: Path) -> None:
         opening.refuse_what_is_no_journal(path)
+        self._lock = opening.lock(path)
         try:
-            self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-            # Exclusive also here: no shared-memory file is made, and a running daemon makes it fail at once.
-            self._connection.pragma("locking_mode", "EXCLUSIVE")
-            self._connection.pragma("schema_version")
-        except apsw.CantOpenError as exc:
-            raise JournalError(f"{path} does not exist or cannot be opened: {exc}") from exc
-        except apsw.BusyError as exc:
-            raise JournalError(f"{path} is in use by a daemon: ask it through its socket") from exc
-        except apsw.Error as exc:
-            raise JournalError(f"{path} cannot be read: {exc}") from exc
+            self._connection = _looking(path)
+        except BaseException:
+            self._lock.release()
+            raise
 
     async def taps(self, which: TapFilter) -> Sequence[TapRow]:
         """Taps, newest first."""
@@ -44,3 +39,20 @@ class JournalView:
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
+        self._lock.release()
+
+
+def _looking(path: Path) -> apsw.Connection:
+    try:
+        # Not SQLITE_OPEN_READONLY: a write-ahead log that a crash left cannot be read through it without a
+        # shared-memory file. Nothing is written: neither by a query, nor by the checkpoint at closing.
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        connection.pragma("locking_mode", "EXCLUSIVE")
+        connection.pragma("query_only", 1)
+        connection.pragma("schema_version")
+    except apsw.CantOpenError as exc:
+        raise JournalError(f"{path} does not exist or cannot be opened: {exc}") from exc
+    except apsw.Error as exc:
+        raise JournalError(f"{path} cannot be read: {exc}") from exc
+    return connection

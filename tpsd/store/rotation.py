@@ -1,0 +1,101 @@
+"""The life of epoch keys across shelf and journal (design 5): begun, turned, wrapped anew, destroyed.
+
+Every step is a commit of its own and may be interrupted by a crash; ``open`` finishes what one left.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from tpsd.domain.time import Micros
+from tpsd.errors import SealError
+from tpsd.store import housekeeping
+from tpsd.store.epochs import EpochKeys
+from tpsd.store.housekeeping import EpochRow
+from tpsd.store.seal import Entropy, Sealed, rewrap, seal, unseal
+from tpsd.store.writer import Writer
+
+SLICES_MAX = 50  # of 100 rows a call: the rest waits for the next minute, so that closing never waits long
+
+
+class Rotation:
+    """A journal's epochs. Running time in microseconds; raises SealError when the shelf fails."""
+
+    def __init__(self, writer: Writer, keys: EpochKeys, entropy: Entropy) -> None:
+        self._writer = writer
+        self._keys = keys
+        self._entropy = entropy
+
+    async def open(self, live: list[EpochRow], ran: int) -> None:
+        """Open every live epoch's key, sweep the shelf, and begin an epoch if none is open."""
+        for epoch in live:
+            self._keys.open(epoch.number)
+        await self._sweep()
+        if live and live[-1].ran_closed is None:
+            self._keys.current = live[-1].number
+        else:
+            await self._begin(ran)
+
+    def seal(self, owner: str, purpose: str, plain: bytes) -> Sealed:
+        """Seal under the current epoch."""
+        epoch = self._keys.current
+        return seal(epoch, self._keys.key(epoch), owner, purpose, plain, self._entropy)
+
+    def unseal(self, owner: str, purpose: str, sealed: Sealed) -> bytes:
+        """Open under the epoch it was sealed in."""
+        return unseal(self._keys.key(sealed.epoch), owner, purpose, sealed)
+
+    async def turn(self, ran: int, now: Micros) -> dict[str, int]:
+        """Begin a new epoch when the present one is old, empty and destroy those that closed long ago.
+
+        ``now`` (schedule clock) stamps the alarm for a row that does not open. What was done, by name.
+        """
+        live = await self._writer.read(housekeeping.live_epochs)
+        begun = moved = 0
+        if ran - live[-1].ran_opened >= housekeeping.EPOCH_US:
+            await self._begin(ran)
+            begun = 1
+        for epoch in live:
+            if epoch.ran_closed is not None and ran - epoch.ran_closed >= housekeeping.REWRAP_AFTER_US:
+                moved += await self._empty(epoch.number, now)
+                await self._writer.write(partial(housekeeping.retire_epoch, number=epoch.number))
+        return {"epochs_begun": begun, "rows_rewrapped": moved, "keys_destroyed": await self._sweep()}
+
+    async def _begin(self, ran: int) -> None:
+        number = 1 + max([*self._keys.on_shelf(), await self._writer.read(housekeeping.last_epoch)])
+        self._keys.make(number)  # durable on the shelf before its row, and so before any body under it
+        await self._writer.write(lambda connection: housekeeping.begin_epoch(connection, number, ran))
+        self._keys.current = number
+
+    async def _empty(self, old: int, now: Micros) -> int:
+        moved = 0
+        for _ in range(SLICES_MAX):
+            rows = await self._writer.read(lambda connection: housekeeping.sealed_slice(connection, old))
+            if not rows:
+                break
+            new = self._keys.current
+            wrapped, damaged = self._wrapped_anew(old, new, rows)
+            if damaged:
+                await self._writer.write(partial(housekeeping.erase_damaged, old=old, rows=damaged, now=now))
+            moved += await self._writer.write(partial(housekeeping.rewrap, old=old, new=new, rows=wrapped))
+        return moved
+
+    def _wrapped_anew(
+        self, old: int, new: int, rows: list[tuple[str, str, bytes]]
+    ) -> tuple[list[tuple[str, str, bytes]], list[tuple[str, str]]]:
+        old_key, new_key = self._keys.key(old), self._keys.key(new)
+        wrapped, damaged = [], []
+        for owner, purpose, key in rows:
+            try:
+                wrapped.append((owner, purpose, rewrap(old_key, new_key, owner, purpose, key, self._entropy)))
+            except SealError:
+                damaged.append((owner, purpose))
+        return wrapped, damaged
+
+    async def _sweep(self) -> int:
+        """Destroy every key whose epoch is not live: retired now or before a crash, or made and never begun."""
+        live = {epoch.number for epoch in await self._writer.read(housekeeping.live_epochs)}
+        gone = [number for number in self._keys.on_shelf() if number not in live]
+        for number in gone:
+            self._keys.destroy(number)
+        return len(gone)
