@@ -1,59 +1,47 @@
-"""Looks for a card number in bytes, in every form that code here could have left it in."""
+"""Looking for known card numbers in bytes of any kind: logs, mails, database pages, JSON.
+
+A number is looked for in every form in which this program or a library of it could write one down.
+"""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 
 
-def forms_of(pan: str) -> dict[str, bytes]:
-    """Every byte string that betrays the card number, by the name of its form."""
-    ascii_digits = pan.encode("ascii")
-    packed = bytes.fromhex(pan if len(pan) % 2 == 0 else f"{pan}F")
+def forms(pan: str) -> Mapping[str, bytes]:
+    """What a PAN looks like, by the form's name."""
+    packed = bytes.fromhex(pan[: len(pan) // 2 * 2])  # an odd number's last digit shares its byte with the padding
+    plain = pan.encode()
     found = {
-        "ascii": ascii_digits,
-        "utf-16-le": pan.encode("utf-16-le"),
-        "utf-16-be": pan.encode("utf-16-be"),
-        "packed": packed,
-        "packed, odd": bytes.fromhex(f"0{pan}" if len(pan) % 2 else f"0{pan}0")[1:-1],
+        "digits, as BCD in hex too": plain,
+        "groups of four": b" ".join(plain[at : at + 4] for at in range(0, len(plain), 4)),
+        "groups with dashes": b"-".join(plain[at : at + 4] for at in range(0, len(plain), 4)),
+        "UTF-16": pan.encode("utf-16-le"),
+        "BCD": packed,
+        "BCD with escapes": "".join(f"\\x{byte:02x}" for byte in packed).encode(),
+        "BCD, spaced hex": packed.hex(" ").encode(),
+        "BCD as a list of numbers": ", ".join(str(byte) for byte in packed).encode(),
+        "BCD as Python shows bytes": repr(packed)[2:-1].encode(),
     }
-    found["hex of ascii"] = found["ascii"].hex().encode()  # digits only; the hex of packed digits is "ascii"
-    for name in ("ascii", "packed", "packed, odd"):
-        for at, core in enumerate(_base64_cores(found[name])):
-            found[f"base64 of {name} at {at}"] = core
-            for again, outer in enumerate(_base64_cores(core)):
-                found[f"base64 of base64 of {name} at {at}, {again}"] = outer
+    for shift in range(3):
+        found[f"digits in Base64, shifted {shift}"] = _base64_core(plain, shift)
+        found[f"BCD in Base64, shifted {shift}"] = _base64_core(packed, shift)
     return found
 
 
-def search(data: bytes, pan: str) -> list[str]:
-    """The names of the forms in which the card number stands in ``data``."""
-    return [name for name, needle in forms_of(pan).items() if needle in data]
-
-
-def search_files(places: Iterable[Path], pans: Iterable[str]) -> list[str]:
-    """``path: form`` for every find in the files and, with all below them, the folders. Raises if one is missing."""
-    pans = tuple(pans)
+def findings(name: str, data: bytes, pans: Iterable[str]) -> list[str]:
+    """Which numbers stand in the data, masked, and in which form."""
     return [
-        f"{path}: {form}"
-        for place in places
-        for path in _files(place)
+        f"{name}: {pan[:6]}…{pan[-4:]} as {form}"
         for pan in pans
-        for form in search(path.read_bytes(), pan)
+        for form, needle in forms(pan).items()
+        if needle in data
     ]
 
 
-def _files(place: Path) -> Iterator[Path]:
-    if place.is_dir():
-        yield from sorted(path for path in place.rglob("*") if path.is_file())
-    else:
-        place.stat()
-        yield place
-
-
-def _base64_cores(needle: bytes) -> Iterator[bytes]:
-    """What every base64 text holds that has the needle at an offset of 0, 1 or 2 bytes into a group of three."""
-    for offset in range(3):
-        text = base64.b64encode(bytes(offset) + needle)
-        yield text[(offset * 8 + 5) // 6 : (offset + len(needle)) * 8 // 6]
+def _base64_core(data: bytes, shift: int) -> bytes:
+    """The characters of ``data`` in Base64 that do not depend on the ``shift`` bytes before nor on what follows."""
+    text = base64.b64encode(bytes(shift) + data)
+    whole = (shift + len(data)) * 8 // 6
+    return text[-(-shift * 8 // 6) : whole]

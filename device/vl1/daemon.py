@@ -31,7 +31,7 @@ class Input(Enum):
     HELLO_REPEATED = "HELLO, same boot counter, no frame of this session yet"
     FRAME = "a frame of this session"
     FOREIGN = "a frame of another session"
-    UNUSABLE = "a HELLO that cannot be read or speaks no version of ours"
+    UNUSABLE = "a HELLO that cannot be read or used"
     STRAY = "HELLO_ACK"
     RESET = "RESET"
     SILENCE = "3 s without a frame of this session"
@@ -118,7 +118,7 @@ class DaemonSession(Endpoint[State, Input, Effect, Hello]):
             hello = Hello.parse(frame.payload)
         except GreetingError:
             return Input.UNUSABLE
-        if not hello.speaks_ours:
+        if not hello.is_usable:
             return Input.UNUSABLE
         if self._link is None or self._link.heard or self._peer != (hello.serial, hello.boot):
             return Input.HELLO

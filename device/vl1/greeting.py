@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from device.tlv import TlvError, decode, encode
 from device.vl1.fields import FieldError, FieldList, Fields
-from device.vl1.limits import PAYLOAD_MAX, SERIAL_MAX, VERSION
+from device.vl1.limits import PAYLOAD_MAX, PAYLOAD_MIN, SERIAL_MAX, VERSION
 
 _VERSIONS = 0xDF8A51
 _PAYLOAD = 0xDF8A52
@@ -56,9 +56,9 @@ class Hello:
     largest_payload: int = PAYLOAD_MAX  # bytes
 
     @property
-    def speaks_ours(self) -> bool:
-        """Whether the version spoken here is among its own."""
-        return self.versions[0] <= VERSION <= self.versions[1]
+    def is_usable(self) -> bool:
+        """Whether it speaks the version spoken here, and takes every message that is sent down."""
+        return self.versions[0] <= VERSION <= self.versions[1] and self.largest_payload >= PAYLOAD_MIN
 
     def encode(self) -> bytes:
         """Its payload. Raises FieldError for what does not fit."""
@@ -80,6 +80,7 @@ class Hello:
             versions = fields.octets(_VERSIONS, 2)
             serial = fields.text(_SERIAL, SERIAL_MAX)
             boot, last_tap = fields.number(_BOOT, 4), fields.number(_LAST_TAP, 4)
+            largest = fields.number(_PAYLOAD, 2)
             if versions is None or not serial or boot is None or last_tap is None:
                 raise GreetingError("HELLO lacks its versions, its serial or a counter")
             return cls(
@@ -89,7 +90,7 @@ class Hello:
                 type_name=fields.text(_TYPE_NAME, SERIAL_MAX) or "",
                 firmware=fields.text(_FIRMWARE, SERIAL_MAX) or "",
                 versions=(versions[0], versions[1]),
-                largest_payload=fields.number(_PAYLOAD, 2) or PAYLOAD_MAX,
+                largest_payload=PAYLOAD_MAX if largest is None else largest,
             )
         except (TlvError, FieldError) as exc:
             raise GreetingError(f"HELLO: {exc}") from exc

@@ -5,6 +5,7 @@ from __future__ import annotations
 VERSION = 1  # the only one so far; a frame of another is dropped
 
 PAYLOAD_MAX = 1024  # bytes: the fullest tap has about 600; at 57,600 baud this takes 181 ms of the line
+PAYLOAD_MIN = 256  # bytes that the other end must take: the longest message down, VERDICT, has 150
 OVERHEAD = 10  # bytes: header 6, CRC 4
 ENCODED_MAX = 1100  # bytes between two 00: the fullest frame needs 1039, the rest is room for one more field
 assert PAYLOAD_MAX + OVERHEAD + 1 + (PAYLOAD_MAX + OVERHEAD) // 254 <= ENCODED_MAX  # COBS adds 1 in 254

@@ -30,7 +30,7 @@ class Input(Enum):
     HELLO_ACK_REPEATED = "HELLO_ACK of this session"
     FRAME = "a frame of this session"
     FOREIGN = "a frame of another session"
-    UNUSABLE = "a HELLO_ACK that cannot be read or speaks no version of ours"
+    UNUSABLE = "a HELLO_ACK that cannot be read or used"
     STRAY = "HELLO"
     RESET = "RESET"
     SILENCE = "3 s without a frame of this session"

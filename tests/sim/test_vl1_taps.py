@@ -237,6 +237,35 @@ def test_live_taps_do_not_wait_for_each_others_verdicts() -> None:
     assert set(depot.sendings.values()) == {1}
 
 
+def test_the_link_holds_one_tap_at_a_time() -> None:
+    """So that a later live tap never queues behind repeats, and no tap stands in the queue twice."""
+    depot = Depot(1, limit_seconds=None)
+    depot.open()
+    depot.world.run(0.1)
+    depot.world.lines["daemon"].cut = True  # nothing is acknowledged
+    for _ in range(5):
+        depot.tap()
+        assert depot.validator._session.pending == 1
+    depot.world.run(2.5)
+    assert depot.validator._session.pending == 1
+
+
+def test_live_taps_of_a_lost_session_are_stored_ones_in_the_next() -> None:
+    depot = Depot(1, limit_seconds=None)
+    depot.closed = True
+    depot.open()
+    depot.world.run(0.1)
+    first, second = depot.tap(), depot.tap()
+    depot.world.run(0.5)
+    assert depot.sendings == {first: 1, second: 1}
+    depot.world.inject("validator", encode_frame(Frame(FrameType.RESET)))
+    depot.world.run(1.9)
+    assert depot.sendings == {first: 2, second: 1}
+    depot.closed = False
+    depot.world.run(10.0, depot.all_answered)
+    depot.check()
+
+
 def test_age_is_the_validators_own_and_unknown_over_a_reboot() -> None:
     depot = Depot(1, limit_seconds=None)
     depot.closed = True
@@ -279,6 +308,21 @@ class TestOwnLimit:
         depot.check()
         assert depot.verdicts[tap].shown is when_late
         assert depot.verdicts[tap].verdict.accepts is (when_late is Shown.LET_IN)
+
+    def test_what_it_decides_while_the_tap_is_on_the_line_goes_right_behind_it(self) -> None:
+        depot = Depot(1, baud=2400)
+        depot.world.lines["validator"].baud = 2400
+        depot.closed = True
+        depot.open()
+        depot.world.run(1.0)
+        tapped = depot.world.now
+        tap = depot.tap()
+        depot.world.run(0.6)
+        assert depot.decided == [TapDecided(tap, Shown.LET_IN)]
+        assert tap not in depot.shown
+        depot.world.run(5.0, lambda: len(depot.shown.get(tap, [])) == 2)
+        assert depot.shown[tap] == [Shown.NOTHING, Shown.LET_IN]
+        assert depot.world.now < tapped + 2
 
     def test_it_decides_without_a_session_too(self) -> None:
         depot = Depot(1)

@@ -20,6 +20,7 @@ from device.vl1.limits import (
     TIMER_MIN_SECONDS,
     TRIES_MAX,
 )
+from device.vl1.messages import Hello
 from tests.unit.test_vl1_tables import NOW, frames, hello_frame, make_daemon, types
 
 DAEMON_UP = DaemonState.UP
@@ -157,6 +158,14 @@ class TestSending:
     def test_a_payload_that_the_other_end_cannot_take_is_refused(self, peer: Peer) -> None:
         with pytest.raises(ValueError, match="takes 1024"):
             peer.end.send(bytes(PAYLOAD_MAX + 1), NOW)
+
+    @pytest.mark.parametrize(("largest", "taken"), [(300, 300), (PAYLOAD_MAX, PAYLOAD_MAX), (65535, PAYLOAD_MAX)])
+    def test_how_much_the_other_end_takes(self, largest: int, taken: int) -> None:
+        end, _ = make_daemon(DaemonState.GREETING)
+        end.receive(hello_frame(Hello("V", 1, 1, largest_payload=largest)), NOW)
+        end.send(bytes(taken), NOW)
+        with pytest.raises(ValueError, match=f"takes {taken}"):
+            end.send(bytes(taken + 1), NOW)
 
 
 class TestNak:

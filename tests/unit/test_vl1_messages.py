@@ -8,6 +8,7 @@ import pytest
 
 from device.tlv import Tlv, decode, encode
 from device.vl1.fields import FieldError
+from device.vl1.limits import PAYLOAD_MIN
 from device.vl1.messages import (
     Beeps,
     ConfigMessage,
@@ -283,7 +284,15 @@ class TestGreeting:
 
     @pytest.mark.parametrize(("versions", "ours"), [((1, 1), True), ((0, 9), True), ((2, 3), False), ((0, 0), False)])
     def test_versions(self, versions: tuple[int, int], ours: bool) -> None:
-        assert dataclasses.replace(v.HELLO, versions=versions).speaks_ours is ours
+        assert dataclasses.replace(v.HELLO, versions=versions).is_usable is ours
+
+
+def test_the_longest_message_down_fits_where_it_must() -> None:
+    longest = dataclasses.replace(v.VERDICT, reason="x" * 32, text="x" * 64, amount=1 << 31, show_seconds=255).encode()
+    config = ConfigMessage(True, 1 << 63, "en", "x" * 64).encode()
+    assert max(len(longest), len(config)) <= PAYLOAD_MIN
+    assert not dataclasses.replace(v.HELLO, largest_payload=PAYLOAD_MIN - 1).is_usable
+    assert dataclasses.replace(v.HELLO, largest_payload=PAYLOAD_MIN).is_usable
 
 
 class TestEncodingRefuses:

@@ -96,6 +96,7 @@ class Candidate:
 
     report: TapReport
     lane: str
+    pass_group: str
     terminal: str
     digest: bytes
     tapped_at: Micros
@@ -194,6 +195,7 @@ def prepare(report: TapReport, lane: LanePolicy, setting: Setting, uuid: UUID) -
     return Candidate(
         report=report,
         lane=lane.name,
+        pass_group=lane.name,
         terminal=f"{terminal_type}:{terminal_sn}",
         digest=setting.digest(report.fingerprint),
         tapped_at=tapped_at,

@@ -17,6 +17,8 @@ class NoticeKind(Enum):
     IN_DOUBT = "in_doubt"
     UNSEEN = "unseen"
     ALARM = "alarm"
+    OUTAGE = "outage"
+    BODY_GOES = "body_goes"
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,8 @@ HEADLINES: Final[dict[NoticeKind, tuple[str, str]]] = {
     NoticeKind.IN_DOUBT: ("tap in doubt", "taps in doubt"),
     NoticeKind.UNSEEN: ("tap with another end than shown", "taps with another end than shown"),
     NoticeKind.ALARM: ("alarm", "alarms"),
+    NoticeKind.OUTAGE: ("word on an outage", "words on an outage"),
+    NoticeKind.BODY_GOES: ("tap soon beyond resending", "taps soon beyond resending"),
 }
 """For one notice and for several."""
 
@@ -49,6 +51,10 @@ MEANINGS: Final[dict[NoticeKind, str]] = {
         "TPS refused these transactions for what is in them. They are final and are not sent again."
     ),
     NoticeKind.IN_DOUBT: ("Money may have moved and no answer says so. Nothing is sent again before somebody knows."),
+    NoticeKind.OUTAGE: "TPS cannot be reached. Taps are kept and are sent when it can be reached again.",
+    NoticeKind.BODY_GOES: (
+        "Card data may be kept no longer: in 48 hours these taps can no longer be sent again. Decide before."
+    ),
     NoticeKind.UNSEEN: "What the passenger was shown is not what the journal holds.",
     NoticeKind.ALARM: "Something happened that should be impossible. An engineer should look at it.",
 }

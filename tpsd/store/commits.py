@@ -111,7 +111,7 @@ def reject(
     told = Told(Verdict.TRY_AGAIN, "internal")
     connection.execute(
         Q["insert_tap"],
-        (report.serial, *_numbers(report), digest, lane, terminal, None, report.received_at,
+        (report.serial, *_numbers(report), digest, report.type_name, lane, lane, terminal, None, report.received_at,
          report.received_at, None, None, None, None, None, None, int(report.oda), int(report.shown),
          int(told.verdict), told.reason, None, Disposition.REJECTED.value, None, config_digest),
     )  # fmt: skip
@@ -208,8 +208,8 @@ def _insert_tap(connection: apsw.Connection, candidate: Candidate, decision: Dec
     report = candidate.report
     connection.execute(
         Q["insert_tap"],
-        (report.serial, *_numbers(report), candidate.digest, candidate.lane, candidate.terminal,
-         candidate.kind.value if candidate.kind else None, candidate.tapped_at, report.received_at,
+        (report.serial, *_numbers(report), candidate.digest, report.type_name, candidate.pass_group, candidate.lane,
+         candidate.terminal, candidate.kind.value if candidate.kind else None, candidate.tapped_at, report.received_at,
          candidate.amount, candidate.currency, report.stop, json.dumps(report.where) if report.where else None,
          candidate.token, candidate.masked, int(report.oda), int(report.shown), int(decision.told.verdict),
          decision.told.reason, decision.note, decision.disposition.value if decision.disposition else None, uuid,

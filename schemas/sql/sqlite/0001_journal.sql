@@ -28,7 +28,7 @@ CREATE TABLE authorisation (
   credential        TEXT NOT NULL,
   amount            INTEGER NOT NULL CHECK (amount >= 0),
   currency          TEXT NOT NULL,
-  body_digest       BLOB,
+  body_digest       BLOB,               -- NULL: the body waits until the clock is trusted
   ladder            INTEGER NOT NULL REFERENCES ladder (id),
   release           INTEGER NOT NULL DEFAULT 1 CHECK (release >= 1),
   attempt           INTEGER NOT NULL DEFAULT 0 CHECK (attempt >= 0),
@@ -41,6 +41,9 @@ CREATE TABLE authorisation (
   created_at        INTEGER NOT NULL,
   settled_at        INTEGER,
   ran_rested        INTEGER,
+  warned            INTEGER NOT NULL DEFAULT 0 CHECK (warned IN (0, 1)),  -- that its body goes in 48 hours
+  enquiries         INTEGER NOT NULL DEFAULT 0,
+  enquiry_due       INTEGER,
   initial_uuid      TEXT,
   replaced_by       TEXT REFERENCES authorisation (uuid),
   -- The last guard: what is due is pending, and nothing pending is forgotten.
@@ -48,9 +51,12 @@ CREATE TABLE authorisation (
 ) STRICT, WITHOUT ROWID;
 
 -- Partial indexes: the hot rows stay small however many are kept.
-CREATE INDEX authorisation_due     ON authorisation (due)      WHERE state = 'pending';
+CREATE INDEX authorisation_due     ON authorisation (due)      WHERE state = 'pending' AND body_digest IS NOT NULL;
+CREATE INDEX authorisation_bodiless ON authorisation (due)     WHERE state = 'pending' AND body_digest IS NULL;
 CREATE INDEX authorisation_sending ON authorisation (uuid)     WHERE state = 'sending';
 CREATE INDEX authorisation_held    ON authorisation (terminal) WHERE state = 'held';
+CREATE INDEX authorisation_enquiry ON authorisation (enquiry_due) WHERE state = 'in_doubt' AND enquiry_due IS NOT NULL;
+CREATE INDEX authorisation_approved ON authorisation (settled_at) WHERE state = 'approved';
 CREATE INDEX authorisation_resting ON authorisation (state, ran_rested)
   WHERE state IN ('held', 'permanently_failed', 'in_doubt');
 
@@ -60,6 +66,7 @@ CREATE TABLE tap (
   boot           INTEGER,
   counter        INTEGER,
   digest         BLOB NOT NULL CHECK (length(digest) = 32),
+  type_name      TEXT NOT NULL,
   lane           TEXT NOT NULL,
   terminal       TEXT NOT NULL,
   kind           TEXT,
@@ -79,6 +86,8 @@ CREATE TABLE tap (
   disposition    TEXT CHECK (disposition IN ('rejected', 'denied', 'repeat', 'stale')),
   uuid           TEXT REFERENCES authorisation (uuid),
   repeats        INTEGER NOT NULL DEFAULT 0,
+  pass_group     TEXT NOT NULL,
+  clock_life     TEXT,                 -- the untrusted process life whose clock stamped it; NULL: a trusted one
   unseen         INTEGER NOT NULL DEFAULT 0 CHECK (unseen IN (0, 1)),
   list_version   INTEGER,
   config_digest  TEXT NOT NULL,
@@ -90,6 +99,9 @@ CREATE TABLE tap (
 CREATE UNIQUE INDEX tap_identity ON tap (serial, boot, counter, digest) WHERE boot IS NOT NULL;
 CREATE UNIQUE INDEX tap_unnamed  ON tap (serial, digest)                WHERE boot IS NULL;
 CREATE INDEX tap_uuid            ON tap (uuid)                          WHERE uuid IS NOT NULL;
+
+-- The card's last taps in a group, for pass-back; the verdicts that let people in.
+CREATE INDEX tap_card            ON tap (token, pass_group, tapped_at) WHERE token IS NOT NULL;
 
 CREATE TABLE attempt (
   uuid              TEXT NOT NULL REFERENCES authorisation (uuid),
@@ -128,6 +140,30 @@ CREATE TABLE sealed (
 CREATE INDEX sealed_epoch   ON sealed (epoch);
 CREATE INDEX sealed_payload ON sealed (ran_sealed) WHERE purpose = 'payload';
 
+-- Why rows are held; canaries go only where TPS's application never judged the tap.
+CREATE TABLE hold (
+  cause      TEXT PRIMARY KEY,
+  since      INTEGER NOT NULL,
+  canary_due INTEGER
+) STRICT, WITHOUT ROWID;
+
+-- Cards that may not ride, by token. A generation is filled in slices and takes effect when it becomes live.
+CREATE TABLE deny_generation (
+  number    INTEGER PRIMARY KEY,
+  source    TEXT NOT NULL,
+  state     TEXT NOT NULL CHECK (state IN ('filling', 'live', 'old')),
+  began_at  INTEGER NOT NULL,
+  live_at   INTEGER
+) STRICT;
+
+CREATE TABLE deny (
+  token      BLOB NOT NULL CHECK (length(token) = 32),
+  generation INTEGER NOT NULL REFERENCES deny_generation (number),
+  PRIMARY KEY (token, generation)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX deny_of_generation ON deny (generation);
+
 CREATE TABLE journey (
   id         INTEGER PRIMARY KEY,
   operator   INTEGER NOT NULL,
@@ -160,7 +196,8 @@ CREATE INDEX mail_due ON mail (due) WHERE accepted_at IS NULL;
 
 CREATE TABLE notice (
   id         INTEGER PRIMARY KEY,
-  kind       TEXT NOT NULL CHECK (kind IN ('permanently_failed', 'held', 'tap_refused', 'in_doubt', 'unseen', 'alarm')),
+  kind       TEXT NOT NULL CHECK (kind IN ('permanently_failed', 'held', 'tap_refused', 'in_doubt', 'unseen', 'alarm',
+                                            'outage', 'body_goes')),
   cause      TEXT NOT NULL,
   detail     TEXT NOT NULL,
   tap        INTEGER REFERENCES tap (id),

@@ -27,9 +27,9 @@ INSERT INTO authorisation (uuid, type, timing, lane, terminal, state, cause, pat
 VALUES (?, ?, 'deferred', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: insert_tap
-INSERT INTO tap (serial, boot, counter, digest, lane, terminal, kind, tapped_at, received_at, amount, currency, stop,
+INSERT INTO tap (serial, boot, counter, digest, type_name, pass_group, lane, terminal, kind, tapped_at, received_at, amount, currency, stop,
                  place, token, masked, oda, shown, verdict, reason, note, disposition, uuid, config_digest)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: repeat_tap
 UPDATE tap SET repeats = repeats + 1, shown = coalesce(nullif(?, 0), shown) WHERE id = ?
@@ -59,7 +59,7 @@ SELECT a.uuid, a.terminal, a.path, a.credential, a.attempt, a.sends, a.fence, a.
 FROM authorisation a
 JOIN ladder l ON l.id = a.ladder
 LEFT JOIN sealed s ON s.owner = a.uuid AND s.purpose = 'body'
-WHERE a.state = 'pending' AND a.due <= ?
+WHERE a.state = 'pending' AND a.body_digest IS NOT NULL AND a.due <= ?
 ORDER BY a.due, a.uuid
 LIMIT ?
 
@@ -93,7 +93,7 @@ INSERT INTO notice (kind, cause, detail, tap, uuid, created_at) VALUES (?, ?, ?,
 INSERT INTO episode (kind, cause, step, opened_at, closes_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
 
 -- name: next_due
-SELECT min(due) FROM authorisation WHERE state = 'pending'
+SELECT min(due) FROM authorisation WHERE state = 'pending' AND body_digest IS NOT NULL
 
 -- name: left_open
 SELECT a.uuid, a.terminal, a.path, a.credential, a.attempt, a.sends, a.fence, a.may_have_charged, l.tiers,
