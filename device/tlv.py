@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum, StrEnum
+from functools import lru_cache
 
 TAG_BYTES_MAX = 4  # bytes: DFFF8401 and its kin have four (sfey.md 3); longer ones are noise
 LENGTH_BYTES_MAX = 4  # bytes: 81 to 84; ISO/IEC 7816-4 has no longer form
@@ -184,6 +185,7 @@ def is_constructed(tag: int) -> bool:
     return bool(tag_bytes(tag)[0] & _CONSTRUCTED) and tag not in RAW_DESPITE_CONSTRUCTED_BIT
 
 
+@lru_cache(maxsize=1024)  # tags, of which a field knows some hundreds: a tap is encoded several times
 def tag_bytes(tag: int) -> bytes:
     """The tag as it stands on the wire. Raises ValueError if it is no tag of one to four bytes."""
     if not 0 < tag < 1 << 8 * TAG_BYTES_MAX:
@@ -212,7 +214,7 @@ class _Reader:
         while (at := self.skip_padding(at, end)) < end:
             tag, form, value_at, after = self.head(at, end, depth)
             children = None
-            if form is Form.PLAIN and is_constructed(tag):
+            if self._data[at] & _CONSTRUCTED and form is Form.PLAIN and tag not in RAW_DESPITE_CONSTRUCTED_BIT:
                 children = self.objects(value_at, after, depth + 1)
             items.append(Tlv(tag, self._data[value_at:after], children, form))
             at = after

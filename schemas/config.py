@@ -25,7 +25,9 @@ from schemas.values import (
     KeyFile,
     Language,
     Line,
+    Listen,
     MailAddress,
+    PassBackSeconds,
     PathSegment,
     Port,
     Protocol,
@@ -68,6 +70,9 @@ class Sfey(Section):
         default=None, description="PEM; the common terminal certificate, for lanes without their own"
     )
     client_key_file: AbsolutePath | None = Field(default=None, description="PEM; the key of `client_cert_file`")
+    afc_token_file: KeyFile | None = Field(
+        default=None, description="bearer token for the AFC API on one line; default only the common certificate"
+    )
     timeout_seconds: float = Field(
         default=10.0,
         gt=0,
@@ -87,6 +92,12 @@ class Store(Section):
     """Where the journal is."""
 
     url: StoreUrl = Field(description="`sqlite:///` and an absolute path; a local disk, never a network share")
+    retention_days: StrictInt = Field(
+        default=90,
+        ge=7,
+        le=400,
+        description="running days a final tap stays whole (1 KB); then only its identity and verdict (110 bytes), for 400",
+    )
 
 
 class Keys(Section):
@@ -153,6 +164,28 @@ class Retry(Section):
         le=256,
         description="sends in flight at once; TPS's capacity, not ours, is the limit",
     )
+    realtime_share: float = Field(
+        default=0.25,
+        ge=0,
+        lt=1,
+        description="share of `concurrency` that a drain leaves to realtime lanes; nothing where there are none",
+    )
+    hold_while_offline: StrictBool = Field(
+        default=True,
+        description="while TPS cannot be reached, taps wait and use no rung; false: each failed connection uses one",
+    )
+    hold_hours_max: float = Field(
+        default=96.0,
+        gt=0,
+        le=8760,
+        description="hours a tap may wait so from when it was made; then it uses its rungs; tenders ask for 96",
+    )
+    spread_seconds: StrictInt = Field(
+        default=300,
+        ge=0,
+        le=3600,
+        description="seconds over which first sends start after an outage: a whole fleet comes back at once; 0: at once",
+    )
     idempotency_horizon_hours: float = Field(
         default=36.0,
         gt=0,
@@ -175,6 +208,10 @@ class Admin(Section):
     socket: AbsolutePath = Field(
         default=Path("/run/tpsd/tpsd.sock"),
         description="unix socket of mode 0660; its group may look, nobody else",
+    )
+    listen: Listen | None = Field(
+        default=None,
+        description="`host:port` of `/healthz` and `/metrics`, plain HTTP; keep it on this machine or its own network",
     )
 
 
@@ -219,6 +256,22 @@ class Lane(Section):
         default=None, description="PEM; the key of the lane's `client_cert_file`"
     )
     language: Language | None = Field(default=None, description="two letters; default the operator's")
+    pass_back_seconds: PassBackSeconds = Field(
+        default=(0.0, 0.0),
+        description="[x, y]: the same card up to x seconds later is the same tap again, up to y it is refused; off",
+    )
+    pass_back_group: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9_-]{1,32}$",
+        description="lanes of one name share their pass-back; default the lane alone",
+    )
+    group_size: StrictInt = Field(
+        default=0, ge=0, le=20, description="so many more riders on one card within x seconds of pass-back"
+    )
+    untokenised: Literal["accept", "deny"] = Field(
+        default="accept",
+        description="a tap without a card token cannot be checked against the deny list: whether it is let in",
+    )
 
 
 class Configuration(Section):

@@ -21,6 +21,7 @@ MINUTES_MAX = 1440  # minutes: a rung of more than a day outlives the schemes' w
 AMOUNT_MAX = 999_999_999_999  # minor units: tag 9F02 is n12 (EMV Book 3 Annex A)
 BAUD_MIN = 57_600  # baud: a 300-byte tap takes 52 ms here and 312 ms at 9,600 (links.md part 1)
 BAUD_USUAL = 115_200  # baud: below it the wire takes more than half of tpsd's share of the 500 ms
+PASS_BACK_SECONDS_MAX = 86_400.0  # seconds: a card refused for longer than a day belongs on the deny list
 TIMEOUT_SECONDS_MAX = 60.0  # seconds: the longest a person waits for a terminal
 
 _HEX_KEY = re.compile(r"[0-9A-Fa-f]{32,}")
@@ -92,10 +93,24 @@ def _port(port: str) -> str:
     return port
 
 
+def _listen(text: str) -> str:
+    parts = _split(f"tcp://{text}")
+    if not parts.hostname or parts.port is None or parts.netloc != text or parts.username is not None:
+        raise ValueError("is not an address; write host:port, as in 127.0.0.1:9190 or [::1]:9190")
+    return text
+
+
 def _baud(baud: int) -> int:
     if baud < BAUD_MIN:
         raise ValueError(f"{baud} baud is too slow for a gate; set {BAUD_MIN} or better {BAUD_USUAL}")
     return baud
+
+
+def _pass_back(seconds: tuple[float, float]) -> tuple[float, float]:
+    again, refused = seconds
+    if not 0 <= again <= refused <= PASS_BACK_SECONDS_MAX:
+        raise ValueError(f"is not [x, y] with 0 <= x <= y <= {PASS_BACK_SECONDS_MAX:g}; write [x, y], [0, 0] is off")
+    return seconds
 
 
 def _deferred_kind(kind: Any) -> Any:
@@ -133,7 +148,9 @@ AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 KeyFile = Annotated[Path, BeforeValidator(_not_a_key), AfterValidator(_absolute)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 MailAddress = Annotated[str, AfterValidator(_mail_address)]
+PassBackSeconds = Annotated[tuple[float, float], AfterValidator(_pass_back)]
 PathSegment = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._~-]{1,32}$")]
+Listen = Annotated[str, AfterValidator(_listen)]
 Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=64)]
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
 Baud = Annotated[StrictInt, AfterValidator(_baud)]

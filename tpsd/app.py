@@ -7,53 +7,62 @@ import random
 import signal
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
 import structlog
+from aiohttp import web
 
 from schemas.config import Configuration
-from schemas.config import Lane as LaneSection
+from tpsd import __version__
 from tpsd import config as settings
+from tpsd.admin import denylist, mailing, operations, upkeep, watching
+from tpsd.admin.health import HealthServer
+from tpsd.admin.metrics import Metrics
 from tpsd.admin.server import AdminServer
 from tpsd.clock import SystemClock
-from tpsd.config.keys import read_hex_key, read_ttk
-from tpsd.core.intake import CardKeys, LanePolicy, Operator, Setting
+from tpsd.config.changes import Changes
+from tpsd.config.keys import read_hex_key
+from tpsd.core.intake import Setting
 from tpsd.core.notices import Totals, close_window
 from tpsd.core.outcomes import classify
+from tpsd.core.places import deferred_places
 from tpsd.core.settlement import Settlement
-from tpsd.core.texts import Catalogue
 from tpsd.core.texts import load as load_texts
 from tpsd.domain.authorisation import Claimed
 from tpsd.domain.notice import Episode, NoticeRow
 from tpsd.domain.outcome import NoAnswer, Outcome
-from tpsd.domain.tap import Kind
-from tpsd.domain.time import DAY, SECOND, iso_millis
+from tpsd.domain.time import DAY, HOUR, SECOND, iso_millis
+from tpsd.doubts import Ask
 from tpsd.errors import ConfigError, TpsdError
 from tpsd.hardening import harden
-from tpsd.link.network import NetworkPort
-from tpsd.link.reconnect import Backoff
+from tpsd.lanes import COMMON_CREDENTIAL, Lanes, policy_of, port_of, setting_anew, setting_of, wire_profile
 from tpsd.link.serial import SerialPort
-from tpsd.link.vl1 import Vl1Device
 from tpsd.mail.render import all_clear_mail, window_mail
 from tpsd.mail.smtp import SmtpMailer
-from tpsd.ports import Clock, Journal, Port, Postman, Taken, Tps, WindowPlan
+from tpsd.mail.trial import Trial, try_mail
+from tpsd.observer import MeteredTps, Observer
+from tpsd.ports import Clock, Port, Postman, Taken, Tps, WindowPlan
+from tpsd.reloading import Reloading
+from tpsd.sfey.afc import AfcClient
 from tpsd.sfey.client import TpsClient
-from tpsd.sfey.messages import transaction
 from tpsd.sfey.tls import tls_context
-from tpsd.sfey.wire import DEVICE_V1, Profile, override
 from tpsd.store.epochs import KeyFolder
 from tpsd.store.housekeeping import Keep
 from tpsd.store.seal import KEY_BYTES
 from tpsd.store.sqlite import Identity, Secrets, SqliteJournal
 from tpsd.store.viewing import JournalView
+from tpsd.workers.desk import Desk
 from tpsd.workers.dispatcher import Dispatcher, Pace
+from tpsd.workers.enquirer import Enquirer, Heed, conclude_crashed
+from tpsd.workers.examiner import Examiner
 from tpsd.workers.mailer import Mailer
 from tpsd.workers.reader import Lane, LaneParts
+from tpsd.workers.uplink import Uplink, Waiting, WatchedTps
 from tpsd.workers.warden import Warden
 
-COMMON_CREDENTIAL = "common"  # [sfey]'s own certificate; a lane's is called by the lane's name
 STOP_SECONDS_BEYOND_SEND = 5.0  # the last settlements, mails and the last checkpoint after the last send ended
 
 log = structlog.get_logger("tpsd")
@@ -72,6 +81,10 @@ def real_world() -> World:
     return World(SystemClock(), random.SystemRandom())
 
 
+Renew = Callable[[str, ssl.SSLContext | None], Awaitable[None]]
+"""A credential's new certificate, by name."""
+
+
 class Daemon:
     """A journal with its loops. Made by ``assembled``; ``run`` until ``stop``."""
 
@@ -84,46 +97,101 @@ class Daemon:
         postman: Postman,
         ports: Sequence[Port],
         credentials: frozenset[str],
+        enquire: Ask | None = None,
+        renew: Renew | None = None,
     ) -> None:
         self.config = config
         self.journal = journal
         self.clock = world.clock
         self._credentials = credentials
         self._catalogue = load_texts(config.operator.language)
-        pace = Pace(config.retry.concurrency, config.retry.jitter)
+        pace = Pace(_deferred_places(config), config.retry.jitter)
         self.mailer = Mailer(journal, postman, world.clock, self._close_window)
-        self.dispatcher = Dispatcher(journal, tps, world.clock, world.rng, pace, self.mailer.wake.set)
-        self.warden = Warden(journal, world.clock)
-        setting = _setting(config, journal)
-        self.lanes = [
-            Lane(
-                _lane_parts(section, port, config, world.rng),
-                section.alias or section.name,
-                journal,
-                setting,
-                world.clock,
-                world.rng,
-                self._on_taken,
-            )
-            for section, port in zip(config.lanes, ports, strict=True)
-        ]
+        self.uplink = Uplink(
+            urlsplit(str(config.sfey.base_url)).netloc,
+            sorted(credentials),
+            tps,
+            journal.outages,
+            world.clock,
+            world.rng,
+            _waiting(config),
+            on_change=self._wake_sends,
+            on_notice=self.mailer.wake.set,
+        )
+        doubt = settings.doubt(config)
+        self.enquirer: Enquirer | None = None
+        if enquire is not None:
+            heed = Heed(noticed=self.mailer.wake.set, released=self._wake_sends, may_ask=self.uplink.is_up)
+            self.enquirer = Enquirer(journal.doubts, enquire, world.clock, doubt, heed)
+        metrics = Metrics(__version__, config.mode)
+        watched = WatchedTps(MeteredTps(tps, metrics, world.clock), self.uplink)
+        self.desk = Desk(
+            journal.operations,
+            world.clock,
+            world.rng,
+            doubt,
+            credentials,
+            config.retry.spread_seconds * SECOND,
+            on_release=self._wake_sends,
+        )
+        self.dispatcher = Dispatcher(
+            journal,
+            watched,
+            world.clock,
+            world.rng,
+            pace,
+            self.uplink,
+            doubt,
+            on_notice=self.mailer.wake.set,
+            on_doubt=self._wake_enquirer,
+            on_judged=self.desk.free,
+        )
+        self.warden = Warden(journal, world.clock, self.mailer.wake.set)
+        self._rng, self._renew = world.rng, renew
+        self._metrics = self.dispatcher.meter = metrics
+        setting = setting_of(config, journal)
+        self.fleet = Lanes(config, ports, setting, self._lane, world.rng)
+        self.lanes = self.fleet.running
+        self.observer = Observer(
+            journal,
+            world.clock,
+            metrics,
+            lanes=lambda: [lane.state for lane in self.lanes],
+            uplinks=lambda: [self.uplink.status()],
+            in_flight=lambda: self.dispatcher.in_flight,
+        )
+        self.reloading = Reloading(self.adopt, world.clock)
+        self.desk.setting = setting
+        self.desk.lanes = {lane.name: policy_of(lane) for lane in config.lanes}
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
         """Recover what a crash left, then work until ``stop``; returns when everything in flight is settled."""
         done = await self.journal.recover(self.clock.schedule(), self._credentials, self._after_crash)
         log.info("recovered", **done)
+        await self.uplink.load()
+        now = self.clock.schedule()
+        asked = await self.journal.doubts.begin(now, self.enquirer is not None, partial(conclude_crashed, now=now))
+        log.info("doubts_recovered", **asked)
         async with asyncio.TaskGroup() as loops:
-            lanes = [loops.create_task(lane.run(), name=f"lane {lane.state.name}") for lane in self.lanes]
+            self.fleet.start(loops)
+            reloading = loops.create_task(self.reloading.run(), name="reloading")
+            examiner = loops.create_task(Examiner(self.journal.upkeep).run(), name="examiner")
+            uplink = loops.create_task(self.uplink.run(), name="uplink")
             sends = loops.create_task(self.dispatcher.run(), name="dispatcher")
+            if self.enquirer is not None:
+                loops.create_task(self.enquirer.run(), name="enquirer")
             loops.create_task(self.mailer.run(), name="mailer")
             loops.create_task(self.warden.run(), name="warden")
-            log.info("ready", lanes=len(lanes))
+            log.info("ready", lanes=len(self.lanes))
             await self._stopping.wait()
             # Stop reading, then claiming, then let the sends in flight finish (design 10).
-            for lane in lanes:
-                lane.cancel()
+            for loop in (reloading, uplink, examiner):
+                loop.cancel()
+            self.fleet.stop()
             self.dispatcher.stop()
+            if self.enquirer is not None:
+                self.enquirer.stop()
             await asyncio.wait((sends,), timeout=2 * self.config.sfey.timeout_seconds + STOP_SECONDS_BEYOND_SEND)
             if not sends.done():
                 log.error("sends_cut", in_flight=self.dispatcher.in_flight)  # they end as unknown at the next start
@@ -150,11 +218,51 @@ class Daemon:
             "clock": iso_millis(now),
             "mode": self.config.mode,
             "in_flight": self.dispatcher.in_flight,
+            "uplink": self.uplink.status(),
+            "config_digest": self.fleet.setting.config_digest,
+            "reload": None if self.reloading.last is None else asdict(self.reloading.last),
+            **await self.observer.report(),
         }
 
+    async def adopt(self, new: Configuration) -> Changes:
+        """Put a checked configuration in force from now on. Raises TpsdError, and then nothing was changed."""
+        changes = settings.changes(self.config, new)
+        if changes.refused:
+            raise ConfigError(f"needs a restart: {'; '.join(changes.refused)}; put it back, or restart tpsd")
+        catalogue, postman = load_texts(new.operator.language), _postman(new)
+        contexts = {name: tls_contexts(new)[name] for name in _certified_anew(self.config, new)}
+        ports = self.fleet.claim(new, changes.lanes)
+        for name, context in contexts.items():
+            if self._renew is not None:
+                await self._renew(name, context)
+        self._credentials |= contexts.keys()
+        self.desk.credentials = self._credentials
+        setting = setting_anew(self.fleet.setting, new)
+        await self.fleet.change(new, changes.lanes, ports, setting)
+        self.desk.setting, self.desk.lanes = setting, {lane.name: policy_of(lane) for lane in new.lanes}
+        self._catalogue, self.config = catalogue, new
+        self.mailer.use(postman)
+        return changes
+
+    async def try_mail(self) -> Trial:
+        """A test mail to those who get the notices now."""
+        return await try_mail(settings.mail_settings(self.config), self.clock.wall())
+
+    def _lane(self, parts: LaneParts, alias: str, setting: Setting) -> Lane:
+        lane = Lane(parts, alias, self.journal, setting, self.clock, self._rng, self._on_taken)
+        lane.meter = self._metrics
+        return lane
+
+    def _wake_sends(self) -> None:
+        self.dispatcher.wake.set()
+        self._wake_enquirer()
+
+    def _wake_enquirer(self) -> None:
+        if self.enquirer is not None:
+            self.enquirer.wake.set()
+
     def _on_taken(self, taken: Taken) -> None:
-        if taken.new:
-            self.dispatcher.wake.set()
+        self.dispatcher.wake.set()  # a repeat too may leave something to send: let in after a denial
         if taken.noticed:
             self.mailer.wake.set()
 
@@ -180,7 +288,7 @@ class Daemon:
 async def assembled(config: Configuration, world: World | None = None) -> AsyncIterator[Daemon]:
     """A daemon with everything open but nothing running; closes it all. Raises TpsdError."""
     world = world or real_world()
-    ports = [_port(section) for section in config.lanes]
+    ports = [port_of(section) for section in config.lanes]
     contexts = tls_contexts(config)
     locked = [port for port in ports if isinstance(port, SerialPort)]
     try:
@@ -195,20 +303,38 @@ async def assembled(config: Configuration, world: World | None = None) -> AsyncI
                 concurrency=config.retry.concurrency,
                 profile=wire_profile(config),
             )
+            afc = None
             try:
-                postman = SmtpMailer(settings.mail_settings(config), _recipient_refused)
-                yield Daemon(config, world, journal, client, postman, ports, frozenset(contexts))
+                afc = _afc_client(config, world)
+                ask = None if afc is None else afc.ask
+                names = frozenset(contexts)
+                daemon = Daemon(config, world, journal, client, _postman(config), ports, names, ask, client.renew)
+                try:
+                    yield daemon
+                finally:
+                    daemon.fleet.release()
             finally:
                 await client.close()
+                if afc is not None:
+                    await afc.close()
     finally:
         for port in locked:
             port.release()
 
 
-def run(config: Configuration) -> int:
-    """The daemon in the foreground until SIGTERM or SIGINT; the exit code."""
+def run(config: Configuration, read: Callable[[], Configuration] | None = None) -> int:
+    """The daemon in the foreground until SIGTERM or SIGINT; the exit code. Raises TpsdError.
+
+    ``read`` gives the configuration anew on SIGHUP.
+    """
     harden()
-    asyncio.run(_run(config))
+    try:
+        asyncio.run(_run(config, read))
+    except TpsdError:
+        raise
+    except Exception:
+        log.exception("stopped_by_a_surprise")  # through the log, which masks: an error's text may hold anything
+        return 1
     return 0
 
 
@@ -218,7 +344,8 @@ async def open_journal(config: Configuration) -> AsyncIterator[SqliteJournal]:
     private = config.mode == "production"
     kek = read_hex_key(config.keys.kek_file, KEY_BYTES, "the key-encryption key", private=private)
     identity = Identity(config.mode, urlsplit(str(config.sfey.base_url)).netloc, config.operator.company_id)
-    keep = Keep(config.keys.keep_failed_days * DAY, config.keys.keep_held_days * DAY)
+    keys = config.keys
+    keep = Keep(keys.keep_failed_days * DAY, keys.keep_held_days * DAY, config.store.retention_days * DAY)
     secrets = Secrets(kek, KeyFolder(config.keys.epoch_dir))
     journal = await SqliteJournal.open(settings.store_path(config), identity, secrets, keep)
     try:
@@ -252,71 +379,86 @@ def tls_contexts(config: Configuration) -> dict[str, ssl.SSLContext | None]:
     return contexts
 
 
-def wire_profile(config: Configuration) -> Profile:
-    """The wire profile with the configuration's overrides. Raises ConfigError."""
-    return override(DEVICE_V1, config.sfey.wire)
-
-
-def _setting(config: Configuration, journal: Journal) -> Setting:
-    private = config.mode == "production"
-    keys = config.keys
-    salt = None
-    if keys.token_key_file is not None:
-        salt = read_hex_key(keys.token_key_file, KEY_BYTES, "the token key (SALT)", private=private)
-    ttk = None if keys.ttk_file is None else read_ttk(keys.ttk_file, private=private)
-    profile = wire_profile(config)
-    operator = config.operator
-    return Setting(
-        operator=Operator(operator.company_id, operator.stock_location_id, operator.currency),
-        keys=CardKeys(salt, ttk),
-        ladder=settings.ladder(config),
-        production=private,
-        config_digest=settings.config_digest(config),
-        serialise=lambda request: transaction(profile, request),
-        digest=journal.digest,
+def _afc_client(config: Configuration, world: World) -> AfcClient | None:
+    """The line for enquiries, where one is configured. Raises ConfigError."""
+    sfey = config.sfey
+    if sfey.afc_base_url is None:
+        return None
+    context = None
+    if urlsplit(str(sfey.afc_base_url)).scheme == "https":
+        context = tls_context(sfey.ca_file, sfey.client_cert_file, sfey.client_key_file)
+    token = None
+    if sfey.afc_token_file is not None:
+        token = settings.read_token(sfey.afc_token_file, private=config.mode == "production")
+    return AfcClient(
+        str(sfey.afc_base_url),
+        context,
+        config.operator.company_id,
+        token=token,
+        monotonic=world.clock.monotonic,
+        timeout_seconds=sfey.timeout_seconds,
+        profile=wire_profile(config),
     )
 
 
-def _port(section: LaneSection) -> Port:
-    if section.port.startswith("socket://"):
-        parts = urlsplit(section.port)
-        if parts.hostname is None or parts.port is None:
-            raise ConfigError(f"lane {section.name}: {section.port} needs a host and a port, socket://host:port")
-        return NetworkPort(section.port, parts.hostname, parts.port)
-    return SerialPort(section.port, section.baud)
+def _deferred_places(config: Configuration) -> int:
+    realtime = any(lane.timing != "deferred" for lane in config.lanes)
+    return deferred_places(config.retry.concurrency, config.retry.realtime_share, realtime=realtime)
 
 
-def _lane_parts(section: LaneSection, port: Port, config: Configuration, rng: random.Random) -> LaneParts:
-    kind = Kind(section.kind)
-    language = section.language or config.operator.language
-    catalogue: Catalogue = load_texts(language)
-    policy = LanePolicy(
-        name=section.name,
-        kinds=frozenset({kind}),
-        kind=kind,
-        fare=section.fare,
-        amount_limit=section.amount_limit,
-        zero_allowed=section.zero_allowed,
-        credential=section.name if section.client_cert_file is not None else COMMON_CREDENTIAL,
-        terminal_sn=section.terminal_sn,
-        terminal_type=section.terminal_type,
-    )
-    device = Vl1Device(rng=rng, baud=section.baud, language=language, idle_text=section.alias or section.name)
-    backoff = Backoff(rng)
-    return LaneParts(port, device, policy, catalogue, backoff.pause, backoff.reset)
+def _waiting(config: Configuration) -> Waiting:
+    retry = config.retry
+    hold_us = round(retry.hold_hours_max * HOUR) if retry.hold_while_offline else None
+    return Waiting(hold_us, retry.spread_seconds * SECOND)
 
 
-async def _run(config: Configuration) -> None:
-    async with assembled(config) as daemon:
+def admin_routes(daemon: Daemon) -> list[web.RouteDef]:
+    """What the command line may have a running daemon do, topic by topic."""
+    clock = daemon.clock
+    return [
+        *upkeep.routes(daemon.journal.upkeep, clock.schedule, clock.wall),
+        *operations.routes(daemon.journal.operations, daemon.desk),
+        *mailing.routes(daemon.try_mail),
+        *watching.routes(daemon.observer.queue),
+        *denylist.routes(daemon.journal.denylist, clock.wall),
+    ]
+
+
+async def _run(config: Configuration, read: Callable[[], Configuration] | None) -> None:
+    async with assembled(config) as daemon, AsyncExitStack() as stack:
+        daemon.reloading.read = read
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, daemon.stop)
-        admin = AdminServer(config.admin.socket, daemon.journal, daemon.status)
-        await admin.start()
-        try:
-            await _unwrapped(daemon.run)
-        finally:
-            await admin.stop()
+        loop.add_signal_handler(signal.SIGHUP, daemon.reloading.ask)
+        for server in _servers(config, daemon):
+            await server.start()
+            stack.push_async_callback(server.stop)
+        await _unwrapped(daemon.run)
+
+
+def _servers(config: Configuration, daemon: Daemon) -> list[AdminServer | HealthServer]:
+    servers: list[AdminServer | HealthServer] = [
+        AdminServer(config.admin.socket, daemon.journal, daemon.status, admin_routes(daemon))
+    ]
+    address = settings.listen_address(config)
+    if address is not None:
+        servers.append(HealthServer(address, daemon.observer.health, daemon.observer.page))
+    return servers
+
+
+def _postman(config: Configuration) -> SmtpMailer:
+    return SmtpMailer(settings.mail_settings(config), _recipient_refused)
+
+
+def _certified_anew(old: Configuration, new: Configuration) -> list[str]:
+    """Lanes with a certificate of their own that they had not before."""
+    before = {lane.name: (lane.client_cert_file, lane.client_key_file) for lane in old.lanes}
+    return [
+        lane.name
+        for lane in new.lanes
+        if lane.client_cert_file is not None and before.get(lane.name) != (lane.client_cert_file, lane.client_key_file)
+    ]
 
 
 def _recipient_refused(address: str, code: int) -> None:
@@ -324,8 +466,22 @@ def _recipient_refused(address: str, code: int) -> None:
 
 
 async def _unwrapped(work: Callable[[], Awaitable[None]]) -> None:
-    """Run it; where a TaskGroup failed for one reason of ours, raise that reason."""
+    """Run it; where TaskGroups failed for reasons of ours alone, raise the first of these."""
     try:
         await work()
-    except* TpsdError as group:
-        raise group.exceptions[0] from None
+    except ExceptionGroup as group:
+        reason = _reason(group)
+        if reason is None:
+            raise
+        raise reason from None
+
+
+def _reason(group: ExceptionGroup[Exception]) -> TpsdError | None:
+    """The first error for people, however deep; None where there is a surprise beside it."""
+    first: TpsdError | None = None
+    for error in group.exceptions:
+        found = _reason(error) if isinstance(error, ExceptionGroup) else error
+        if not isinstance(found, TpsdError):
+            return None
+        first = first or found
+    return first

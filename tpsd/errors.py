@@ -32,5 +32,9 @@ class MailError(TpsdError):
     """A mail was not accepted by the SMTP server."""
 
 
+class RefusedError(TpsdError):
+    """What a person asked for may not be done; nothing was changed. The text says why, and what to do instead."""
+
+
 class NotFoundError(TpsdError):
     """A tap, cause or journey that was asked for does not exist."""

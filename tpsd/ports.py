@@ -14,12 +14,15 @@ from tpsd.core.display import Display
 from tpsd.core.intake import Candidate, Decision, Facts
 from tpsd.core.notices import Totals
 from tpsd.core.settlement import Settlement
+from tpsd.denylist import DenyList
 from tpsd.domain.authorisation import Claimed
 from tpsd.domain.notice import Episode, MailDraft, MailRow, NoticeRow
 from tpsd.domain.outcome import Exchange, Outcome
 from tpsd.domain.tap import TapReport, Told
 from tpsd.domain.time import Micros
 from tpsd.domain.views import JournalTotals, TapFilter, TapRow, TapStory
+from tpsd.doubts import Doubts, Judge, never_judged
+from tpsd.outages import Outages
 
 
 class Clock(Protocol):
@@ -84,6 +87,18 @@ class Journal(JournalReader, Protocol):
     commit could not be made: then nothing was written.
     """
 
+    @property
+    def denylist(self) -> DenyList:
+        """The deny list; taps ask it in commit 1."""
+
+    @property
+    def doubts(self) -> Doubts:
+        """The rows TPS is asked about."""
+
+    @property
+    def outages(self) -> Outages:
+        """When TPS's host could not be reached, and how what waited is spread after that."""
+
     def digest(self, fingerprint: bytes) -> bytes:
         """The keyed digest (32 bytes) of a tap's payload or body, under the journal's own key."""
 
@@ -93,8 +108,15 @@ class Journal(JournalReader, Protocol):
     async def reject(self, report: TapReport, lane: str, terminal: str, config_digest: str, now: Micros) -> Taken:
         """Keep a tap that could not be decided: ``rejected``, reason ``internal``, its payload sealed, an alarm."""
 
-    async def claim(self, now: Micros, limit: int) -> Sequence[Claimed]:
-        """Commit 2: the due rows, oldest first, each with its attempt number written."""
+    async def claim(
+        self, now: Micros, limit: int, created_by: Micros | None = None, judge: Judge = never_judged
+    ) -> Sequence[Claimed]:
+        """Commit 2: the due rows, oldest first, each with its attempt number written.
+
+        ``created_by``: only rows made at or before it, None for all. Nothing is claimed while first sends that
+        an outage kept waiting have yet to be given their due times; each call does a slice of that. ``judge`` may
+        settle instead a row that may have charged, inside the transaction.
+        """
 
     async def settle(self, claimed: Claimed, outcome: Outcome, settlement: Settlement, ended_at: Micros) -> None:
         """Commit 3. Raises SettledLate when this claim no longer holds the row."""
@@ -204,6 +226,10 @@ class Device(Protocol):
     def deadline(self) -> float | None:
         """When ``tick`` wants to be called, monotonic seconds."""
 
+    @property
+    def garbage(self) -> int:
+        """Runs of bytes that were no frame, since the start."""
+
     def open(self, now: float) -> None:
         """The port was opened."""
 
@@ -228,6 +254,9 @@ class Tps(Protocol):
 
     async def post(self, credential: str, path: str, body: bytes) -> Exchange:
         """Send these bytes to this path under this credential."""
+
+    async def knock(self, credential: str) -> Exchange:
+        """A harmless request on a fresh connection: can the host be reached?"""
 
 
 class Postman(Protocol):

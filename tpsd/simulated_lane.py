@@ -8,15 +8,15 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from typing import TypeVar
 
-from device.vl1.greeting import TapNumber
 from device.vl1.simulator import SimulatedValidator
 from device.vl1.simulator_events import SimulatorEvent
 
 READ_BYTES = 4096  # bytes: a pty hands over at most so many at once
 RETRY_SECONDS = 0.1  # a pty's master reads EIO until the other end is opened again
 
-TapCard = Callable[[float], TapNumber]
+T = TypeVar("T")
 
 
 class SimulatedLane:
@@ -57,11 +57,11 @@ class SimulatedLane:
             self._timer.cancel()
             self._timer = None
 
-    def act(self, tap: TapCard) -> TapNumber:
-        """Call ``tap(now)``, which makes a tap on the validator, and send what follows from it."""
-        number = tap(self._loop.time())
+    def act(self, do: Callable[[float], T]) -> T:
+        """Call ``do(now)``, which makes a tap on the validator or has it say something, and send what follows."""
+        result = do(self._loop.time())
         self._carry_on([])
-        return number
+        return result
 
     def _readable(self) -> None:
         try:

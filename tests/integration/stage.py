@@ -16,12 +16,12 @@ import secrets
 import socket
 import tty
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
@@ -29,7 +29,7 @@ from device.tlv import Tlv
 from device.vl1.cards import CARDS, SimulatedCard, read
 from device.vl1.codes import Oda, Shown
 from device.vl1.greeting import TapNumber
-from device.vl1.messages import VerdictMessage
+from device.vl1.messages import StatusMessage, VerdictMessage
 from device.vl1.simulator import NEW, SimulatedValidator
 from device.vl1.simulator_events import ConfigReceived, SimulatorEvent, TapVerdict
 from device.vl1.tap_memory import ValidatorState
@@ -49,28 +49,28 @@ from tpsd.simulated_lane import SimulatedLane
 BOUND_SECONDS = 20.0  # for anything that is waited for: far above what it takes on a busy machine
 LOOK_SECONDS = 0.002
 SEND_SECONDS = 5.0  # nothing here may hang on a slow machine; tests of silence set less
-LOOPS_ON_THE_CLOCK = 2  # dispatcher and mailer
+LOOPS_ON_THE_CLOCK = 3  # dispatcher, mailer and uplink
 VISA = CARDS[0]
 DOOR = "door-{}"
 
-T = TypeVar("T")
 
-
-async def until(condition: Callable[[], T | Awaitable[T]], what: str, seconds: float = BOUND_SECONDS) -> T:
-    """What ``condition`` gives once it is true; fails with ``what`` when that takes too long."""
+async def until(condition: Callable[[], Any], what: str, seconds: float = BOUND_SECONDS) -> Any:
+    """What ``condition`` gives, or what comes of awaiting it, once it is true; fails with ``what`` in the end."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             while True:
                 found = condition()
-                value: Any = await found if inspect.isawaitable(found) else found
+                value = await found if inspect.isawaitable(found) else found
                 if value:
-                    return value  # type: ignore[no-any-return]
+                    return value
                 await asyncio.sleep(LOOK_SECONDS)
     raise AssertionError(f"not within {seconds:g} s: {what}")
 
 
 class PostOffice:
     """The mail server. ``replies`` are given to the next mails instead of taking them."""
+
+    when_taken: Callable[[], None] | None = None
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
@@ -86,6 +86,8 @@ class PostOffice:
             self.refused.append(mail)
             return self.replies.popleft()
         self.mails.append(mail)
+        if self.when_taken is not None:
+            self.when_taken()
         return "250 kept"
 
 
@@ -151,6 +153,7 @@ class Gate:
         self._when_late = when_late
         self._last_at = Micros(0)
         self._lane: SimulatedLane | None = None
+        self.until = until
         self.validator = self._new(NEW)
 
     def plug(self, descriptor: int, *, patient: bool = True) -> None:
@@ -174,18 +177,22 @@ class Gate:
         """What CONFIG said of the lane, in order."""
         return [event.config.lane_open for event in self.events if isinstance(event, ConfigReceived)]
 
-    def tap(self, amount: int | None = 250, card: SimulatedCard = VISA, **fields: Any) -> Tap:
-        """A card is held to it. ``fields`` as in TapMessage."""
-        number, tapped_at = self._next()
+    def tap(self, amount: int | None = 250, card: SimulatedCard | tuple[Tlv, ...] = VISA, **fields: Any) -> Tap:
+        """A card, or what a reader made of one, is held to it. ``fields`` as in TapMessage."""
+        number, tapped_at = self.next()
+        data = self.reading(card, amount or 0, tapped_at, number) if isinstance(card, SimulatedCard) else card
         given: dict[str, Any] = {"currency": None if amount is None else "978", "oda": Oda.GOOD, **fields}
-        if "card" not in given:
-            given["card"] = self.reading(card, amount or 0, tapped_at, number)
-        message = TapMessage(tap=number, tapped_at=tapped_at, amount=amount, **given)
+        message = TapMessage(tap=number, tapped_at=tapped_at, amount=amount, card=data, **given)
         return self.send(message.encode(), number, tapped_at, amount)
 
-    def reading(
-        self, card: SimulatedCard, amount: int, tapped_at: Micros, number: TapNumber
-    ) -> tuple[Tlv, ...]:
+    def next(self) -> tuple[TapNumber, Micros]:
+        """The next tap's number and time."""
+        state = self.validator.state()
+        # The wire carries milliseconds, and the ledger knows a tap by its validator and time.
+        self._last_at = Micros(max(self.clock.wall(), self._last_at + 1000) // 1000 * 1000)
+        return TapNumber(state.boot, state.last_tap + 1), self._last_at
+
+    def reading(self, card: SimulatedCard, amount: int, tapped_at: Micros, number: TapNumber) -> tuple[Tlv, ...]:
         """What the reader makes of a card."""
         return read(card, self.rng, amount=amount, currency="978", tapped_at=tapped_at, counter=number.counter)
 
@@ -198,6 +205,11 @@ class Gate:
         assert said == number
         return Tap(self.serial, number, tapped_at, amount, payload)
 
+    def say(self, status: StatusMessage) -> None:
+        """How the validator is."""
+        assert self._lane is not None
+        self._lane.act(lambda now: self.validator.status(status, now))
+
     def again(self, tap: Tap) -> None:
         """The same bytes once more, as if the verdict had been lost."""
         del self.verdicts[tap.number]
@@ -205,12 +217,12 @@ class Gate:
 
     async def verdict(self, tap: Tap, seconds: float = BOUND_SECONDS) -> VerdictMessage:
         """Waits for a tap's verdict."""
-        await until(lambda: tap.number in self.verdicts, f"the verdict of {tap}", seconds)
+        await self.until(lambda: tap.number in self.verdicts, f"the verdict of {tap}", seconds)
         return self.verdicts[tap.number].verdict
 
     async def is_up(self) -> None:
         """Waits for a session."""
-        await until(lambda: self.validator.is_up, f"a session of {self.serial}")
+        await self.until(lambda: self.validator.is_up, f"a session of {self.serial}")
 
     def _new(self, state: ValidatorState) -> SimulatedValidator:
         return SimulatedValidator(
@@ -220,12 +232,6 @@ class Gate:
             limit_seconds=self._patience,
             when_late=self._when_late,
         )
-
-    def _next(self) -> tuple[TapNumber, Micros]:
-        state = self.validator.state()
-        # The wire carries milliseconds, and the ledger knows a tap by its validator and time.
-        self._last_at = Micros(max(self.clock.wall(), self._last_at + 1000) // 1000 * 1000)
-        return TapNumber(state.boot, state.last_tap + 1), self._last_at
 
     def _on_event(self, event: SimulatorEvent) -> None:
         self.events.append(event)
@@ -292,9 +298,12 @@ class Stage:
             self._daemon = daemon
             running = self._running = asyncio.create_task(daemon.run())
             try:
-                await self.until(lambda: all(lane.state.state != "offline" for lane in daemon.lanes) or not plug, "ports")
+                await self.until(
+                    lambda: all(lane.state.state != "offline" for lane in daemon.lanes) or not plug, "ports"
+                )
                 if plug:
                     for gate, line in zip(self.gates, self.lines, strict=True):
+                        gate.until = self.until
                         gate.plug(line.master)
                     for gate in self.gates:
                         await gate.is_up()
@@ -307,10 +316,10 @@ class Stage:
                 for gate in self.gates:
                     gate.unplug()
 
-    async def until(self, condition: Callable[[], T | Awaitable[T]], what: str, seconds: float = BOUND_SECONDS) -> T:
+    async def until(self, condition: Callable[[], Any], what: str, seconds: float = BOUND_SECONDS) -> Any:
         """As ``until``; a daemon that died says why at once."""
 
-        def alive() -> T | Awaitable[T]:
+        def alive() -> Any:
             if self._running is not None and self._running.done():
                 self._running.result()
                 raise AssertionError(f"the daemon stopped while this was waited for: {what}")
@@ -325,7 +334,9 @@ class Stage:
         def jumped() -> bool:
             if enough():
                 return True
-            if not self.clock.quiet(LOOPS_ON_THE_CLOCK) or daemon.dispatcher.in_flight or daemon.mailer.busy:
+            loops = LOOPS_ON_THE_CLOCK + (daemon.enquirer is not None)
+            busy = daemon.dispatcher.in_flight or daemon.mailer.busy or (daemon.enquirer and daemon.enquirer.busy)
+            if busy or not self.clock.quiet(loops):
                 return False
             due = self.clock.next_due()
             if due is not None:
@@ -352,8 +363,7 @@ class Stage:
                 return None
             return row if row.state not in ("pending", "sending") else None
 
-        row = await self.until(done, f"the end of {tap}")
-        assert row is not None
+        row: TapRow = await self.until(done, f"the end of {tap}")
         return row
 
     async def rows(self) -> Sequence[TapRow]:

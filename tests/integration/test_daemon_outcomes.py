@@ -142,29 +142,35 @@ async def test_an_answer_that_is_none(playing: Opens, amount: int) -> None:
         tap, row = await tapped(stage, amount)
         assert (row.state, row.attempts, row.may_have_charged) == ("permanently_failed", 2, True)
         assert stage.minutes(tap) == [0, 1]
-        kinds = sorted(subject.split(": ")[0] for subject in subjects(stage))
-        assert kinds[0].startswith("[tpsd] 1 alarm")
-        assert kinds[-1] == "[tpsd] 1 tap permanently failed"
+        assert subjects(stage).count("[tpsd] 1 tap permanently failed: unreadable") == 1
+        assert subjects(stage).count("[tpsd] 1 alarm: unreadable") == 1
         assert not any("<h1>" in mail.get_content() for mail in stage.post.mails)
 
 
 async def test_a_redirect_is_not_followed(playing: Opens) -> None:
     async with playing(choose=scripted({250: (replace(redirect(), http=302),)})) as stage:
-        tap, row = await tapped(stage, 250)
+        tap = stage.gate.tap(250)
+        await stage.gate.verdict(tap)
+        row = await stage.settled(tap)
         assert (row.state, row.cause) == ("held", "http.302@GATE-X1:VAL00001")
         assert [visit for visit in stage.tps.ledger.visits() if "elsewhere" in visit.path] == []
         assert len(stage.tps.ledger.requests()) == 1
 
 
 async def test_nobody_listens_where_tps_should_be(playing: Opens) -> None:
-    async with playing(tps_listens=False) as stage:
-        tap, row = await tapped(stage, 250)
+    async with playing(tps_listens=False, changes={"retry": {"hold_while_offline": False}}) as stage:
+        tap = stage.gate.tap(250)
+        await stage.gate.verdict(tap)
+        failed = "[tpsd] 1 tap permanently failed: connect"
+        await stage.pass_time(lambda: failed in subjects(stage))  # the probes of its host never end
+        row = await stage.settled(tap)
         assert (row.state, row.attempts, row.may_have_charged) == ("permanently_failed", 13, False)
         story = await stage.story(tap)
         first = story.attempts[0].started_at
         assert [(attempt.started_at - first) / 60e6 for attempt in story.attempts] == LADDER
         assert {(attempt.outcome, attempt.cause) for attempt in story.attempts} == {("not_sent", "connect")}
-        [mail] = stage.post.mails
+        outage, mail = stage.post.mails
+        assert str(outage["Subject"]).startswith("[tpsd] 1 word on an outage: unreachable@127.0.0.1:")
         assert "charged         no" in mail.get_content()
         assert "may have been charged" not in mail.get_content()
 

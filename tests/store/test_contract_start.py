@@ -272,7 +272,7 @@ async def test_resting_taps_hold_the_set_up_too(engine: Engine, journal: Journal
         await fail_for_good(journal)
     await journal.close()
     with pytest.raises(JournalError, match="unfinished"):
-        await engine.open(identity=replace(IDENTITY, company_id=7))
+        await engine.open(identity=replace(IDENTITY, host="other.example"))
 
 
 async def test_another_key_encryption_key_is_refused(engine: Engine, journal: Journal) -> None:

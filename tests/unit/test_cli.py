@@ -287,6 +287,9 @@ def test_the_dashboard_draws_a_full_and_an_empty_status() -> None:
         assert part in text
     assert "pending 0" not in text
     assert "tpsd" in drawn({})
+    down = {"host": "tps.example", "state": "down", "seconds": 600.0, "cause": "dns", "probes": 12}
+    assert "uplink down for 10 min (dns)" in drawn(status | {"uplink": down})
+    assert "uplink" not in drawn(status | {"uplink": down | {"state": "up"}})
 
 
 def drawn(status: dict[str, Any]) -> str:

@@ -14,6 +14,8 @@ import structlog
 from tpsd.domain.card import Pan
 from tpsd.log import configure, hidden
 
+pytestmark = pytest.mark.logs_card_numbers
+
 PAN = "4761739001010119"
 MASKED = "476173******0119"
 UUID = "0b2b8a4e-7d3f-4c11-9a55-123456789012"

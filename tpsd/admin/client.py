@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from tpsd.errors import NotFoundError, TpsdError
+from tpsd.errors import NotFoundError, RefusedError, TpsdError
 
+STREAM_SECONDS = 600.0  # behind the last byte of a long list the journal puts it in order
 ASK_SECONDS = 10.0  # the journal reads in slices of a few ms; longer means that the daemon hangs
 
 
@@ -22,11 +23,33 @@ async def ask(socket: Path, path: str, params: Mapping[str, str] | None = None) 
 
     Raises NoDaemonError when none runs there, NotFoundError for what does not exist, TpsdError otherwise.
     """
-    timeout = aiohttp.ClientTimeout(total=ASK_SECONDS)
+    return await _request(socket, "GET", path, ASK_SECONDS, params=params)
+
+
+async def tell(
+    socket: Path, path: str, body: Mapping[str, Any], *, seconds: float | None = ASK_SECONDS
+) -> dict[str, Any]:
+    """The same for ``POST path`` with a JSON object: something is to be changed. RefusedError when it may not be.
+
+    ``seconds`` is how long the answer may take; None where that grows with the journal.
+    """
+    return await _request(socket, "POST", path, seconds, json=body)
+
+
+async def stream(socket: Path, path: str, params: Mapping[str, str], chunks: AsyncIterable[bytes]) -> dict[str, Any]:
+    """The same with a body as long as it takes, and an answer that may take its time behind it."""
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=ASK_SECONDS, sock_read=STREAM_SECONDS)
+    return await _request(socket, "POST", path, None, params=params, data=chunks, timeout=timeout)
+
+
+async def _request(
+    socket: Path, method: str, path: str, seconds: float | None, **content: Any
+) -> dict[str, Any]:
+    timeout = aiohttp.ClientTimeout(total=seconds)
     try:
         async with (
             aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket)), timeout=timeout) as session,
-            session.get(f"http://tpsd{path}", params=params) as answer,
+            session.request(method, f"http://tpsd{path}", **content) as answer,
         ):
             found = await answer.json()
     except aiohttp.ClientConnectorError as exc:
@@ -40,7 +63,10 @@ async def ask(socket: Path, path: str, params: Mapping[str, str] | None = None) 
     if answer.status == 200:
         return found
     text = f"{found.get('error', 'unknown error')}; {found.get('what_to_do', '')}".rstrip("; ")
-    raise NotFoundError(text) if answer.status == 404 else TpsdError(text)
+    raise _ERRORS.get(answer.status, TpsdError)(text)
+
+
+_ERRORS: Mapping[int, type[TpsdError]] = {404: NotFoundError, 409: RefusedError}
 
 
 def _unreachable(socket: Path, exc: aiohttp.ClientConnectorError) -> TpsdError:

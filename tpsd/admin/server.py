@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,10 +17,12 @@ from aiohttp import web
 
 from tpsd.admin.plain import plain
 from tpsd.domain.views import TapFilter, TapRow, TapStory
-from tpsd.errors import ConfigError, NotFoundError, TpsdError
+from tpsd.errors import ConfigError, NotFoundError, RefusedError, TpsdError
 
 LIMIT_MAX = 1000  # rows in one answer: a screen needs 50, and the journal's reads come in short slices
+REQUEST_BYTES_MAX = 65_536  # a command's words; what is longer comes in parts
 SOCKET_MODE = 0o660
+STOP_SECONDS = 2.0  # what still answers when the daemon ends; a check or a backup under way is given up
 KNOCK_SECONDS = 1.0  # a living daemon accepts at once; a dead one's socket refuses at once
 _FILTERS = ("lane", "state", "cause", "limit")
 
@@ -40,8 +42,15 @@ class TapReader(Protocol):
 class AdminServer:
     """Serves ``GET /status``, ``/taps`` and ``/taps/{ref}``; every error is JSON with what to do."""
 
-    def __init__(self, socket_path: Path, journal: TapReader, status: Callable[[], Awaitable[dict[str, Any]]]) -> None:
+    def __init__(
+        self,
+        socket_path: Path,
+        journal: TapReader,
+        status: Callable[[], Awaitable[dict[str, Any]]],
+        routes: Iterable[web.AbstractRouteDef] = (),
+    ) -> None:
         self._path = socket_path
+        self._routes = tuple(routes)  # those of the other topics, each from a module of its own
         self._journal = journal
         self._status = status
         self._runner: web.AppRunner | None = None
@@ -49,14 +58,17 @@ class AdminServer:
 
     async def start(self) -> None:
         """Listen. A dead daemon's socket is replaced; raises ConfigError where a living one answers."""
-        app = web.Application(middlewares=[_errors_as_json], client_max_size=1024)
+        app = web.Application(middlewares=[_errors_as_json], client_max_size=REQUEST_BYTES_MAX)
         app.router.add_get("/status", self._get_status, allow_head=False)
         app.router.add_get("/taps", self._get_taps, allow_head=False)
         app.router.add_get("/taps/{ref}", self._get_tap, allow_head=False)
+        app.router.add_routes(self._routes)
         listener = _bind(self._path)
         try:
             self._inode = _identity(self._path)
-            self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+            self._runner = web.AppRunner(
+                app, access_log=None, handle_signals=False, handler_cancellation=True, shutdown_timeout=STOP_SECONDS
+            )
             await self._runner.setup()
             await web.SockSite(self._runner, listener).start()
         except BaseException:
@@ -105,6 +117,8 @@ async def _errors_as_json(
         return await handler(request)
     except NotFoundError as exc:
         return _error(404, str(exc), "list what there is with: tpsd taps")
+    except RefusedError as exc:
+        return _error(409, str(exc), "")
     except TpsdError as exc:
         return _error(503, str(exc), "see the daemon's log")
     except web.HTTPNotFound:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import typer
 
 from tpsd import __version__
-from tpsd.cli import check, engineers, inspect, run, simulate
+from tpsd.cli import check, denylist, engineers, frame, inspect, orders, resting, run, simulate, upkeep, watching
 
 app = typer.Typer(
     name="tpsd",
@@ -36,7 +36,7 @@ def _options(
     """Contactless taps from serial validators to Sfey's TPS: none lost, none charged twice."""
 
 
-for _part in (run, check, simulate, inspect, engineers):
+for _part in (run, check, simulate, inspect, resting, orders, engineers, denylist, upkeep, frame, watching):
     _part.register(app)
 
 

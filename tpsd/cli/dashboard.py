@@ -30,7 +30,11 @@ def _headline(status: Mapping[str, Any]) -> Text:
     line = Text.assemble(
         ("tpsd", "bold"), "  mode ", (str(status.get("mode", "?")), "bold"), f"  clock {status.get('clock', '?')}"
     )
-    return line.append(f"  in flight {status.get('in_flight', 0)}")
+    line.append(f"  in flight {status.get('in_flight', 0)}")
+    uplink = status.get("uplink", {})
+    if uplink.get("state") == "down":
+        line.append(f"  uplink down for {duration(uplink['seconds'])} ({uplink['cause']})", style="red")
+    return line
 
 
 def _numbers(journal: Mapping[str, Any]) -> Table:

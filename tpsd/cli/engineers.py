@@ -13,7 +13,7 @@ from device.tlv import Tlv, TlvError, decode_counted
 from tpsd.cli.command import WRONG_USE, AsJson, Command, ConfigFile, complain, console, emit
 from tpsd.config import ladder as ladder_of
 from tpsd.config import load
-from tpsd.core import texts
+from tpsd.core import enquiry, texts
 from tpsd.core.outcomes import advise, explain
 from tpsd.core.retry import DEFAULT_LADDER, minutes
 from tpsd.domain.outcome import Answer
@@ -44,11 +44,11 @@ def tlv(
 ) -> None:
     """Decode BER-TLV; card data is masked."""
     try:
-        found = decode_counted(_bytes(_input(text), as_json), vendor_lengths=vendor_lengths)
+        found = decode_counted(read_hex(text, as_json), vendor_lengths=vendor_lengths)
     except TlvError as exc:
         _refuse(str(exc), exc.offset, None if exc.tag is None else f"{exc.tag:02X}", as_json)
     if as_json:
-        emit({"tlvs": [_plain(item) for item in found.items], "padding": found.padding})
+        emit({"tlvs": [plain_tlv(item) for item in found.items], "padding": found.padding})
         return
     table = Table("tag", "name", "length", "form", "value")
     _add_rows(table, found.items, 0)
@@ -60,10 +60,14 @@ def classify(
     approved: YesNo | None = typer.Option(None, case_sensitive=False, help="transactionResultData.approved"),
     action_code: str | None = typer.Option(None, help="transactionResultData.actionCode"),
     system_code: int | None = typer.Option(None, min=0, help="systemCode"),
+    to_enquiry: bool = typer.Option(False, "--enquiry", help="The answer is to an enquiry, not to a send."),
     as_json: AsJson = False,
 ) -> None:
     """Say what an answer of TPS means and what becomes of the tap."""
     said = None if approved is None else approved is YesNo.TRUE
+    if to_enquiry:
+        _classify_enquiry(Answer(http, said, action_code, system_code), as_json)
+        return
     rule, outcome = explain(Answer(http, said, action_code, system_code))
     advice = advise(outcome, texts.load("en"))
     result: dict[str, Any] = {
@@ -86,6 +90,18 @@ def classify(
     console().print(table)
 
 
+def _classify_enquiry(answer: Answer, as_json: bool) -> None:
+    by, heard = enquiry.explain(answer)
+    result = {"finding": heard.finding.value, "cause": heard.outcome.cause, "rule": by.number, "rule says": by.when}
+    if as_json:
+        emit(result)
+        return
+    table = Table(show_header=False)
+    for key, value in result.items():
+        table.add_row(key, str(value))
+    console().print(table)
+
+
 def ladder(config: ConfigFile = None, as_json: AsJson = False) -> None:
     """Print at which minutes after its first send a tap is sent again."""
     tiers = DEFAULT_LADDER if config is None else ladder_of(load(config))
@@ -97,6 +113,11 @@ def ladder(config: ConfigFile = None, as_json: AsJson = False) -> None:
     for number, minute in enumerate(due, start=1):
         table.add_row(str(number), f"{minute:g}", f"{minute / 60:.2f}")
     console().print(table)
+
+
+def read_hex(text: str, as_json: bool) -> bytes:
+    """The bytes of an argument in hex, or of standard input for ``-``; bad input leaves the command with its offset."""
+    return _bytes(_input(text), as_json)
 
 
 def _input(text: str) -> str:
@@ -126,14 +147,15 @@ def _refuse(error: str, offset: int, tag: str | None, as_json: bool) -> NoReturn
     raise typer.Exit(WRONG_USE)
 
 
-def _plain(item: Tlv) -> dict[str, Any]:
+def plain_tlv(item: Tlv) -> dict[str, Any]:
+    """One object as JSON types, its value masked."""
     return {
         "tag": f"{item.tag:02X}",
         "length": len(item.value),
         "value": show(item) if item.children is None else None,
         "name": tag_name(item.tag),
         "form": item.form.value,
-        "children": None if item.children is None else [_plain(child) for child in item.children],
+        "children": None if item.children is None else [plain_tlv(child) for child in item.children],
     }
 
 

@@ -17,6 +17,7 @@ from device.vl1.validator import VALIDATOR_TABLE
 from schemas.generate import config_schema, settings_table
 from tpsd.core.outcomes import RULES as OUTCOME_RULES
 from tpsd.core.retry import DEFAULT_LADDER, minutes
+from tpsd.core.uplink import TABLE as UPLINK
 from tpsd.sfey.fates import OTHERWISE
 from tpsd.sfey.fates import RULES as FATES
 from tpsd.sfey.wire import assumptions
@@ -63,12 +64,18 @@ def _session(table: Mapping[tuple[Any, Any], tuple[Any, tuple[Any, ...]]]) -> st
 
 
 FILES: Mapping[Path, Render] = {Path("schemas/config.schema.json"): config_schema}
+def _uplink() -> str:
+    rows = ((was.value, given.value, then.value, effect.value) for (was, given), (then, effect) in UPLINK.items())
+    return _markdown(("host is", "what happens", "then it is", "what is done"), rows)
+
+
 BLOCKS: Mapping[str, Render] = {
     "settings": settings_table,
     "ladder": _ladder,
     "outcomes": _outcomes,
     "assumptions": _assumptions,
     "fates": _fates,
+    "uplink": _uplink,
     "vl1-daemon": lambda: _session(DAEMON_TABLE),
     "vl1-validator": lambda: _session(VALIDATOR_TABLE),
 }

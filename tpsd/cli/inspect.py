@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import typer
@@ -20,9 +20,12 @@ from tpsd.cli.rendering import story, taps_table
 from tpsd.config import load
 from tpsd.domain.views import TapFilter
 
+if TYPE_CHECKING:
+    from tpsd.store.viewing import JournalView
+
 POLL_SECONDS = 0.5  # a person sees no difference below; the daemon's reads cost it a few ms each
 
-ReadJournal = Callable[[TapReader], Awaitable[dict[str, Any]]]
+ReadJournal = Callable[["JournalView"], Awaitable[dict[str, Any]]]
 
 
 def register(app: typer.Typer) -> None:
@@ -48,7 +51,7 @@ def taps(
     async def read(journal: TapReader) -> dict[str, Any]:
         return {"taps": plain(await journal.taps(which))}
 
-    found = asyncio.run(_answer(socket, config, "/taps", params, read))
+    found = asyncio.run(answer(socket, config, "/taps", params, read))
     emit(found) if as_json else console().print(taps_table(found["taps"]))
 
 
@@ -63,7 +66,7 @@ def show(
     async def read(journal: TapReader) -> dict[str, Any]:
         return dict(plain(await journal.story(tap)))
 
-    found = asyncio.run(_answer(socket, config, f"/taps/{quote(tap, safe='')}", {}, read))
+    found = asyncio.run(answer(socket, config, f"/taps/{quote(tap, safe='')}", {}, read))
     emit(found) if as_json else console().print(story(found))
 
 
@@ -87,7 +90,7 @@ async def _watch(path: Path) -> None:
             live.update(dashboard(await ask(path, "/status")), refresh=True)
 
 
-async def _answer(
+async def answer(
     socket: Path | None, config: Path | None, path: str, params: dict[str, str], read: ReadJournal
 ) -> dict[str, Any]:
     """From the daemon; from the journal itself, read only, when none runs and a configuration names it."""

@@ -9,19 +9,22 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import serial
 
 from schemas.config import Configuration, Lane
-from tpsd.config import mail_settings, read_hex_key, read_ttk, store_path
+from tpsd.config import mail_settings, read_hex_key, read_token, read_ttk, store_path
 from tpsd.domain.outcome import Answer, Exchange
 from tpsd.errors import ConfigError, PortError, TpsdError
 from tpsd.mail.smtp import SmtpMailer
+from tpsd.sfey.afc import AfcClient
 from tpsd.sfey.client import TpsClient
 from tpsd.sfey.tls import tls_context
 from tpsd.sfey.wire import PROFILES, override
 
 KEY_BYTES = 32  # the key-encryption key (AES-256) and SALT (HMAC-SHA256)
+NOBODY = UUID(int=0)  # no transaction's: TPS says that it never had it
 CONNECT_SECONDS = 5.0  # a port on the local network answers in milliseconds
 
 
@@ -61,6 +64,9 @@ def _trials(config: Configuration) -> Iterator[tuple[str, Trial]]:
         yield "key token_key_file", _key(lambda: read_hex_key(token_key, KEY_BYTES, "SALT", private=private))
     if ttk is not None:
         yield "key ttk_file", _key(lambda: read_ttk(ttk, private=private))
+    token = config.sfey.afc_token_file
+    if token is not None:
+        yield "key afc_token_file", _key(lambda: read_token(token, private=private))
     yield "folder of the journal", _folder(store_path(config).parent)
     yield "folder epoch_dir", _folder(keys.epoch_dir)
     for lane in config.lanes:
@@ -120,6 +126,8 @@ def _credentials(config: Configuration) -> Iterator[tuple[str, Trial]]:
         yield "TPS, common certificate", _tps(config, sfey.client_cert_file, sfey.client_key_file)
     for lane in own:
         yield f"TPS, certificate of lane {lane.name}", _tps(config, lane.client_cert_file, lane.client_key_file)
+    if sfey.afc_base_url is not None:
+        yield "AFC API", _afc(config, sfey.afc_base_url)
 
 
 def _tps(config: Configuration, cert: Path | None, key: Path | None) -> Trial:
@@ -140,6 +148,31 @@ def _tps(config: Configuration, cert: Path | None, key: Path | None) -> Trial:
             await client.close()
 
     return trial
+
+
+def _afc(config: Configuration, base_url: str) -> Trial:
+    async def trial() -> str:
+        sfey, private = config.sfey, config.mode == "production"
+        token = None if sfey.afc_token_file is None else read_token(sfey.afc_token_file, private=private)
+        client = AfcClient(
+            base_url,
+            None if base_url.startswith("http:") else tls_context(*_common(config)),
+            config.operator.company_id,
+            token=token,
+            monotonic=time.monotonic,
+            timeout_seconds=sfey.timeout_seconds,
+            profile=override(PROFILES[sfey.profile], sfey.wire),
+        )
+        try:
+            return _answered(await client.ask(NOBODY))
+        finally:
+            await client.close()
+
+    return trial
+
+
+def _common(config: Configuration) -> tuple[Path | None, Path | None, Path | None]:
+    return config.sfey.ca_file, config.sfey.client_cert_file, config.sfey.client_key_file
 
 
 def _answered(exchange: Exchange) -> str:

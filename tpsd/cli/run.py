@@ -35,7 +35,7 @@ def run(
     configure(log_level, json=as_json or not sys.stderr.isatty())
     for warning in warnings(loaded):
         complain(f"warning: {warning}")
-    code = run_daemon(loaded)
+    code = run_daemon(loaded, lambda: load(config))
     if as_json:
         emit({"exit_code": code})
     raise typer.Exit(code)

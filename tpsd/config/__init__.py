@@ -3,23 +3,30 @@
 ``load`` reports every problem at once, each with its line, its key, what is wrong and what to do.
 """
 
-from tpsd.config.effective import config_digest, effective, flat, ladder
-from tpsd.config.keys import exposed, read_hex_key, read_ttk
+from tpsd.config.changes import Changes, changes
+from tpsd.config.effective import config_digest, doubt, effective, flat, ladder, pass_back
+from tpsd.config.keys import exposed, read_hex_key, read_token, read_ttk
 from tpsd.config.load import load
 from tpsd.config.problems import Problem
-from tpsd.config.relations import key_files, mail_settings, store_path, warnings
+from tpsd.config.relations import key_files, listen_address, mail_settings, store_path, warnings
 
 __all__ = [
+    "Changes",
     "Problem",
+    "changes",
     "config_digest",
+    "doubt",
     "effective",
     "exposed",
     "flat",
     "key_files",
     "ladder",
+    "listen_address",
     "load",
     "mail_settings",
+    "pass_back",
     "read_hex_key",
+    "read_token",
     "read_ttk",
     "store_path",
     "warnings",

@@ -11,9 +11,11 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from schemas.config import Configuration
+from schemas.config import Configuration, Lane
+from tpsd.core.doubt import DoubtPolicy
+from tpsd.core.passback import PassBack
 from tpsd.domain.authorisation import Ladder, Tier
-from tpsd.domain.time import MINUTE
+from tpsd.domain.time import HOUR, MINUTE, SECOND
 
 _PASSWORD = re.compile(r"(?<=://)([^:@/]*):.*(?=@)")
 DIGEST_CHARACTERS = 16  # 64 bits: enough to tell an operator's configurations apart, short enough for every row
@@ -47,6 +49,18 @@ def flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
 def ladder(config: Configuration) -> Ladder:
     """The retry tiers as the core takes them."""
     return tuple(Tier(tier.tries, round(tier.every_minutes * MINUTE)) for tier in config.retry.tiers)
+
+
+def doubt(config: Configuration) -> DoubtPolicy:
+    """When rows are asked about instead of sent, as the core takes it."""
+    horizon_us = round(config.retry.idempotency_horizon_hours * HOUR)
+    return DoubtPolicy(horizon_us, enquires=config.sfey.afc_base_url is not None)
+
+
+def pass_back(lane: Lane) -> PassBack:
+    """A lane's rule as the core takes it."""
+    again, refused = lane.pass_back_seconds
+    return PassBack(round(again * SECOND), round(refused * SECOND), lane.group_size)
 
 
 def _plain(value: Any) -> Any:

@@ -15,6 +15,7 @@ TTK_BYTES = 16  # AES-128 (sfey.md 3, mode 01)
 
 _HEX = re.compile(r"[0-9A-Fa-f]*")
 _BCD = re.compile(r"(?:[0-9]{2}){1,10}")
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750 2.1
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -36,6 +37,14 @@ def read_ttk(path: Path, *, private: bool) -> Ttk:
             f" (at most 20), a space, and {2 * TTK_BYTES} hex digits"
         )
     return Ttk(parts[0], _key(parts[1], path, TTK_BYTES, what))
+
+
+def read_token(path: Path, *, private: bool) -> str:
+    """The bearer token that the file holds on one line. Raises ConfigError."""
+    token = _read(path, "the AFC token", private=private)
+    if not _TOKEN.fullmatch(token):
+        raise ConfigError(f"the AFC token in {path} is not one word of letters, digits, -._~+/ and =; write it so")
+    return token
 
 
 def exposed(path: Path) -> bool:

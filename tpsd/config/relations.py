@@ -48,6 +48,14 @@ def mail_settings(config: Configuration) -> SmtpConfig:
     return SmtpConfig.from_url(config.email.smtp_url.get_secret_value(), config.email.sender, config.email.recipients)
 
 
+def listen_address(config: Configuration) -> tuple[str, int] | None:
+    """Host and port of the page for watchers, None where there is none."""
+    if config.admin.listen is None:
+        return None
+    parts = urlsplit(f"tcp://{config.admin.listen}")
+    return parts.hostname or "", parts.port or 0
+
+
 def key_files(config: Configuration) -> dict[str, Path]:
     """The configured key files by their key's name in ``[keys]``."""
     named = {name: getattr(config.keys, name) for name in ("kek_file", "token_key_file", "ttk_file")}
@@ -222,6 +230,18 @@ def _exposed_keys(config: Configuration) -> Iterator[Problem]:
             yield Problem(("keys", name), f"{path} is open to other users", f"chmod 600 {path}; production refuses it")
 
 
+def _afc(config: Configuration) -> Iterator[Problem]:
+    url, token = config.sfey.afc_base_url, config.sfey.afc_token_file
+    if token is not None and url is None:
+        yield Problem(("sfey", "afc_token_file"), "is set and afc_base_url is not", "set both, or no enquiry is made")
+    if url is not None and token is None and config.sfey.client_cert_file is None:
+        yield Problem(
+            ("sfey", "afc_base_url"), "has neither a token nor a certificate", "set afc_token_file or client_cert_file"
+        )
+    if token is not None and exposed(token):
+        yield Problem(("sfey", "afc_token_file"), f"{token} is open to other users", f"chmod 600 {token}")
+
+
 def _no_lanes(config: Configuration) -> Iterator[Problem]:
     if not config.lanes:
         yield Problem(("lanes",), "are none", "add [[lanes]]; until then only what the journal holds is sent")
@@ -241,4 +261,4 @@ _RULES: tuple[Rule, ...] = (
     _hosts,
     _production,
 )
-_WARNINGS: tuple[Rule, ...] = (_slow_lanes, _clear_card_data, _exposed_keys, _no_lanes)
+_WARNINGS: tuple[Rule, ...] = (_slow_lanes, _clear_card_data, _exposed_keys, _afc, _no_lanes)

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from device.tlv import encode
 from tpsd.core.notices import cause_key
+from tpsd.core.passback import OFF, THE_REST, CardPast, PassBack, weigh
 from tpsd.core.requests import TransactionRequest
 from tpsd.domain.authorisation import Draft, Ladder, State
 from tpsd.domain.card import CardReading, CardToken, MaskedPan
@@ -58,6 +59,9 @@ class LanePolicy:
     credential: str
     terminal_sn: str | None = None
     terminal_type: str | None = None
+    pass_back: PassBack = OFF
+    pass_group: str | None = None  # None: the lane alone
+    untokenised_denied: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,7 @@ class Candidate:
     report: TapReport
     lane: str
     pass_group: str
+    pass_back: PassBack
     terminal: str
     digest: bytes
     tapped_at: Micros
@@ -111,6 +116,11 @@ class Candidate:
     ladder: Ladder
     config_digest: str
 
+    @property
+    def asks_of_card(self) -> bool:
+        """Whether the verdict depends on the card's past or a list: for some reasons it is clear without."""
+        return self.token is not None and self.local.reason in THE_REST
+
 
 @dataclass(frozen=True, slots=True)
 class KnownTap:
@@ -123,6 +133,7 @@ class KnownTap:
     attempts: int
     unseen: bool
     shown: Shown = Shown.NOTHING  # what the validator last said it has shown
+    pruned: bool = False  # only its identity and verdict are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +141,14 @@ class Facts:
     """What the journal knows when a tap arrives.
 
     ``clash``: the same identity stands with other content. ``held_cause``: why this terminal's rows are held.
+    ``card_past``: for the lane's pass-back, None where it is off. ``denied``: the card stands on a deny list.
     """
 
     known: KnownTap | None = None
     clash: bool = False
     held_cause: str | None = None
+    card_past: CardPast | None = None
+    denied: bool = False
 
 
 class Effect(Enum):
@@ -173,6 +187,8 @@ def prepare(report: TapReport, lane: LanePolicy, setting: Setting, uuid: UUID) -
     card = read_card(clear)
     token = card_token(setting.keys.salt, card.pan) if setting.keys.salt and card.pan else report.token
     local = _check(report, data, kind, amount, currency, card, tapped_at, lane, setting)
+    if local.verdict.accepts and token is None and lane.untokenised_denied:
+        local = Told(Verdict.DENIED, "untokenised")
     draft = None
     if isinstance(data, tapdata.TapData) and kind in lane.kinds and _sendable(local):
         request = TransactionRequest(
@@ -195,7 +211,8 @@ def prepare(report: TapReport, lane: LanePolicy, setting: Setting, uuid: UUID) -
     return Candidate(
         report=report,
         lane=lane.name,
-        pass_group=lane.name,
+        pass_group=lane.pass_group or lane.name,
+        pass_back=lane.pass_back,
         terminal=f"{terminal_type}:{terminal_sn}",
         digest=setting.digest(report.fingerprint),
         tapped_at=tapped_at,
@@ -227,13 +244,15 @@ def decide(candidate: Candidate, facts: Facts) -> Decision:
     shown = candidate.report.shown
     if shown is Shown.TURNED_AWAY:
         return Decision(Told(Verdict.DENIED, "turned_away"), disposition=Disposition.DENIED, notices=notices)
+    told = weigh(candidate.local, candidate.pass_back, facts.card_past, facts.denied)
     if shown is Shown.LET_IN and candidate.draft is None:
-        notices = (*notices, _let_in_unsent(candidate, candidate.local.reason))
-    if candidate.local.verdict is Verdict.TRY_AGAIN:
-        return Decision(candidate.local, disposition=Disposition.REJECTED, notices=notices)
-    if candidate.draft is None or (shown is Shown.NOTHING and not candidate.local.verdict.accepts):
-        return Decision(candidate.local, disposition=Disposition.DENIED, notices=notices)
-    told, note = candidate.local, None
+        notices = (*notices, _let_in_unsent(candidate, told.reason))
+    if told.verdict is Verdict.TRY_AGAIN:
+        return Decision(told, disposition=Disposition.REJECTED, notices=notices)
+    if candidate.draft is None or (shown is Shown.NOTHING and not told.verdict.accepts):
+        repeat = told.verdict is Verdict.ALREADY_TAPPED
+        return Decision(told, disposition=Disposition.REPEAT if repeat else Disposition.DENIED, notices=notices)
+    note = None
     if not told.verdict.accepts:
         told, note = Told(Verdict.ACCEPTED, "let_in"), told.reason
     state, joining = _start(facts.held_cause)
@@ -241,6 +260,8 @@ def decide(candidate: Candidate, facts: Facts) -> Decision:
 
 
 def _repeat(candidate: Candidate, known: KnownTap, held_cause: str | None) -> Decision:
+    if known.pruned:
+        return _repeat_of_pruned(candidate, known)
     shown = candidate.report.shown
     match shown:
         case Shown.NOTHING:
@@ -263,8 +284,23 @@ def _repeat(candidate: Candidate, known: KnownTap, held_cause: str | None) -> De
             assert_never(shown)
 
 
+def _repeat_of_pruned(candidate: Candidate, known: KnownTap) -> Decision:
+    """The same verdict. What was shown can change nothing any more, so a person hears of a contradiction, once."""
+    shown = candidate.report.shown
+    let_in = known.told.verdict.accepts or known.shown is Shown.LET_IN
+    unpaid = known.disposition is not None or known.state is State.NOT_CHARGED
+    notices: tuple[NoticeDraft, ...] = ()
+    if shown is Shown.TURNED_AWAY and let_in and not unpaid and not known.unseen:
+        notices = (_turned_away_late(candidate),)
+    elif shown is Shown.LET_IN and unpaid:
+        notices = (_let_in_unsent(candidate, known.told.reason),)
+    if shown is known.shown:
+        notices = ()  # a validator repeats itself every two seconds
+    return Decision(known.told, known=known.number, notices=notices)
+
+
 def _let_in_after_all(candidate: Candidate, known: KnownTap, held_cause: str | None) -> Decision:
-    if known.disposition is Disposition.DENIED and candidate.draft is not None:
+    if known.disposition in (Disposition.DENIED, Disposition.REPEAT) and candidate.draft is not None:
         state, joining = _start(held_cause)
         return Decision(
             known.told,

@@ -94,7 +94,8 @@ def close_window(
     """
     whole = total(notices_in_window) if totals is None else totals
     if whole.count == 0:
-        return WindowClosed(None, whole, episode.mails >= MAILS_BEFORE_ALL_CLEAR, None)
+        lasted = episode.mails >= MAILS_BEFORE_ALL_CLEAR and episode.kind is not NoticeKind.OUTAGE  # says its own end
+        return WindowClosed(None, whole, lasted, None)
     step = episode.step + 1
     following = Episode(
         kind=episode.kind,

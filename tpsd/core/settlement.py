@@ -33,7 +33,8 @@ class Settlement:
 
     ``cause`` is the row's. ``due`` on the schedule clock, set exactly while the state is ``pending``.
     ``may_have_charged`` speaks of this attempt and all before it. ``approved_amount`` in minor units, where
-    TPS said one.
+    TPS said one. ``uncounted``: the attempt used no rung of the ladder. ``enquiry_due``: when TPS is asked about it
+    (schedule clock, ``core.doubt``).
     """
 
     state: State
@@ -42,6 +43,8 @@ class Settlement:
     may_have_charged: bool
     notices: tuple[NoticeDraft, ...] = ()
     approved_amount: int | None = None
+    uncounted: bool = False
+    enquiry_due: Micros | None = None
 
     @property
     def erase(self) -> bool:

@@ -66,7 +66,10 @@ _ON_THE_WAY: Final = (
     "no_credential",
     "deciding",
     "restored",
+    "horizon",
     "seal",
+    "unreachable",
+    "reachable",
 )
 _BARE_STATUSES: Final = (
     "http",

@@ -33,7 +33,7 @@ ANSWER_SECONDS = 20.0  # for the verdicts of all taps, per 60 of them
 LADDER_SECONDS = 120.0  # real seconds that the ladder's 22 hours may take before something is wrong
 STATUS_SECONDS = 0.1
 SETTLE_SECONDS = 0.002  # how often the clock's driver looks whether everything waits
-LOOPS_ON_THE_CLOCK = 2  # dispatcher and mailer; the warden counts real time
+LOOPS_ON_THE_CLOCK = 3  # dispatcher, mailer and uplink; the warden counts real time
 
 T = TypeVar("T")
 OUTCOMES = ("approved", "declined", "tap_refused", "held", "permanently_failed", "in_doubt", "pending")

@@ -102,3 +102,4 @@ class Claimed:
     body: bytes = field(repr=False)
     started_at: Micros  # schedule clock
     progress: Progress
+    cause: str | None = None  # a canary's: the one it is held for

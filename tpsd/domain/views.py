@@ -72,6 +72,7 @@ class TapStory:
     body_kept: bool
     attempts: tuple[AttemptRow, ...]
     notices: tuple[NoticeLine, ...]
+    list_version: int | None = None  # the deny list's, when the tap was decided
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,11 @@ class SerialPort:
         except OSError as exc:
             raise PortError(f"{self.name}: its lock file cannot be made: {exc.strerror}") from exc
 
+    @property
+    def is_locked(self) -> bool:
+        """Whether this process claims it."""
+        return self._lock is not None
+
     def release(self) -> None:
         """Give the claim back."""
         if self._lock is not None:

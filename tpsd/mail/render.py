@@ -51,7 +51,7 @@ MEANINGS: Final[dict[NoticeKind, str]] = {
         "TPS refused these transactions for what is in them. They are final and are not sent again."
     ),
     NoticeKind.IN_DOUBT: ("Money may have moved and no answer says so. Nothing is sent again before somebody knows."),
-    NoticeKind.OUTAGE: "TPS cannot be reached. Taps are kept and are sent when it can be reached again.",
+    NoticeKind.OUTAGE: "While TPS cannot be reached, taps are kept; they are sent when it can be reached again.",
     NoticeKind.BODY_GOES: (
         "Card data may be kept no longer: in 48 hours these taps can no longer be sent again. Decide before."
     ),
@@ -88,7 +88,8 @@ def window_mail(
 
     ``episode`` is the window that closed, ``rows`` at most LISTED_MAX of its notices, ``totals`` of all.
     """
-    text = TEMPLATES.get_template("window.txt.j2").render(
+    template = "outage.txt.j2" if episode.kind is NoticeKind.OUTAGE else "window.txt.j2"  # no tap stands in that one
+    text = TEMPLATES.get_template(template).render(
         headline=_headline(totals.count, episode.kind),
         cause=episode.cause,
         meaning=_wrapped(MEANINGS[episode.kind]),

@@ -50,8 +50,8 @@ class TpsClient:
     ``credentials`` maps a name to its TLS context (``tpsd.sfey.tls.tls_context``), None only for http://.
     ``timeout_seconds`` bounds one exchange, CONNECT_SECONDS_MAX of it the connection. ``concurrency``
     exchanges run at once; further callers wait, and no time runs for them. ``monotonic`` in seconds. To be
-    made inside a running event loop, and closed by ``close()``. Raises ConfigError for a base URL that cannot
-    be used.
+    made inside a running event loop, and closed by ``close()``. ``token`` goes with every request as a
+    bearer's. Raises ConfigError for a base URL that cannot be used.
     """
 
     def __init__(
@@ -63,7 +63,9 @@ class TpsClient:
         timeout_seconds: float = 10.0,
         concurrency: int = 32,
         profile: Profile = DEVICE_V1,
+        token: str | None = None,
     ) -> None:
+        self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._base = checked_base_url(base_url)
         if self._base.startswith("https:") and None in credentials.values():
             raise ConfigError(f"a credential has no TLS context, and {self._base} needs one")
@@ -71,10 +73,8 @@ class TpsClient:
         self._timeout = timeout_seconds
         self._slots = asyncio.Semaphore(concurrency)
         self._profile = profile
-        self._credentials = {
-            name: Credential(partial(Line, context, concurrency, timeout_seconds))
-            for name, context in credentials.items()
-        }
+        self._concurrency = concurrency
+        self._credentials = {name: self._credential(context) for name, context in credentials.items()}
         self.last_date: ServerDate | None = None
 
     async def post(self, credential: str, path: str, body: bytes) -> Exchange:
@@ -97,6 +97,14 @@ class TpsClient:
             return CredentialRefused("no_credential")
         return await self._exchange(self._credentials[credential], path, None)
 
+    async def knock(self, credential: str) -> Exchange:
+        """One harmless GET on a fresh connection: whatever comes but ``NoConnection``, the host can be reached."""
+        known = self._credentials.get(credential)
+        if known is None:
+            return CredentialRefused("no_credential")
+        await known.doubt()
+        return await self._exchange(known, self._profile.probe_path, None)
+
     async def ready(self, credential: str) -> Exchange | None:
         """None when the credential was answered within PROVEN_SECONDS, or is now; else why it cannot be used.
 
@@ -118,10 +126,22 @@ class TpsClient:
                 known.probes += 1
             return known.failure
 
+    async def renew(self, name: str, context: ssl.SSLContext | None) -> None:
+        """A credential's new certificate, or a new credential; exchanges under way end on the old connections."""
+        if self._base.startswith("https:") and context is None:
+            raise ConfigError(f"credential {name} has no TLS context, and {self._base} needs one")
+        old = self._credentials.get(name)
+        self._credentials[name] = self._credential(context)
+        if old is not None:
+            await old.line.retire()
+
     async def close(self) -> None:
         """Close every connection. Exchanges under way end as ``closed``; new ones are an error."""
         for credential in self._credentials.values():
             await credential.close()
+
+    def _credential(self, context: ssl.SSLContext | None) -> Credential:
+        return Credential(partial(Line, context, self._concurrency, self._timeout))
 
     async def _exchange(self, credential: Credential, path: str, body: bytes | None) -> Exchange:
         """A POST of ``body``, a GET where that is None."""
@@ -146,7 +166,7 @@ class TpsClient:
             "GET" if body is None else "POST",
             URL(self._base + path, encoded=True),
             data=body,
-            headers=None if body is None else {"Content-Type": "application/json"},
+            headers=self._headers if body is None else {**self._headers, "Content-Type": "application/json"},
             allow_redirects=False,
             trace_request_ctx=trail,
         ) as response:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 import apsw
 
+from tpsd.core.canary import CANARY_EVERY_US, next_canary
 from tpsd.core.intake import Candidate, Decision, Effect, Facts, KnownTap
 from tpsd.core.notices import cause_key, open_episode
 from tpsd.core.retry import next_due
 from tpsd.core.settlement import Settlement
+from tpsd.core.uplink import SPREAD_LONGEST_US
 from tpsd.domain.authorisation import AttemptReason, Claimed, Ladder, Progress, State, Tier
 from tpsd.domain.notice import NoticeDraft, NoticeKind
 from tpsd.domain.outcome import (
@@ -29,10 +31,13 @@ from tpsd.domain.outcome import (
 from tpsd.domain.tap import Disposition, Shown, TapReport, Told, Verdict
 from tpsd.domain.time import HOUR, Micros
 from tpsd.ports import Decide, SettledLate, Taken
+from tpsd.store import cards
 from tpsd.store.queries import load
 from tpsd.store.seal import Sealed
 
 Q = load("sqlite")
+
+SetAside = Callable[[apsw.Connection, str], bool]
 
 OUTCOME_NAMES: dict[type[Outcome], str] = {
     Approved: "approved",
@@ -113,10 +118,11 @@ def reject(
         Q["insert_tap"],
         (report.serial, *_numbers(report), digest, report.type_name, lane, lane, terminal, None, report.received_at,
          report.received_at, None, None, None, None, None, None, int(report.oda), int(report.shown),
-         int(told.verdict), told.reason, None, Disposition.REJECTED.value, None, config_digest),
+         int(told.verdict), told.reason, None, Disposition.REJECTED.value, None, config_digest,
+         cards.list_version(connection)),
     )  # fmt: skip
     number = connection.last_insert_rowid()
-    _insert_sealed(connection, f"tap:{number}", "payload", payload(f"tap:{number}"), stamp.ran)
+    insert_sealed(connection, f"tap:{number}", "payload", payload(f"tap:{number}"), stamp.ran)
     key = cause_key(NoticeKind.ALARM, "internal", terminal)
     alarm = NoticeDraft(NoticeKind.ALARM, key, "a tap could not be decided: see the log")
     insert_notices(connection, (alarm,), number, None, stamp.at)
@@ -140,11 +146,15 @@ def _facts(connection: apsw.Connection, candidate: Candidate) -> Facts:
     held = None
     if candidate.draft is not None:
         held = connection.execute(Q["held_cause"], (candidate.terminal,)).get
-    return Facts(known=known, clash=bool(rows) and known is None, held_cause=held)
+    facts = Facts(known=known, clash=bool(rows) and known is None, held_cause=held)
+    if known is None and candidate.asks_of_card:
+        past, denied = cards.past(connection, candidate), cards.denied(connection, candidate)
+        facts = replace(facts, card_past=past, denied=denied)
+    return facts
 
 
 def _known(row: tuple[Any, ...]) -> KnownTap:
-    number, _, verdict, reason, disposition, unseen, shown, state, attempts = row
+    number, _, verdict, reason, disposition, unseen, shown, state, attempts, pruned = row
     return KnownTap(
         number=number,
         told=Told(Verdict(verdict), reason),
@@ -153,6 +163,7 @@ def _known(row: tuple[Any, ...]) -> KnownTap:
         attempts=attempts or 0,
         unseen=bool(unseen),
         shown=Shown(shown),
+        pruned=bool(pruned),
     )
 
 
@@ -165,6 +176,10 @@ def _apply_repeat(
 ) -> None:
     number = decision.known
     connection.execute(Q["repeat_tap"], (int(candidate.report.shown), number))
+    if connection.changes() == 0:  # pruned: nothing but the answer is left
+        connection.execute(Q["repeat_pruned"], (int(candidate.report.shown), number))
+        insert_notices(connection, decision.notices, None, None, stamp.at)
+        return
     uuid: str | None = connection.execute(Q["uuid_of_tap"], (number,)).get
     match decision.effect:
         case Effect.CANCEL:
@@ -196,12 +211,18 @@ def _insert_authorisation(
         Q["insert_authorisation"],
         (uuid, draft.type, candidate.lane, candidate.terminal, state.value, decision.cause, draft.path,
          draft.credential, draft.amount, draft.currency, parts.body_digest,
-         _ladder_id(connection, candidate.ladder), stamp.at if pending else None, stamp.at,
-         None if pending else stamp.ran),
+         ladder_id(connection, candidate.ladder), stamp.at if pending else None, stamp.at,
+         None if pending else stamp.ran, candidate.token),
     )  # fmt: skip
-    _insert_sealed(connection, uuid, "body", parts.body, stamp.ran)
-    _insert_sealed(connection, uuid, "tap", parts.card, stamp.ran)
+    if state is State.HELD and decision.cause is not None:
+        _begin_hold(connection, decision.cause, candidate.terminal, stamp.at)
+    insert_sealed(connection, uuid, "body", parts.body, stamp.ran)
+    insert_sealed(connection, uuid, "tap", parts.card, stamp.ran)
     return uuid
+
+
+def _begin_hold(connection: apsw.Connection, cause: str, terminal: str | None, now: Micros) -> None:
+    connection.execute(Q["begin_hold"], (cause, terminal, now, next_canary(cause, now)))
 
 
 def _insert_tap(connection: apsw.Connection, candidate: Candidate, decision: Decision, uuid: str | None) -> int:
@@ -213,12 +234,13 @@ def _insert_tap(connection: apsw.Connection, candidate: Candidate, decision: Dec
          candidate.amount, candidate.currency, report.stop, json.dumps(report.where) if report.where else None,
          candidate.token, candidate.masked, int(report.oda), int(report.shown), int(decision.told.verdict),
          decision.told.reason, decision.note, decision.disposition.value if decision.disposition else None, uuid,
-         candidate.config_digest),
+         candidate.config_digest, cards.list_version(connection)),
     )  # fmt: skip
     return connection.last_insert_rowid()
 
 
-def _insert_sealed(connection: apsw.Connection, owner: str, purpose: str, sealed: Sealed, ran: int) -> None:
+def insert_sealed(connection: apsw.Connection, owner: str, purpose: str, sealed: Sealed, ran: int) -> None:
+    """Sealed card data of an owner; ``ran`` is the journal's running time."""
     connection.execute(
         Q["insert_sealed"], (owner, purpose, sealed.epoch, sealed.wrapped_key, sealed.nonce, sealed.data, ran)
     )
@@ -241,7 +263,8 @@ def insert_notices(
         )
 
 
-def _ladder_id(connection: apsw.Connection, ladder: Ladder) -> int:
+def ladder_id(connection: apsw.Connection, ladder: Ladder) -> int:
+    """The row of these tiers, written when they are new."""
     tiers = json.dumps([[tier.tries, tier.every_us] for tier in ladder])
     found = connection.execute(Q["ladder_id"], (tiers,)).get
     if found is None:
@@ -250,18 +273,31 @@ def _ladder_id(connection: apsw.Connection, ladder: Ladder) -> int:
     return int(found)
 
 
-def _ladder(tiers: str) -> Ladder:
+def ladder_of(tiers: str) -> Ladder:
+    """The tiers as the table ``ladder`` keeps them."""
     return tuple(Tier(tries, every_us) for tries, every_us in json.loads(tiers))
 
 
 # --- commit 2 ---------------------------------------------------------------------------------------------------
 
 
-def claim(connection: apsw.Connection, now: Micros, limit: int) -> list[ClaimedRow]:
-    """Write the attempt number of every due row before a byte of it leaves."""
+def claim(
+    connection: apsw.Connection,
+    now: Micros,
+    limit: int,
+    created_by: Micros | None = None,
+    set_aside: SetAside = lambda _connection, _uuid: False,
+) -> list[ClaimedRow]:
+    """Write the attempt number of every due row before a byte of it leaves.
+
+    ``set_aside`` sees those that may have charged, and says whether it moved them out of the way.
+    """
     claims = []
-    for row in list(connection.execute(Q["claim_due"], (now, limit))):
+    query, bindings = ("claim_due", (now, limit)) if created_by is None else ("claim_old", (created_by, now, limit))
+    for row in list(connection.execute(Q[query], bindings)):
         uuid, terminal, path, credential, attempt, sends, fence, may_have_charged, tiers, epoch, *box = row
+        if may_have_charged and set_aside(connection, uuid):
+            continue
         connection.execute(Q["mark_sending"], (uuid,))
         connection.execute(Q["insert_attempt"], (AttemptReason.LADDER.value, now, uuid))
         claimed = Claimed(
@@ -274,7 +310,7 @@ def claim(connection: apsw.Connection, now: Micros, limit: int) -> list[ClaimedR
             credential=credential,
             body=b"",
             started_at=now,
-            progress=Progress(sends + 1, bool(may_have_charged), _ladder(tiers)),
+            progress=Progress(sends + 1, bool(may_have_charged), ladder_of(tiers)),
         )
         claims.append(ClaimedRow(claimed, None if epoch is None else Sealed(epoch, *box)))
     return claims
@@ -299,12 +335,22 @@ def settle(
         (stamp.at, OUTCOME_NAMES[type(outcome)], outcome.cause, int(not outcome.clean), uuid, claimed.number),
     )
     state = settlement.state
-    connection.execute(
-        Q["settle"],
-        (state.value, settlement.cause, settlement.due, int(settlement.may_have_charged),
-         stamp.at if state.is_final else None, stamp.ran if state.is_resting else None, settlement.approved_amount,
-         outcome.cause.partition(".")[2] if outcome.cause.startswith("action.") else None, uuid),
-    )  # fmt: skip
+    if claimed.cause is not None and (state, settlement.cause) == (State.HELD, claimed.cause):
+        connection.execute(Q["hold_again"], (int(settlement.may_have_charged), uuid))
+    else:
+        connection.execute(
+            Q["settle"],
+            (state.value, settlement.cause, settlement.due, int(settlement.may_have_charged),
+             stamp.at if state.is_final else None, stamp.ran if state.is_resting else None, settlement.approved_amount,
+             outcome.cause.partition(".")[2] if outcome.cause.startswith("action.") else None,
+             settlement.enquiry_due, uuid),
+        )  # fmt: skip
+    if state is State.HELD and settlement.cause is not None:
+        _begin_hold(connection, settlement.cause, claimed.terminal, stamp.at)
+    if claimed.reason is AttemptReason.CANARY and state is State.PENDING:
+        connection.execute(Q["ladder_anew"], (uuid,))
+    if settlement.uncounted:
+        connection.execute(Q["uncount_send"], (uuid,))
     if settlement.erase:
         connection.execute(Q["erase"], (uuid,))
     if settlement.notices:
@@ -327,18 +373,20 @@ def recover(
     """End the attempts a crash left open, hold rows whose credential is gone, pull in due times of a former clock."""
     now, ended = stamp.at, 0
     for row in list(connection.execute(Q["left_open"])):
-        uuid, terminal, path, credential, attempt, sends, fence, may_have_charged, tiers, started_at = row
+        uuid, terminal, path, credential, attempt, sends, fence, may_have_charged, tiers, started_at, why, cause = row
+        reason = AttemptReason(why)
         claimed = Claimed(
             uuid=UUID(uuid),
             number=attempt,
             fence=fence,
-            reason=AttemptReason.LADDER,
+            reason=reason,
             terminal=terminal,
             path=path,
             credential=credential,
             body=b"",
             started_at=min(started_at, now),
-            progress=Progress(sends, bool(may_have_charged), _ladder(tiers)),
+            progress=Progress(sends, bool(may_have_charged), ladder_of(tiers)),
+            cause=cause if reason is AttemptReason.CANARY else None,
         )
         outcome, settlement = decide(claimed)
         settle(connection, claimed, outcome, settlement, stamp)
@@ -347,6 +395,7 @@ def recover(
     held = _hold_without_credential(connection, stamp, names)
     connection.execute(Q["free_with_credential"], (now, names))
     freed = connection.changes()
+    connection.execute(Q["end_empty_hold"], ("no_credential",))
     return {
         "attempts_ended_unknown": ended,
         "held_without_credential": held,
@@ -358,6 +407,8 @@ def recover(
 def _hold_without_credential(connection: apsw.Connection, stamp: Stamp, names: str) -> int:
     lone = [uuid for (uuid,) in connection.execute(Q["without_credential"], (names,))]
     connection.execute(Q["hold_without_credential"], (stamp.ran, names))
+    if lone:
+        _begin_hold(connection, "no_credential", None, stamp.at)
     draft = NoticeDraft(
         NoticeKind.HELD,
         cause_key(NoticeKind.HELD, "no_credential"),
@@ -370,11 +421,15 @@ def _hold_without_credential(connection: apsw.Connection, stamp: Stamp, names: s
 
 
 def _pull_due_times(connection: apsw.Connection, now: Micros) -> int:
-    pulled = 0
+    connection.execute(Q["pull_first_sends"], {"now": now, "latest": now + SPREAD_LONGEST_US})
+    pulled = connection.changes()
     for ladder, tiers, sends in list(connection.execute(Q["pending_rungs"], (now,))):
-        latest = now if sends == 0 else _next_rung(_ladder(tiers), sends, now)
+        if sends == 0:
+            continue
+        latest = _next_rung(ladder_of(tiers), sends, now)
         connection.execute(Q["pull_due"], (latest, ladder, sends, latest))
         pulled += connection.changes()
+    connection.execute(Q["pull_canaries"], (now + CANARY_EVERY_US, now + CANARY_EVERY_US))
     connection.execute(Q["pull_windows"], (now + LATEST_WINDOW, now + LATEST_WINDOW))
     connection.execute(Q["pull_mails"], (now + LATEST_MAIL_TRY, now + LATEST_MAIL_TRY))
     return pulled

@@ -145,8 +145,10 @@ class EpochKeys:
         """
         if number == self.current:
             raise SealError(f"epoch {number} is the current one and cannot be destroyed")
-        if number not in self._keys and _is_whole(wrapped := self._shelf.get(number)):
-            unwrap(self._kek, wrapped, self._label(number))
+        if number not in self._keys and number in self._shelf.numbers():
+            wrapped = self._shelf.get(number)
+            if _is_whole(wrapped):
+                unwrap(self._kek, wrapped, self._label(number))
         self._keys.pop(number, None)
         self._shelf.destroy(number)
 

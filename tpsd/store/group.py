@@ -6,10 +6,12 @@ Threads and event loops are the writers' business.
 
 from __future__ import annotations
 
-import traceback
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
+from types import TracebackType
 from typing import Any, TypeVar
 
 import apsw
@@ -21,6 +23,8 @@ Work = Callable[[apsw.Connection], T]
 
 BREAKING = (apsw.IOError, apsw.CorruptError, apsw.NotADBError)
 """Never retried over: what was written before is doubtful until the journal is opened, and checked, anew."""
+
+SUSPENDABLE = CO_COROUTINE | CO_GENERATOR | CO_ASYNC_GENERATOR
 
 DISK_TROUBLE = (
     *BREAKING,
@@ -42,11 +46,23 @@ class Job:
     error: BaseException | None = None
 
 
+@dataclass(slots=True)
+class Pulse:
+    """How the commits go. ``trouble``: why the last one failed, until one that wrote something succeeds.
+
+    ``on_commit`` is called in the writer's thread with the seconds that a group took, begin to durable.
+    """
+
+    trouble: str | None = None
+    on_commit: Callable[[float], None] | None = None
+
+
 class GroupCommit:
     """Transactions on the journal's one connection, and whether its disk still deserves trust."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, pulse: Pulse | None = None) -> None:
         self._connection = connection
+        self._pulse = pulse or Pulse()
         self._broken: BaseException | None = None
 
     def write(self, first: Job, following: Callable[[], Job | None]) -> list[Job]:
@@ -55,14 +71,17 @@ class GroupCommit:
         The jobs come back with a result or an error each, durable where there is a result.
         """
         jobs = [first]
+        began = time.monotonic()
         try:
             self._refuse_if_broken()
+            before = self._connection.total_changes()
             self._connection.execute("BEGIN IMMEDIATE")
             self._in_savepoint(first)
             while (job := following()) is not None:
                 jobs.append(job)
                 self._in_savepoint(job)
             self._connection.execute("COMMIT")
+            self._succeed(self._connection.total_changes() != before, time.monotonic() - began)
         except BaseException as exc:
             self._fail(jobs, exc)
         return jobs
@@ -90,12 +109,20 @@ class GroupCommit:
             job.error = _carried(exc)
         connection.execute("RELEASE one")
 
+    def _succeed(self, wrote: bool, seconds: float) -> None:
+        if not wrote:
+            return  # it flushed nothing: it neither took time nor shows that the disk takes anything
+        self._pulse.trouble = None
+        if self._pulse.on_commit is not None:
+            self._pulse.on_commit(seconds)
+
     def _fail(self, jobs: list[Job], cause: BaseException) -> None:
         with suppress(apsw.Error):
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
         for job in jobs:
             job.error = cause if isinstance(cause, JournalError) else self._unavailable(cause)
+        self._pulse.trouble = str(jobs[0].error)
 
     def _refuse_if_broken(self) -> None:
         if self._broken is not None:
@@ -116,15 +143,26 @@ class GroupCommit:
 
 
 def forget_locals(error: BaseException) -> None:
-    """Clear the frames behind an error: they would keep card data, and cursors with their snapshots, alive."""
+    """Clear the frames behind an error: they would keep card data, and cursors with their snapshots, alive.
+
+    Frames that can be suspended stay: an error raised a second time still names the coroutine that caught it first.
+    """
     known: set[int] = set()
     waiting: list[BaseException | None] = [error]
     while waiting:
         one = waiting.pop()
         if one is not None and id(one) not in known:
             known.add(id(one))
-            traceback.clear_frames(one.__traceback__)
+            _clear(one.__traceback__)
             waiting += [one.__cause__, one.__context__]
+
+
+def _clear(trace: TracebackType | None) -> None:
+    while trace is not None:
+        if not trace.tb_frame.f_code.co_flags & SUSPENDABLE:
+            with suppress(RuntimeError):  # still running
+                trace.tb_frame.clear()
+        trace = trace.tb_next
 
 
 def _carried(error: BaseException) -> BaseException:

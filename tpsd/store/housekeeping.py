@@ -17,15 +17,17 @@ from tpsd.store.commits import Q, insert_notices
 EPOCH_US = 24 * HOUR  # how long an epoch takes new bodies
 REWRAP_AFTER_US = 47 * HOUR  # after closing; 24 + 47 + 1 hour of work = 72, the bound of invariant I7
 REWRAP_SLICE = 100  # rows: about 4 ms of work, so that a slice stays under 10 ms
+PROBE_BYTES = 64 * 1024  # of 4 KiB pages: what some taps write; a disk with room for less would close the lane again
 ERASE_SLICE = 100  # rows: the same
 
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """How long resting rows keep their body, in microseconds of running time."""
+    """How long resting rows keep their body, and final rows stay whole, in microseconds of running time."""
 
     failed_us: int = 7 * DAY
     held_us: int = 30 * DAY
+    retention_us: int = 90 * DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,11 @@ def erase_rested(connection: apsw.Connection, ran: int, keep: Keep) -> int:
 def read_ran(connection: apsw.Connection) -> int:
     """The journal's running time so far, microseconds."""
     return int(connection.execute(Q["get_meta"], ("ran_us",)).get or 0)
+
+
+def write_probe(connection: apsw.Connection, content: bytes) -> None:
+    """Write some bytes for the sake of writing."""
+    connection.execute(Q["set_meta"], ("probe", content))
 
 
 def write_ran(connection: apsw.Connection, ran: int) -> None:

@@ -54,15 +54,22 @@ def refuse_what_is_no_journal(path: Path) -> None:
         raise JournalError(f"{path} cannot be read: {exc.strerror}") from exc
     if not header or _half_made(path, header):
         return
-    if len(header) < HEADER_BYTES or not header.startswith(_MAGIC):
+    application = application_id(header)
+    if application is None:
         raise JournalError(f"{path} is damaged or no SQLite file: restore a backup with 'tpsd store restore'")
-    application = int.from_bytes(header[_ID_OFFSET : _ID_OFFSET + 4], "big")
     if application == BACKUP_ID:
         raise JournalError(
             f"{path} is a backup: its pending taps may have been sent since; use 'tpsd store restore', never run on it"
         )
     if application != APPLICATION_ID:
         raise JournalError(f"{path} is an SQLite file of another program: correct [store] url")
+
+
+def application_id(header: bytes) -> int | None:
+    """The application id in a file's first HEADER_BYTES; None when it is no SQLite file."""
+    if len(header) < HEADER_BYTES or not header.startswith(_MAGIC):
+        return None
+    return int.from_bytes(header[_ID_OFFSET : _ID_OFFSET + 4], "big")
 
 
 def _half_made(path: Path, header: bytes) -> bool:
@@ -96,6 +103,7 @@ def connect(path: Path, vfs: str | None = None) -> apsw.Connection:
 
 
 def _settle_in(connection: apsw.Connection, path: Path) -> None:
+    connection.pragma("locking_mode", "EXCLUSIVE")  # before the first look inside, or a shared-memory file is made
     if connection.pragma("application_id") == 0:
         connection.pragma("application_id", APPLICATION_ID)
     for name, value, expected in _PRAGMAS:

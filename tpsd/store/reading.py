@@ -25,12 +25,14 @@ def taps(connection: apsw.Connection, which: TapFilter) -> list[TapRow]:
 
 def story(connection: apsw.Connection, reference: str) -> TapStory:
     """One tap with its attempts and notices. Raises NotFoundError."""
-    number = _find(connection, reference)
+    number = find(connection, reference)
     tap = _tap(connection.execute(Q["tap_row"], (number,)).get)
-    token, stop, config_digest, path, credential, body_kept = connection.execute(Q["tap_more"], (number,)).get
+    token, stop, config_digest, path, credential, body_kept, version = connection.execute(Q["tap_more"], (number,)).get
     attempts = (AttemptRow(*row) for row in connection.execute(Q["attempts_of"], (tap.uuid,)))
     notices = (NoticeLine(*row) for row in connection.execute(Q["notices_of"], {"uuid": tap.uuid, "tap": number}))
-    return TapStory(tap, token, stop, config_digest, path, credential, bool(body_kept), tuple(attempts), tuple(notices))
+    return TapStory(
+        tap, token, stop, config_digest, path, credential, bool(body_kept), tuple(attempts), tuple(notices), version
+    )
 
 
 def totals(connection: apsw.Connection) -> JournalTotals:
@@ -54,7 +56,8 @@ def totals(connection: apsw.Connection) -> JournalTotals:
     )
 
 
-def _find(connection: apsw.Connection, reference: str) -> int:
+def find(connection: apsw.Connection, reference: str) -> int:
+    """The number of the tap that a person means. Raises NotFoundError."""
     reference = reference.strip()
     if reference.isdecimal() and len(reference) <= NUMBER_DIGITS_MAX:
         found = list(connection.execute(Q["tap_by_number"], (int(reference),)))
@@ -68,6 +71,7 @@ def _find(connection: apsw.Connection, reference: str) -> int:
     elif _UUID_START.match(reference.lower()):
         start = reference.lower()
         found = list(connection.execute(Q["tap_by_uuid"], (start, start + "g")))
+        found = found or list(connection.execute(Q["tap_by_replaced_uuid"], (start, start + "g")))
         if len(found) > 1:
             raise NotFoundError(f"more than one tap's UUID begins with {reference}: give more of it")
         if found:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -24,6 +25,28 @@ WRAPPED_BYTES = NONCE_BYTES + KEY_BYTES + TAG_BYTES
 
 Entropy = Callable[[int], bytes]
 """Where keys and nonces come from: ``os.urandom``, or a seeded source in a simulated world."""
+
+
+POOL_BYTES = 4096  # about 30 sealed parts: a tap needs six small draws, and each system call costs as much as a seal
+
+
+class Pool:
+    """Entropy drawn in blocks; every byte is given out once. Not for a process that forks."""
+
+    def __init__(self, source: Entropy = os.urandom) -> None:
+        self._source = source
+        self._block = b""
+        self._at = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, size: int) -> bytes:
+        """``size`` fresh bytes."""
+        with self._lock:
+            if self._at + size > len(self._block):
+                self._block, self._at = self._source(max(size, POOL_BYTES)), 0
+            drawn = self._block[self._at : self._at + size]
+            self._at += size
+            return drawn
 
 
 @dataclass(frozen=True, slots=True)

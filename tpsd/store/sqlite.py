@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,15 +19,22 @@ from tpsd.domain.outcome import NotSent, Outcome
 from tpsd.domain.tap import TapReport
 from tpsd.domain.time import Micros
 from tpsd.domain.views import JournalTotals, TapFilter, TapRow, TapStory
+from tpsd.doubts import Judge, never_judged
 from tpsd.errors import JournalError, JournalUnavailableError, SealError
 from tpsd.lockfile import LockFile
 from tpsd.ports import CloseWindow, Decide, Taken
-from tpsd.store import commits, housekeeping, mailroom, opening, reading
+from tpsd.store import commits, holds, housekeeping, mailroom, opening, reading, warning
 from tpsd.store.commits import ClaimedRow, Q, SealedParts, Stamp
+from tpsd.store.denylist import SqliteDenyList
+from tpsd.store.enquiries import SqliteDoubts, set_aside
 from tpsd.store.epochs import EpochKeys, KeyShelf
+from tpsd.store.figures import JournalNumbers
 from tpsd.store.housekeeping import Keep
+from tpsd.store.operations import SqliteOperations
+from tpsd.store.outages import SqliteOutages
 from tpsd.store.rotation import SLICES_MAX, Rotation
-from tpsd.store.seal import KEY_BYTES, Entropy, Sealed, keyed_digest, unwrap, wrap
+from tpsd.store.seal import KEY_BYTES, Entropy, Pool, Sealed, keyed_digest, unwrap, wrap
+from tpsd.store.upkeep import Upkeep
 from tpsd.store.writer import InlineWriter, ThreadedWriter, Urgency, Writer
 
 
@@ -47,7 +53,7 @@ class Secrets:
 
     kek: bytes = field(repr=False)
     shelf: KeyShelf
-    entropy: Entropy = field(default=os.urandom, repr=False)
+    entropy: Entropy = field(default_factory=Pool, repr=False)
 
 
 class SqliteJournal:
@@ -55,14 +61,22 @@ class SqliteJournal:
 
     def __init__(self, writer: Writer, keep: Keep, entropy: Entropy, lock: LockFile | None) -> None:
         self._writer = writer
+        self.denylist = SqliteDenyList(writer)
+        self.doubts = SqliteDoubts(writer)
         self._keep = keep
         self._entropy = entropy
         self._lock = lock
         self._epochs: Rotation
+        self.upkeep: Upkeep
         self._digest_key: bytes
         self._ran = 0
+        self._probes = 0
         self._seen_at = Micros(0)  # the schedule clock as callers last gave it
         self.journal_id = ""
+        self.outages = SqliteOutages(writer)
+        self.numbers = JournalNumbers(writer)
+        self.pulse = writer.pulse
+        self.operations: SqliteOperations
 
     @classmethod
     async def open(
@@ -83,6 +97,7 @@ class SqliteJournal:
         try:
             writer = _writer(lambda: opening.connect(path, vfs), inline)
             journal = cls(writer, keep or Keep(), keys.entropy, lock)
+            journal.upkeep = Upkeep(writer, path, keys.shelf.numbers)
             try:
                 await journal._unlock(identity, keys)
             except BaseException:
@@ -139,9 +154,19 @@ class SqliteJournal:
 
     # --- commits 2 and 3 ---
 
-    async def claim(self, now: Micros, limit: int) -> Sequence[Claimed]:
+    async def claim(
+        self, now: Micros, limit: int, created_by: Micros | None = None, judge: Judge = never_judged
+    ) -> Sequence[Claimed]:
         """Commit 2, then the bodies are opened. A body that does not open fails its row for good, with an alarm."""
-        rows = await self._writer.write(lambda connection: commits.claim(connection, now, limit))
+        aside = set_aside(judge, self._stamp(now))
+
+        def work(connection: apsw.Connection) -> list[ClaimedRow]:
+            canaries = holds.claim_canaries(connection, now, limit) if created_by is None else []
+            return [*canaries, *commits.claim(connection, now, limit - len(canaries), created_by, aside)]
+
+        if not await self.outages.spread():
+            return []
+        rows = await self._writer.write(work)
         claims = []
         for row in rows:
             try:
@@ -156,8 +181,8 @@ class SqliteJournal:
         await self._writer.write(lambda connection: commits.settle(connection, claimed, outcome, settlement, stamp))
 
     async def next_due(self) -> Micros | None:
-        """The earliest due time of a pending row."""
-        return await self._writer.read(lambda connection: _scalar(connection, "next_due"))
+        """The earliest due time of a pending row, or of a canary."""
+        return await self._writer.read(holds.next_due)
 
     async def recover(
         self,
@@ -199,9 +224,10 @@ class SqliteJournal:
     # --- the house ---
 
     async def probe(self) -> None:
-        """Commit the running time as it stands."""
-        ran = self._ran
-        await self._writer.write(lambda connection: housekeeping.write_ran(connection, ran))
+        """Commit more than a tap does, each time something else: SQLite does not write what stands there already."""
+        self._probes += 1
+        content = self._probes.to_bytes(8, "big") * (housekeeping.PROBE_BYTES // 8)
+        await self._writer.write(lambda connection: housekeeping.write_probe(connection, content))
 
     async def keep_house(self, ran_us: int) -> dict[str, int]:
         """See ``housekeeping``; every step is its own commit, and each may be interrupted by a crash."""
@@ -209,9 +235,31 @@ class SqliteJournal:
         await self._writer.write(lambda connection: housekeeping.write_ran(connection, ran))
         self._ran = ran
         try:
-            return {"taps_erased": await self._erase_rested(ran), **await self._epochs.turn(ran, self._seen_at)}
+            warned = await self._warn_rested(ran)
+            erased = await self._erase_rested(ran)
+            turned = await self._epochs.turn(ran, self._seen_at)
+            pruned = await self.upkeep.retire(self._seen_at, ran, self._keep.retention_us)
+            tidied = await self.denylist.tidy(SLICES_MAX)
+            return {
+                "bodies_warned": warned,
+                "taps_erased": erased,
+                "taps_pruned": pruned.taps,
+                **turned,
+                "deny_entries_tidied": tidied,
+            }
         except SealError as exc:
             raise JournalUnavailableError(f"the epoch keys cannot be kept in order: {exc}; it is tried again") from exc
+
+    async def _warn_rested(self, ran: int) -> int:
+        warned = 0
+        for _ in range(SLICES_MAX):
+            some = await self._writer.write(
+                lambda connection: warning.warn_rested(connection, ran, self._keep, self._seen_at)
+            )
+            if not some:
+                break
+            warned += some
+        return warned
 
     async def _erase_rested(self, ran: int) -> int:
         erased = 0
@@ -259,6 +307,7 @@ class SqliteJournal:
         self.journal_id, wrapped, self._ran, live = await self._writer.write(first)
         epoch_keys = EpochKeys(keys.shelf, keys.kek, self.journal_id, keys.entropy)
         self._epochs = Rotation(self._writer, epoch_keys, keys.entropy)
+        self.operations = SqliteOperations(self._writer, self._epochs, self.digest, self._stamp)
         try:
             self._digest_key = unwrap(keys.kek, wrapped, f"digest key of journal {self.journal_id}")
             await self._epochs.open(live, self._ran)
@@ -309,7 +358,9 @@ def _check_identity(connection: apsw.Connection, identity: Identity) -> None:
     now = {"mode": identity.mode, "host": identity.host, "company": str(identity.company_id)}
     before = {name: _meta(connection, name) for name in now}
     different = [name for name in now if before[name] is not None and before[name] != now[name]]
-    if different and connection.execute(Q["any_unfinished"]).get:
+    # A wrong company is mended in the configuration, and its refused taps are rebuilt under the right one.
+    query = "any_not_rebuildable" if different == ["company"] else "any_unfinished"
+    if different and connection.execute(Q[query]).get:
         what = ", ".join(f"{name} was {before[name]}, is {now[name]}" for name in different)
         raise JournalError(
             f"this journal holds unfinished taps of another set-up ({what}): finish or close them under the old "

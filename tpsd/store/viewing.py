@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import apsw
 
 from tpsd.domain.views import JournalTotals, TapFilter, TapRow, TapStory
 from tpsd.errors import JournalError
 from tpsd.store import opening, reading
+from tpsd.store.figures import JournalNumbers
+from tpsd.store.resting import RestingReader
+
+T = TypeVar("T")
 
 
 class JournalView:
@@ -20,6 +25,8 @@ class JournalView:
         self._lock = opening.lock(path)
         try:
             self._connection = _looking(path)
+            self.operations = RestingReader(self)
+            self.numbers = JournalNumbers(self)
         except BaseException:
             self._lock.release()
             raise
@@ -35,6 +42,10 @@ class JournalView:
     async def totals(self) -> JournalTotals:
         """The journal in numbers."""
         return reading.totals(self._connection)
+
+    async def read(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Run ``work`` on the connection."""
+        return work(self._connection)
 
     def close(self) -> None:
         """Close the file."""

@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 import apsw
 
 from tpsd.errors import JournalError
-from tpsd.store.group import GroupCommit, Job, Work, forget_locals
+from tpsd.store.group import GroupCommit, Job, Pulse, Work, forget_locals
 
 GROUP_SECONDS = 0.010  # a group closes after this long, so that the first in it still answers within the tap's 20 ms
 
@@ -35,6 +35,8 @@ class Urgency(IntEnum):
 
 class Writer(Protocol):
     """Runs work on the journal's one connection."""
+
+    pulse: Pulse
 
     async def write(self, work: Work[T], urgency: Urgency = Urgency.SETTLE) -> T:
         """Run inside a transaction; durable when it returns."""
@@ -67,6 +69,7 @@ class ThreadedWriter:
         self._opened: deque[BaseException | None] = deque()
         self._ready = threading.Event()
         self.progress = 0  # groups finished; the watchdog looks at it
+        self.pulse = Pulse()
 
     def start(self) -> None:
         """Open the connection in the thread; raises what ``connect`` raised."""
@@ -107,7 +110,7 @@ class ThreadedWriter:
 
     def _run(self) -> None:
         try:
-            group = GroupCommit(self._connect())
+            group = GroupCommit(self._connect(), self.pulse)
         except BaseException as exc:
             self._opened.append(exc)
             self._ready.set()
@@ -180,7 +183,8 @@ class InlineWriter:
     """The same contract with every call run at once, one transaction each: for simulated worlds and commands."""
 
     def __init__(self, connect: Callable[[], apsw.Connection]) -> None:
-        self._group = GroupCommit(connect())
+        self.pulse = Pulse()
+        self._group = GroupCommit(connect(), self.pulse)
         self._closed = False
 
     async def write(self, work: Work[T], urgency: Urgency = Urgency.SETTLE) -> T:

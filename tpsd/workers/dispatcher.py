@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
+from tpsd.core.canary import judged, settle_canary
+from tpsd.core.doubt import DoubtPolicy, judge_at_claim, with_enquiry
 from tpsd.core.outcomes import classify
 from tpsd.core.settlement import Settlement, settle
+from tpsd.core.uplink import put_back
 from tpsd.domain.authorisation import Claimed
 from tpsd.domain.outcome import Exchange, Outcome, Unknown
 from tpsd.domain.time import Micros
 from tpsd.errors import JournalUnavailableError
+from tpsd.metering import UNMETERED, Meter
 from tpsd.ports import Clock, Journal, SettledLate, Tps
+from tpsd.workers.journal_watch import JournalWatch
+from tpsd.workers.uplink import Uplink
 
 RETRY_SECONDS = 1.0  # how often a journal that could not commit is tried again; the outcome waits in memory meanwhile
 
@@ -40,17 +47,27 @@ class Dispatcher:
         clock: Clock,
         rng: random.Random,
         pace: Pace,
+        uplink: Uplink,
+        doubt: DoubtPolicy,
         on_notice: Callable[[], None],
+        on_doubt: Callable[[], None],
+        on_judged: Callable[[str], Awaitable[None]],
     ) -> None:
         self._journal = journal
         self._tps = tps
         self._clock = clock
         self._rng = rng
         self._pace = pace
+        self._uplink = uplink
+        self._doubt = doubt
         self._on_notice = on_notice
+        self._on_doubt = on_doubt
+        self._on_judged = on_judged  # TPS's application judged a canary of this cause
         self._stopping = False
         self.wake = asyncio.Event()
         self.in_flight = 0
+        self.meter: Meter = UNMETERED
+        self._watch = JournalWatch(log, clock)
 
     async def run(self) -> None:
         """Until ``stop``; returns when the sends in flight have been settled."""
@@ -60,7 +77,7 @@ class Dispatcher:
                 try:
                     until = await self._round(sends)
                 except JournalUnavailableError as exc:
-                    log.error("claim_failed", error=str(exc))
+                    self._watch.failed("claim_failed", exc)
                     await asyncio.sleep(RETRY_SECONDS)
                     continue
                 await self._clock.wait(self.wake, until)
@@ -72,7 +89,8 @@ class Dispatcher:
 
     def decide(self, claimed: Claimed, outcome: Outcome, ended_at: Micros) -> Settlement:
         """The settlement of one attempt, with this daemon's jitter."""
-        return settle(
+        rule = settle if claimed.cause is None else partial(settle_canary, cause=claimed.cause)
+        settlement = rule(
             claimed.progress,
             outcome,
             started_at=claimed.started_at,
@@ -81,31 +99,46 @@ class Dispatcher:
             jitter_share=self._pace.jitter_share,
             terminal=claimed.terminal,
         )
+        return with_enquiry(self._doubt, settlement, outcome, number=claimed.number, ended_at=ended_at)
 
     async def _round(self, sends: asyncio.TaskGroup) -> Micros | None:
         """Claim into the free places; when to look again, None for not before something wakes it."""
         free = self._pace.concurrency - self.in_flight
         if free <= 0:
             return None
-        claims = await self._journal.claim(self._clock.schedule(), free)
+        now = self._clock.schedule()
+        created_by = self._uplink.claimable_before(now)
+        aside: list[Settlement] = []
+
+        def judge(since: Micros) -> Settlement | None:
+            found = judge_at_claim(self._doubt, since, now)
+            if found is not None:
+                aside.append(found)
+            return found
+
+        claims = await self._journal.claim(now, free, created_by, judge)
+        self._tell(aside)
         for claimed in claims:
             self.in_flight += 1
-            sends.create_task(self._send(claimed), name=f"send {claimed.uuid}")
-        if len(claims) == free:
-            return None
+            sends.create_task(self._send(claimed, created_by is None), name=f"send {claimed.uuid}")
+        if len(claims) == free or created_by is not None:
+            return None  # every probe of an uplink that is down wakes this
         return await self._journal.next_due()
 
-    async def _send(self, claimed: Claimed) -> None:
+    async def _send(self, claimed: Claimed, may_wait: bool) -> None:
         try:
             exchange = await self._tps.post(claimed.credential, claimed.path, claimed.body)
-            await self._settle(claimed, _read(claimed, exchange))
+            await self._settle(claimed, _read(claimed, exchange), may_wait)
         finally:
             self.in_flight -= 1
             self.wake.set()
 
-    async def _settle(self, claimed: Claimed, outcome: Outcome) -> None:
+    async def _settle(self, claimed: Claimed, outcome: Outcome, may_wait: bool) -> None:
         ended_at = self._clock.schedule()
-        settlement = self.decide(claimed, outcome, ended_at)
+        if may_wait and self._uplink.goes_back(outcome, claimed.reason):
+            settlement = put_back(claimed, outcome)
+        else:
+            settlement = self.decide(claimed, outcome, ended_at)
         while True:
             try:
                 await self._journal.settle(claimed, outcome, settlement, ended_at)
@@ -114,8 +147,10 @@ class Dispatcher:
                 log.error("settled_late", uuid=str(claimed.uuid), attempt=claimed.number, cause=outcome.cause)
                 return
             except JournalUnavailableError as exc:
-                log.error("settle_failed", uuid=str(claimed.uuid), error=str(exc))
+                self._watch.failed("settle_failed", exc, uuid=str(claimed.uuid))
                 await asyncio.sleep(RETRY_SECONDS)
+        self._watch.works()
+        self.meter.settled(outcome)
         log.info(
             "attempt",
             uuid=str(claimed.uuid),
@@ -123,8 +158,15 @@ class Dispatcher:
             cause=outcome.cause,
             state=settlement.state.value,
         )
-        if settlement.notices:
+        self._tell([settlement])
+        if claimed.cause is not None and judged(outcome):
+            await self._on_judged(claimed.cause)
+
+    def _tell(self, settlements: list[Settlement]) -> None:
+        if any(settlement.notices for settlement in settlements):
             self._on_notice()
+        if any(settlement.enquiry_due is not None for settlement in settlements):
+            self._on_doubt()
 
 
 def _read(claimed: Claimed, exchange: Exchange) -> Outcome:

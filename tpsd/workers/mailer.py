@@ -7,9 +7,12 @@ import asyncio
 import structlog
 
 from tpsd.core.notices import mail_retry_due
+from tpsd.core.trouble import Trouble
 from tpsd.domain.notice import MailRow
+from tpsd.domain.time import Micros
 from tpsd.errors import JournalUnavailableError, MailError
 from tpsd.ports import Clock, CloseWindow, Journal, Postman
+from tpsd.workers.journal_watch import JournalWatch
 
 MAILS_AT_ONCE = 8  # read from the journal at a time; they go one after another
 RETRY_SECONDS = 1.0  # how often a journal that could not commit is tried again
@@ -26,7 +29,9 @@ class Mailer:
         self._clock = clock
         self._close = close
         self._stopping = False
-        self._refusing = False
+        self._refusing = Trouble()
+        self._watch = JournalWatch(log, clock)
+        self._accepted: dict[int, Micros] = {}  # by SMTP, and the journal could not yet be told
         self.busy = False
         self.wake = asyncio.Event()
 
@@ -39,11 +44,16 @@ class Mailer:
                 await self._round()
                 until = await self._journal.next_mail()
             except JournalUnavailableError as exc:
-                log.error("mail_journal", error=str(exc))
+                self._watch.failed("mail_journal", exc)
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             self.busy = False
             await self._clock.wait(self.wake, until)
+
+    def use(self, postman: Postman) -> None:
+        """Another way out from the next mail on."""
+        self._postman = postman
+        self.wake.set()
 
     def stop(self) -> None:
         """Begin no more mails."""
@@ -60,15 +70,25 @@ class Mailer:
                 return
 
     async def _send(self, mail: MailRow) -> None:
-        try:
-            await self._postman.send(mail, self._clock.wall())
-        except MailError as exc:
-            now = self._clock.schedule()
-            if not self._refusing:
-                log.error("mail_refused", message_id=mail.message_id, error=str(exc))
-            self._refusing = True
-            await self._journal.mail_refused(mail.id, mail_retry_due(mail.tries + 1, now), str(exc))
+        if self._stopping:
             return
-        self._refusing = False
-        await self._journal.mail_accepted(mail.id, self._clock.wall())
+        if mail.id not in self._accepted:
+            try:
+                await self._postman.send(mail, self._clock.wall())
+            except MailError as exc:
+                await self._refused(mail, exc)
+                return
+            if (times := self._refusing.over(self._clock.monotonic())) is not None:
+                log.info("mail_goes_again", times=times)
+            self._accepted[mail.id] = self._clock.wall()
+        # A full disk must not make of one mail one every second: it is due until this commit, but not sent again.
+        await self._journal.mail_accepted(mail.id, self._accepted[mail.id])
+        del self._accepted[mail.id]
+        self._watch.works()
         log.info("mail_accepted", message_id=mail.message_id)
+
+    async def _refused(self, mail: MailRow, why: MailError) -> None:
+        now = self._clock.schedule()
+        if (times := self._refusing.happened(self._clock.monotonic(), str(why))) is not None:
+            log.error("mail_refused", message_id=mail.message_id, error=str(why), times=times)
+        await self._journal.mail_refused(mail.id, mail_retry_due(mail.tries + 1, now), str(why))

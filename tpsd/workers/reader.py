@@ -9,16 +9,18 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import structlog
 
 from tpsd.core.display import display
-from tpsd.core.intake import LanePolicy, Setting, decide, prepare
+from tpsd.core.intake import KIND_BY_CODE, KIND_OF_LANE, LanePolicy, Setting, decide, prepare
 from tpsd.core.texts import Catalogue
+from tpsd.core.trouble import Trouble
 from tpsd.domain.time import Micros
 from tpsd.errors import JournalError, JournalUnavailableError, PortError
+from tpsd.metering import UNMETERED, Meter
 from tpsd.ports import (
     Clock,
     Device,
@@ -49,11 +51,13 @@ class LaneState:
     port: str
     state: str = "offline"  # offline, waiting (for the validator), ready, closed
     reason: str = ""
+    since: Micros | None = None  # in this state
     serial: str | None = None
     terminal: str | None = None
     firmware: str | None = None
     taps: int = 0
     internal_errors: int = 0
+    noise: int = 0  # runs of bytes that were no frame
     last_tap_at: Micros | None = None
 
 
@@ -95,6 +99,12 @@ class Lane:
         self._wake = asyncio.Event()
         self._taps: asyncio.Queue[TapArrived] = asyncio.Queue(TAPS_WAITING_MAX)
         self._journal_ok = True
+        self._link = Trouble()
+        self._validator = Trouble()
+        self._flood = Trouble()
+        self._disk = Trouble()
+        self._heard_of: str | None = None  # the serial that the log last said is there
+        self.meter: Meter = UNMETERED
         self.state = LaneState(parts.policy.name, alias, parts.port.name)
 
     async def run(self) -> None:
@@ -102,6 +112,16 @@ class Lane:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._take_taps(), name=f"taps of {self._policy.name}")
             tasks.create_task(self._move_bytes(), name=f"bytes of {self._policy.name}")
+
+    def adopt(self, policy: LanePolicy, setting: Setting) -> None:
+        """From the next tap on another fare, another configuration; the wire and its session are not disturbed."""
+        self._policy, self._setting = policy, setting
+        self._parts = replace(self._parts, policy=policy)
+
+    @property
+    def policy(self) -> LanePolicy:
+        """What the lane allows and charges at present."""
+        return self._policy
 
     # --- the wire ---
 
@@ -132,6 +152,7 @@ class Lane:
             if data:
                 self._parts.port_was_good()
                 self._heed(self._device.receive(data, now, wall))
+                self.state.noise = self._device.garbage
             deadline = self._device.deadline
             if deadline is not None and deadline <= now:
                 self._heed(self._device.tick(now, wall))
@@ -154,32 +175,50 @@ class Lane:
                     self._up(event)
                 case DeviceDown(reason):
                     self._show("waiting", reason)
-                    log.info("session_lost", lane=self._policy.name, reason=reason)
-                case DeviceStatus(state, text):
-                    self.state.reason = "" if state == "ready" else f"{state} {text}".strip()
-                    log.info("validator_status", lane=self._policy.name, state=state, text=text)
+                    if (times := self._link.happened(self._clock.monotonic(), reason)) is not None:
+                        log.warning("session_lost", lane=self._policy.name, reason=reason, times=times)
+                case DeviceStatus():
+                    self._status(event)
 
     def _up(self, event: DeviceUp) -> None:
         type_name = self._policy.terminal_type or event.type_name
         self.state.serial, self.state.firmware = event.serial, event.firmware
         self.state.terminal = f"{type_name}:{self._policy.terminal_sn or event.serial}"
-        log.info("session_up", lane=self._policy.name, serial=event.serial, type=event.type_name)
+        lost = self._link.over(self._clock.monotonic())
+        if lost is not None or self._heard_of != event.serial:
+            self._heard_of = event.serial
+            log.info("session_up", lane=self._policy.name, serial=event.serial, type=event.type_name, lost=lost or 0)
         if event.alarm:
             log.error("validator_counters", lane=self._policy.name, serial=event.serial, what=event.alarm)
         self._has_type = bool(type_name)
         self._say_open()
 
+    def _status(self, event: DeviceStatus) -> None:
+        now, lane = self._clock.monotonic(), self._policy.name
+        said = f"{event.state} {event.text}".strip()
+        if event.state == "ready":
+            self.state.reason = ""
+            if (times := self._validator.over(now)) is not None:
+                log.info("validator_well", lane=lane, times=times)
+            return
+        self.state.reason = said
+        if (times := self._validator.happened(now, said)) is not None:
+            log.warning("validator_unwell", lane=lane, state=event.state, text=event.text, times=times)
+
     def _queue(self, event: TapArrived) -> None:
         if not self._has_type:
             return  # no verdict: the validator keeps its tap until the lane is set up
+        now = self._clock.monotonic()
         try:
             self._taps.put_nowait(event)
+            self._flood.over(now)
         except asyncio.QueueFull:
-            log.warning("tap_flood", lane=self._policy.name)
+            if (times := self._flood.happened(now)) is not None:
+                log.warning("tap_flood", lane=self._policy.name, times=times)
 
     def _lost(self, why: str) -> None:
-        if self.state.state != "offline" or self.state.reason != why:
-            log.warning("port_lost", lane=self._policy.name, port=self._port.name, why=why)
+        if (times := self._link.happened(self._clock.monotonic(), why)) is not None:
+            log.warning("port_lost", lane=self._policy.name, port=self._port.name, why=why, times=times)
         self._show("offline", why)
 
     def _say_open(self) -> None:
@@ -193,6 +232,8 @@ class Lane:
         self._wake.set()
 
     def _show(self, state: str, reason: str) -> None:
+        if self.state.state != state or self.state.since is None:
+            self.state.since = self._clock.wall()
         self.state.state, self.state.reason = state, reason
 
     _has_type = True
@@ -214,6 +255,11 @@ class Lane:
             if taken.new:
                 self.state.taps += 1
                 self.state.last_tap_at = event.report.received_at
+                code = event.report.kind
+                kind = self._policy.kind if code == KIND_OF_LANE else KIND_BY_CODE.get(code)
+                self.meter.tapped(self._policy.name, kind, taken.told)
+            else:
+                self.meter.repeated(self._policy.name)
 
     async def _take(self, event: TapArrived) -> Taken:
         report = event.report
@@ -233,7 +279,8 @@ class Lane:
 
     async def _wait_for_journal(self, exc: JournalUnavailableError) -> None:
         """Closed and silent until a commit succeeds: nothing was acknowledged, the validator keeps its taps."""
-        log.error("journal_unavailable", lane=self._policy.name, error=str(exc))
+        if (times := self._disk.happened(self._clock.monotonic(), str(exc))) is not None:
+            log.error("journal_unavailable", lane=self._policy.name, error=str(exc), times=times)
         self._journal_ok = False
         self._say_open()
         while not self._journal_ok:
@@ -245,6 +292,7 @@ class Lane:
             self._journal_ok = True
         while not self._taps.empty():
             self._taps.get_nowait()  # they come again, and by now they may be answered already
-        log.info("journal_back", lane=self._policy.name)
+        if (times := self._disk.over(self._clock.monotonic())) is not None:
+            log.info("journal_back", lane=self._policy.name, times=times)
         if self.state.state == "closed":
             self._say_open()

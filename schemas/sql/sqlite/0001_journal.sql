@@ -46,6 +46,7 @@ CREATE TABLE authorisation (
   enquiry_due       INTEGER,
   initial_uuid      TEXT,
   replaced_by       TEXT REFERENCES authorisation (uuid),
+  token             TEXT,
   -- The last guard: what is due is pending, and nothing pending is forgotten.
   CHECK ((state = 'pending') = (due IS NOT NULL))
 ) STRICT, WITHOUT ROWID;
@@ -54,10 +55,21 @@ CREATE TABLE authorisation (
 CREATE INDEX authorisation_due     ON authorisation (due)      WHERE state = 'pending' AND body_digest IS NOT NULL;
 CREATE INDEX authorisation_bodiless ON authorisation (due)     WHERE state = 'pending' AND body_digest IS NULL;
 CREATE INDEX authorisation_sending ON authorisation (uuid)     WHERE state = 'sending';
-CREATE INDEX authorisation_held    ON authorisation (terminal) WHERE state = 'held';
-CREATE INDEX authorisation_enquiry ON authorisation (enquiry_due) WHERE state = 'in_doubt' AND enquiry_due IS NOT NULL;
+-- What has waited longest, and what waits for an outage to end: counted without a look at the rows.
+CREATE INDEX authorisation_waiting ON authorisation (created_at, due, state, body_digest)
+  WHERE state = 'pending' AND body_digest IS NOT NULL;
+CREATE INDEX authorisation_enquiry ON authorisation (enquiry_due)
+  WHERE state IN ('in_doubt', 'pending') AND enquiry_due IS NOT NULL;
 CREATE INDEX authorisation_approved ON authorisation (settled_at) WHERE state = 'approved';
+-- A card with a row here is free of pass-back.
+CREATE INDEX authorisation_unclear ON authorisation (token)    WHERE state IN ('in_doubt', 'awaiting_tap');
+CREATE INDEX authorisation_replaced ON authorisation (replaced_by) WHERE replaced_by IS NOT NULL;
 CREATE INDEX authorisation_resting ON authorisation (state, ran_rested)
+  WHERE state IN ('held', 'permanently_failed', 'in_doubt');
+CREATE INDEX authorisation_unwarned ON authorisation (state, ran_rested)
+  WHERE state IN ('held', 'permanently_failed', 'in_doubt') AND warned = 0;
+-- What rests by cause, page by page: read whole by those who count it.
+CREATE INDEX authorisation_cause   ON authorisation (cause, created_at, uuid, state, amount, currency)
   WHERE state IN ('held', 'permanently_failed', 'in_doubt');
 
 CREATE TABLE tap (
@@ -101,7 +113,27 @@ CREATE UNIQUE INDEX tap_unnamed  ON tap (serial, digest)                WHERE bo
 CREATE INDEX tap_uuid            ON tap (uuid)                          WHERE uuid IS NOT NULL;
 
 -- The card's last taps in a group, for pass-back; the verdicts that let people in.
-CREATE INDEX tap_card            ON tap (token, pass_group, tapped_at) WHERE token IS NOT NULL;
+CREATE INDEX tap_card            ON tap (token, pass_group, tapped_at) WHERE token IS NOT NULL AND verdict IN (1, 5, 6);
+
+-- What a pruned tap leaves behind for 400 days of running time: its repeats still get the same verdict.
+CREATE TABLE identity (
+  number       INTEGER PRIMARY KEY,    -- the tap's
+  serial       TEXT NOT NULL,
+  boot         INTEGER,
+  counter      INTEGER,
+  digest       BLOB NOT NULL CHECK (length(digest) = 32),
+  verdict      INTEGER NOT NULL CHECK (verdict BETWEEN 1 AND 10),
+  reason       TEXT NOT NULL,
+  disposition  TEXT,
+  unseen       INTEGER NOT NULL CHECK (unseen IN (0, 1)),
+  shown        INTEGER NOT NULL,
+  state        TEXT,
+  attempts     INTEGER,
+  CHECK ((boot IS NULL) = (counter IS NULL))
+) STRICT;
+
+CREATE INDEX identity_named   ON identity (serial, boot, counter) WHERE boot IS NOT NULL;
+CREATE INDEX identity_unnamed ON identity (serial, digest)        WHERE boot IS NULL;
 
 CREATE TABLE attempt (
   uuid              TEXT NOT NULL REFERENCES authorisation (uuid),
@@ -111,19 +143,22 @@ CREATE TABLE attempt (
   started_at        INTEGER NOT NULL,
   ended_at          INTEGER,
   outcome           TEXT CHECK (outcome IN ('approved', 'declined', 'tap_refused', 'terminal_refused', 'try_again',
-                                            'not_sent', 'unknown')),
+                                            'not_sent', 'unknown', 'not_found')),  -- not_found: an enquiry, believed
   cause             TEXT,
   may_have_charged  INTEGER CHECK (may_have_charged IN (0, 1)),
   PRIMARY KEY (uuid, number),
   CHECK ((ended_at IS NULL) = (outcome IS NULL))
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX attempt_enquiring ON attempt (uuid) WHERE reason = 'enquiry' AND ended_at IS NULL;
+
 -- Keys of keys. The key itself is a file in the epoch folder, wrapped by the key-encryption key.
 CREATE TABLE epoch (
-  number     INTEGER PRIMARY KEY,
-  ran_opened INTEGER NOT NULL,
-  ran_closed INTEGER,
-  destroyed  INTEGER NOT NULL DEFAULT 0 CHECK (destroyed IN (0, 1))
+  number      INTEGER PRIMARY KEY,
+  ran_opened  INTEGER NOT NULL,
+  ran_closed  INTEGER,
+  taps_before INTEGER NOT NULL,  -- the highest tap number when it began: how old a tap is in running time
+  destroyed   INTEGER NOT NULL DEFAULT 0 CHECK (destroyed IN (0, 1))
 ) STRICT;
 
 CREATE TABLE sealed (
@@ -140,11 +175,30 @@ CREATE TABLE sealed (
 CREATE INDEX sealed_epoch   ON sealed (epoch);
 CREATE INDEX sealed_payload ON sealed (ran_sealed) WHERE purpose = 'payload';
 
--- Why rows are held; canaries go only where TPS's application never judged the tap.
+-- Why taps of a terminal are held, new ones too; canaries go only where TPS's application never judged the tap.
 CREATE TABLE hold (
   cause      TEXT PRIMARY KEY,
+  terminal   TEXT,                      -- NULL: the cause is no terminal's
   since      INTEGER NOT NULL,
   canary_due INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX hold_terminal ON hold (terminal, since) WHERE terminal IS NOT NULL;
+CREATE INDEX hold_canary   ON hold (canary_due) WHERE canary_due IS NOT NULL;
+
+-- TPS's host while it cannot be reached, and then until what waited has been given its due times.
+CREATE TABLE outage (
+  host      TEXT PRIMARY KEY,
+  since     INTEGER NOT NULL,
+  told      INTEGER NOT NULL DEFAULT 0 CHECK (told IN (0, 1)),
+  ended_at  INTEGER,
+  over_us   INTEGER,                    -- the spread: its width, its draw, and how far it has come
+  seed      BLOB,
+  past_due  INTEGER NOT NULL DEFAULT 0,
+  past_uuid TEXT NOT NULL DEFAULT '',
+  place     INTEGER NOT NULL DEFAULT 0,
+  CHECK ((ended_at IS NULL) = (over_us IS NULL)),
+  CHECK ((ended_at IS NULL) = (seed IS NULL))
 ) STRICT, WITHOUT ROWID;
 
 -- Cards that may not ride, by token. A generation is filled in slices and takes effect when it becomes live.
@@ -152,17 +206,17 @@ CREATE TABLE deny_generation (
   number    INTEGER PRIMARY KEY,
   source    TEXT NOT NULL,
   state     TEXT NOT NULL CHECK (state IN ('filling', 'live', 'old')),
+  tokens    INTEGER NOT NULL DEFAULT 0 CHECK (tokens >= 0),
   began_at  INTEGER NOT NULL,
   live_at   INTEGER
 ) STRICT;
 
+-- The generation first: an import appends, and an old list goes page by page. Live generations are few.
 CREATE TABLE deny (
-  token      BLOB NOT NULL CHECK (length(token) = 32),
   generation INTEGER NOT NULL REFERENCES deny_generation (number),
-  PRIMARY KEY (token, generation)
+  token      BLOB NOT NULL CHECK (length(token) = 32),
+  PRIMARY KEY (generation, token)
 ) STRICT, WITHOUT ROWID;
-
-CREATE INDEX deny_of_generation ON deny (generation);
 
 CREATE TABLE journey (
   id         INTEGER PRIMARY KEY,
@@ -178,6 +232,7 @@ CREATE TABLE journey (
 
 CREATE UNIQUE INDEX journey_one_open ON journey (operator, token) WHERE state IN ('open', 'checking_out');
 CREATE UNIQUE INDEX journey_check_in ON journey (check_in);
+CREATE INDEX journey_check_out ON journey (check_out) WHERE check_out IS NOT NULL;
 
 CREATE TABLE mail (
   id          INTEGER PRIMARY KEY,
@@ -208,6 +263,8 @@ CREATE TABLE notice (
 
 CREATE INDEX notice_waiting ON notice (kind, cause) WHERE mail IS NULL;
 CREATE INDEX notice_uuid    ON notice (uuid) WHERE uuid IS NOT NULL;
+CREATE INDEX notice_tap     ON notice (tap)  WHERE tap IS NOT NULL;
+CREATE INDEX notice_mail    ON notice (mail) WHERE mail IS NOT NULL;
 
 -- One row for each cause that lasts: its present window and its totals.
 CREATE TABLE episode (

@@ -1,19 +1,20 @@
 -- The SQLite dialect of the journal's queries; the same names in every dialect.
 
 -- name: taps_of_identity
-SELECT t.id, t.digest, t.verdict, t.reason, t.disposition, t.unseen, t.shown, a.state, a.attempt
+SELECT t.id, t.digest, t.verdict, t.reason, t.disposition, t.unseen, t.shown, a.state, a.attempt, 0
 FROM tap t LEFT JOIN authorisation a ON a.uuid = t.uuid
-WHERE t.serial = ? AND t.boot = ? AND t.counter = ?
+WHERE t.serial = ?1 AND t.boot = ?2 AND t.counter = ?3
+UNION ALL
+SELECT number, digest, verdict, reason, disposition, unseen, shown, state, attempts, 1
+FROM identity WHERE serial = ?1 AND boot = ?2 AND counter = ?3
 
 -- name: tap_unnamed
-SELECT t.id, t.digest, t.verdict, t.reason, t.disposition, t.unseen, t.shown, a.state, a.attempt
+SELECT t.id, t.digest, t.verdict, t.reason, t.disposition, t.unseen, t.shown, a.state, a.attempt, 0
 FROM tap t LEFT JOIN authorisation a ON a.uuid = t.uuid
-WHERE t.serial = ? AND t.digest = ? AND t.boot IS NULL
-
--- name: held_cause
-SELECT cause FROM authorisation
-WHERE state = 'held' AND terminal = ? AND cause <> 'no_credential'
-LIMIT 1
+WHERE t.serial = ?1 AND t.digest = ?2 AND t.boot IS NULL
+UNION ALL
+SELECT number, digest, verdict, reason, disposition, unseen, shown, state, attempts, 1
+FROM identity WHERE serial = ?1 AND digest = ?2 AND boot IS NULL
 
 -- name: insert_ladder
 INSERT INTO ladder (tiers) VALUES (?) ON CONFLICT DO NOTHING
@@ -23,13 +24,13 @@ SELECT id FROM ladder WHERE tiers = ?
 
 -- name: insert_authorisation
 INSERT INTO authorisation (uuid, type, timing, lane, terminal, state, cause, path, credential, amount, currency,
-                           body_digest, ladder, due, created_at, ran_rested)
-VALUES (?, ?, 'deferred', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                           body_digest, ladder, due, created_at, ran_rested, token)
+VALUES (?, ?, 'deferred', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: insert_tap
 INSERT INTO tap (serial, boot, counter, digest, type_name, pass_group, lane, terminal, kind, tapped_at, received_at, amount, currency, stop,
-                 place, token, masked, oda, shown, verdict, reason, note, disposition, uuid, config_digest)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                 place, token, masked, oda, shown, verdict, reason, note, disposition, uuid, config_digest, list_version)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: repeat_tap
 UPDATE tap SET repeats = repeats + 1, shown = coalesce(nullif(?, 0), shown) WHERE id = ?
@@ -80,7 +81,7 @@ UPDATE attempt SET ended_at = ?, outcome = ?, cause = ?, may_have_charged = ? WH
 -- name: settle
 UPDATE authorisation
 SET state = ?, cause = ?, due = ?, may_have_charged = ?, settled_at = ?, ran_rested = ?, approved_amount = ?,
-    action_code = ?
+    action_code = ?, enquiry_due = ?, enquiries = 0, warned = 0
 WHERE uuid = ?
 
 -- name: tap_of_uuid
@@ -97,7 +98,7 @@ SELECT min(due) FROM authorisation WHERE state = 'pending' AND body_digest IS NO
 
 -- name: left_open
 SELECT a.uuid, a.terminal, a.path, a.credential, a.attempt, a.sends, a.fence, a.may_have_charged, l.tiers,
-       t.started_at
+       t.started_at, t.reason, a.cause
 FROM authorisation a
 JOIN ladder l ON l.id = a.ladder
 JOIN attempt t ON t.uuid = a.uuid AND t.number = a.attempt
@@ -131,13 +132,13 @@ UPDATE mail SET due = ? WHERE accepted_at IS NULL AND due > ?
 
 -- name: windows_over
 SELECT kind, cause, step, opened_at, closes_at, mails, listed, amount_sum
-FROM episode WHERE closes_at <= ? ORDER BY closes_at LIMIT ?
+FROM episode WHERE closes_at <= ? ORDER BY closes_at, kind, cause LIMIT ?
 
 -- name: notices_waiting
 SELECT n.id, n.kind, n.cause, n.detail, n.created_at, n.tap, t.serial, t.boot, t.counter, n.uuid,
        t.lane, t.tapped_at, coalesce(a.amount, t.amount), coalesce(a.currency, t.currency), t.masked,
-       coalesce(a.attempt, 0),
-       (SELECT cause FROM attempt x WHERE x.uuid = a.uuid AND x.number = a.attempt),
+       (SELECT count(*) FROM attempt x WHERE x.uuid = a.uuid AND x.reason <> 'enquiry'),
+       (SELECT cause FROM attempt x WHERE x.uuid = a.uuid AND x.reason <> 'enquiry' ORDER BY number DESC LIMIT 1),
        coalesce(a.may_have_charged, 0), a.state
 FROM notice n
 LEFT JOIN tap t ON t.id = n.tap
@@ -168,7 +169,7 @@ DELETE FROM episode WHERE kind = ? AND cause = ?
 
 -- name: mails_due
 SELECT id, message_id, subject, text, created_at, tries, due
-FROM mail WHERE accepted_at IS NULL AND due <= ? ORDER BY due LIMIT ?
+FROM mail WHERE accepted_at IS NULL AND due <= ? ORDER BY due, id LIMIT ?
 
 -- name: mail_accepted
 UPDATE mail SET accepted_at = ?, due = NULL, tries = tries + 1, last_error = NULL WHERE id = ? AND accepted_at IS NULL
@@ -193,7 +194,7 @@ SELECT coalesce(max(number), 0) FROM epoch
 UPDATE epoch SET ran_closed = ? WHERE ran_closed IS NULL
 
 -- name: insert_epoch
-INSERT INTO epoch (number, ran_opened) VALUES (?, ?)
+INSERT INTO epoch (number, ran_opened, taps_before) VALUES (?, ?, (SELECT coalesce(max(id), 0) FROM tap))
 
 -- name: sealed_slice
 SELECT owner, purpose, wrapped_key FROM sealed WHERE epoch = ? LIMIT ?
@@ -210,7 +211,8 @@ WHERE number = ? AND ran_closed IS NOT NULL AND NOT EXISTS (SELECT 1 FROM sealed
 
 -- name: rested_too_long
 SELECT a.uuid FROM authorisation a
-WHERE a.state = ? AND a.ran_rested <= ? AND EXISTS (SELECT 1 FROM sealed s WHERE s.owner = a.uuid)
+WHERE a.state IN ('held', 'permanently_failed', 'in_doubt')  -- the index's own words, or it is not taken
+  AND a.state = ? AND a.ran_rested <= ? AND EXISTS (SELECT 1 FROM sealed s WHERE s.owner = a.uuid)
 LIMIT ?
 
 -- name: payloads_kept_too_long
@@ -254,7 +256,8 @@ WHERE t.id = ?
 
 -- name: tap_more
 SELECT t.token, t.stop, t.config_digest, a.path, a.credential,
-       EXISTS (SELECT 1 FROM sealed s WHERE s.owner = t.uuid OR s.owner = 'tap:' || t.id)
+       EXISTS (SELECT 1 FROM sealed s WHERE s.owner = t.uuid OR s.owner = 'tap:' || t.id),
+       t.list_version
 FROM tap t LEFT JOIN authorisation a ON a.uuid = t.uuid
 WHERE t.id = ?
 

@@ -1,0 +1,102 @@
+"""``tpsd demo --json``: what it promises on its last line, and in which time."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.integration.processes import environment
+from tpsd.demo.mix import NEVER_ANSWERED, TERMINAL_REFUSED, plan
+
+LADDER = [1, 2, 3, 18, 33, 48, 108, 168, 228, 588, 948, 1308]
+SECONDS_MAX = 30.0
+
+
+@dataclass(frozen=True)
+class Played:
+    """One demo in a process of its own."""
+
+    code: int
+    lines: list[str]
+    errors: str
+    seconds: float
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.lines[-1])
+        return found
+
+
+def played(*processes: tuple[str, ...]) -> list[Played]:
+    """Demos with these options, side by side: each mostly waits."""
+    start = time.monotonic()
+    command = [sys.executable, "-m", "tpsd", "demo", "--json"]
+    running = [
+        subprocess.Popen(
+            [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+        )
+        for options in processes
+    ]
+    found = []
+    for process in running:
+        output, errors = process.communicate(timeout=2 * SECONDS_MAX)
+        found.append(Played(process.returncode, output.splitlines(), errors, time.monotonic() - start))
+    return found
+
+
+@pytest.fixture(scope="module")
+def demos() -> list[Played]:
+    return played((), ("--taps", "5", "--seed", "3"))
+
+
+def test_it_ends_by_itself_in_time_and_well(demos: list[Played]) -> None:
+    for demo in demos:
+        assert (demo.code, demo.errors) == (0, "")
+        assert demo.seconds < SECONDS_MAX
+
+
+def test_the_summary_of_sixty_taps(demos: list[Played]) -> None:
+    summary = demos[0].summary
+    assert len(demos[0].lines) == 1
+    assert (summary["taps_sent"], summary["taps_kept"]) == (60, 60)
+    assert (summary["lost"], summary["duplicate_charges"]) == (0, 0)
+    assert summary["accepted"] + summary["denied"] == 60
+    outcomes = summary["outcomes"]
+    assert set(outcomes) >= {
+        "approved", "declined", "tap_refused", "held", "permanently_failed", "in_doubt", "pending"
+    }  # fmt: skip
+    assert sum(outcomes.values()) == summary["accepted"]
+    assert all(outcomes[name] for name in ("approved", "declined", "tap_refused", "held", "permanently_failed"))
+    assert (outcomes["pending"], outcomes["permanently_failed"]) == (0, 1)
+    assert summary["sends"] >= summary["accepted"] + 12
+    assert summary["emails_received"] >= 3, "permanently failed, held, tap refused"
+    assert 0 < summary["verdict_ms"]["p50"] <= summary["verdict_ms"]["p99"] < 500
+    assert summary["ladder_minutes"] == LADDER
+
+
+def test_fewer_taps_and_another_seed(demos: list[Played]) -> None:
+    summary = demos[1].summary
+    assert (summary["taps_sent"], summary["taps_kept"]) == (5, 5)
+    assert (summary["lost"], summary["duplicate_charges"]) == (0, 0)
+    assert summary["outcomes"]["pending"] == 0
+
+
+@pytest.mark.parametrize("taps", [1, 2, 3, 5, 13, 60, 200])
+def test_the_plan(taps: int) -> None:
+    for seed in range(5):
+        planned = plan(taps, seed, 3)
+        assert planned == plan(taps, seed, 3)
+        assert len(planned) == taps
+        assert all(0 <= tap.validator < 3 for tap in planned)
+        if taps >= 60:
+            assert [tap.amount for tap in planned].count(NEVER_ANSWERED) == 1
+            assert planned[-1].amount == TERMINAL_REFUSED
+            assert len({tap.fate for tap in planned}) >= 10
+    assert plan(60, 1, 3) != plan(60, random.Random(0).randrange(2, 99), 3)

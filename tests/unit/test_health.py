@@ -1,0 +1,104 @@
+"""The table behind /healthz: each check by itself, and the words people get."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tpsd.core.health import LADDER_MARGIN_US, MAIL_STUCK_US, Check, judge
+from tpsd.core.retry import DEFAULT_LADDER, JITTER_SHARE_MAX, span
+from tpsd.domain.authorisation import Tier
+from tpsd.domain.picture import JournalFigures, LaneFacts, Picture, RungCount, UplinkFacts
+from tpsd.domain.time import HOUR, MINUTE, Micros
+
+NOW = Micros(1_790_000_000_000_000)
+READY = LaneFacts("gate-1", "North", "ready", "", 0, 0)
+QUIET = JournalFigures((), (), 0, None, 0, None)
+WELL = Picture(NOW, (READY,), QUIET, None, (UplinkFacts("tps", True, 60.0, ""),), True, 0)
+
+
+def rung(waits_us: int, *, released: bool = False, tiers: tuple[Tier, ...] = DEFAULT_LADDER) -> RungCount:
+    oldest = Micros(NOW - waits_us)
+    return RungCount(tiers, 3, 1, NOW, oldest, None if released else oldest)
+
+
+def of(**changes: object) -> Picture:
+    return replace(WELL, **changes)  # type: ignore[arg-type]
+
+
+def figures(**changes: object) -> Picture:
+    return of(figures=replace(QUIET, **changes))  # type: ignore[arg-type]
+
+
+LONGEST = span(DEFAULT_LADDER, JITTER_SHARE_MAX) + LADDER_MARGIN_US
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        WELL,
+        of(lanes=()),
+        of(uplinks=()),
+        figures(rungs=(rung(LONGEST),)),
+        figures(rungs=(rung(10 * LONGEST, released=True),)),
+        figures(mails_waiting=1, oldest_mail=Micros(NOW - MAIL_STUCK_US)),
+    ],
+)
+def test_what_is_well(picture: Picture) -> None:
+    health = judge(picture)
+    assert health.healthy
+    assert all(health.holds(check) for check in Check)
+
+
+@pytest.mark.parametrize(
+    ("picture", "check", "reason"),
+    [
+        (
+            of(lanes=(READY, replace(READY, name="gate-2", state="offline", reason="/dev/x cannot be opened"))),
+            Check.LANES,
+            "lane gate-2 is offline: /dev/x cannot be opened",
+        ),
+        (of(lanes=(replace(READY, state="waiting"),)), Check.LANES, "lane gate-1 is waiting"),
+        (of(lanes=(replace(READY, reason="tamper"),)), Check.LANES, "lane gate-1 is ready: tamper"),
+        (of(journal_trouble="the disk is full"), Check.JOURNAL, "the disk is full"),
+        (of(figures=None), Check.JOURNAL, "the journal did not answer in time"),
+        (
+            figures(rungs=(rung(LONGEST + 1),)),
+            Check.PENDING,
+            "the oldest pending tap waits for 22.5 h, longer than its ladder",
+        ),
+        (
+            figures(rungs=(rung(20 * MINUTE, tiers=(Tier(1, MINUTE),)), rung(20 * HOUR))),
+            Check.PENDING,
+            "the oldest pending tap waits for 0.3 h, longer than its ladder",
+        ),
+        (
+            figures(mails_waiting=2, oldest_mail=Micros(NOW - 3 * HOUR)),
+            Check.MAIL,
+            "2 mails are not accepted by SMTP, the oldest for 3.0 h",
+        ),
+        (
+            of(uplinks=(UplinkFacts("tps.example", False, 12.4, "dns"),)),
+            Check.UPLINK,
+            "tps.example cannot be reached for 12 s (dns)",
+        ),
+        (of(clock_trusted=False), Check.CLOCK, "the clock is not trusted"),
+    ],
+)
+def test_what_is_wrong(picture: Picture, check: Check, reason: str) -> None:
+    health = judge(picture)
+    assert health.reasons == ((check, reason),)
+    assert not health.healthy
+    assert [other for other in Check if not health.holds(other)] == [check]
+
+
+def test_every_check_is_told_in_one_go() -> None:
+    bad = replace(
+        figures(rungs=(rung(9 * LONGEST),), mails_waiting=1, oldest_mail=Micros(0)),
+        lanes=(replace(READY, state="closed"),),
+        journal_trouble="x",
+        uplinks=(UplinkFacts("tps", False, 1.0, ""),),
+        clock_trusted=False,
+    )
+    assert {check for check, _ in judge(bad).reasons} == set(Check)

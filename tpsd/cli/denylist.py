@@ -1,0 +1,196 @@
+"""``tpsd denylist``: cards that may not ride, by their tokens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Annotated
+
+import typer
+from rich.progress import Progress
+from rich.table import Table
+
+from tpsd.admin.client import ask, stream, tell
+from tpsd.cli.command import (
+    FAILED,
+    AsJson,
+    Command,
+    ConfigFile,
+    Socket,
+    complain,
+    console,
+    emit,
+    socket_path,
+)
+from tpsd.cli.rendering import moment
+from tpsd.domain.denial import NoToken, is_source, read_token
+from tpsd.errors import RefusedError
+
+BAD_LINES_SHOWN = 20
+CHUNK_TOKENS = 2_048
+
+Tokens = Annotated[list[str], typer.Argument(metavar="TOKEN...", help="64 hex digits each; never a card number.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; it goes to the audit.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(name="denylist", help="Cards that may not ride, by their tokens.", no_args_is_help=True)
+    group.command("add", cls=Command)(add)
+    group.command("remove", cls=Command)(remove)
+    group.command("import", cls=Command)(import_file)
+    group.command("count", cls=Command)(count)
+    app.add_typer(group)
+
+
+def add(
+    tokens: Tokens, reason: Reason = "", socket: Socket = None, config: ConfigFile = None, as_json: AsJson = False
+) -> None:
+    """Deny single cards from now on (source "hand")."""
+    _refuse_bad(tokens)
+    found = asyncio.run(tell(socket_path(socket, config), "/denylist/add", {"tokens": tokens, "reason": reason}))
+    if as_json:
+        emit(found)
+        return
+    there = found["asked"] - found["added"]
+    console().print(f"{found['added']} added{_and(there, 'there already')}; deny list version {found['version']}")
+
+
+def remove(
+    tokens: Tokens,
+    source: str | None = typer.Option(None, help="Only from this source's list; default from all."),
+    reason: Reason = "",
+    socket: Socket = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Strike single cards from the lists in force."""
+    _refuse_bad(tokens)
+    body = {"tokens": tokens, "source": source, "reason": reason}
+    found = asyncio.run(tell(socket_path(socket, config), "/denylist/remove", body))
+    if as_json:
+        emit(found)
+        return
+    missing = found["asked"] - found["removed"]
+    console().print(f"{found['removed']} removed{_and(missing, 'on no list')}; deny list version {found['version']}")
+
+
+def import_file(
+    file: Path = typer.Argument(metavar="FILE", help="One token a line; empty lines and # comments are skipped."),
+    source: str = typer.Option("file", help="Whose list it is: 1 to 32 of a-z, 0-9, _ and -."),
+    replace: bool = typer.Option(False, "--replace", help="Instead of the source's former lists, not beside them."),
+    reason: Reason = "",
+    socket: Socket = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take a whole list from a file: all of it at one moment, or nothing."""
+    if not is_source(source):
+        raise RefusedError("the source is not 1 to 32 of a-z, 0-9, _ and -; choose another name")
+    path = socket_path(socket, config)
+    listed = _read(file)
+    if listed.bad:
+        _report(file, listed, as_json)
+        raise typer.Exit(FAILED)
+    if not listed.tokens:
+        raise RefusedError(f"{file} holds no tokens; nothing was changed")
+    params = {"source": source, "replace": str(replace).lower(), "tokens": str(len(listed.tokens)), "reason": reason}
+    with _progress(len(listed.tokens), as_json) as advance:
+        found = asyncio.run(stream(path, "/denylist/import", params, _chunks(listed.tokens, advance)))
+    duplicates = listed.lines - len(listed.tokens)
+    result = {"source": source, "replaced": replace, "lines": listed.lines, "duplicates": duplicates, **found}
+    if as_json:
+        emit(result)
+        return
+    twice = _and(duplicates, "named twice")
+    how = "replaced" if replace else "extended"
+    console().print(
+        f"{found['imported']} tokens imported{twice}; list {source} {how}; deny list version {found['version']}"
+    )
+
+
+def count(socket: Socket = None, config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Say how many cards are denied, by source."""
+    found = asyncio.run(ask(socket_path(socket, config), "/denylist"))
+    if as_json:
+        emit(found)
+        return
+    table = Table("source", "tokens", "in force since", title=f"Deny list, version {found['version'] or 'none'}")
+    for row in found["sources"]:
+        table.add_row(row["source"], str(row["tokens"]), moment(row["live_at"]))
+    table.add_row("all", str(found["tokens"]), "")
+    console().print(table)
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """A file's tokens, sorted and each once, of ``lines`` good lines; and its bad lines by number."""
+
+    tokens: list[bytes]
+    lines: int
+    bad: list[tuple[int, str]]
+
+
+def _read(file: Path) -> _Listed:
+    try:
+        with file.open("rb") as opened:
+            return _listed(opened)
+    except OSError as exc:
+        raise RefusedError(f"{file} cannot be read ({exc.strerror}); nothing was changed") from exc
+
+
+def _listed(opened: IO[bytes]) -> _Listed:
+    tokens: set[bytes] = set()
+    bad: list[tuple[int, str]] = []
+    lines = 0
+    for number, raw in enumerate(opened, start=1):
+        text = raw.decode("utf-8-sig" if number == 1 else "utf-8", "replace").strip()
+        if not text or text.startswith("#"):
+            continue
+        token = read_token(text)
+        if isinstance(token, NoToken):
+            bad.append((number, token.what))
+        else:
+            lines += 1
+            tokens.add(token)
+    return _Listed([] if bad else sorted(tokens), lines, bad)
+
+
+def _report(file: Path, listed: _Listed, as_json: bool) -> None:
+    shown = listed.bad[:BAD_LINES_SHOWN]
+    size = "1 bad line" if len(listed.bad) == 1 else f"{len(listed.bad)} bad lines"
+    head = f"{file}: {size}, nothing was imported"
+    more = len(listed.bad) - len(shown)
+    tail = [f"  and {more} more"] if more else []
+    complain("\n".join([head, *(f"  line {number} {what}" for number, what in shown), *tail]))
+    if as_json:
+        lines = [{"line": number, "what": what} for number, what in shown]
+        emit({"error": head, "bad_line_count": len(listed.bad), "bad_lines": lines})
+
+
+def _refuse_bad(tokens: Iterable[str]) -> None:
+    for number, text in enumerate(tokens, start=1):
+        if isinstance(token := read_token(text), NoToken):
+            raise RefusedError(f"token {number} {token.what}; nothing was changed")
+
+
+async def _chunks(tokens: list[bytes], advance: Callable[[int], None]) -> AsyncIterator[bytes]:
+    for at in range(0, len(tokens), CHUNK_TOKENS):
+        chunk = tokens[at : at + CHUNK_TOKENS]
+        yield b"".join(chunk)
+        advance(len(chunk))
+
+
+@contextmanager
+def _progress(total: int, as_json: bool) -> Iterator[Callable[[int], None]]:
+    screen = console()
+    with Progress(console=screen, transient=True, disable=as_json or not screen.is_terminal) as progress:
+        task = progress.add_task("importing", total=total)
+        yield lambda done: progress.advance(task, done)
+
+
+def _and(number: int, what: str) -> str:
+    return f", {number} {what}" if number else ""

@@ -1,0 +1,114 @@
+"""What a reload would change, and whether it may: only what new taps and new mails alone are concerned with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from schemas.config import Configuration, Lane
+from tpsd.config.effective import effective, flat
+
+RELOADABLE: Final = (
+    "lanes.",
+    "operator.stock_location_id",
+    "operator.currency",
+    "operator.language",
+    "retry.tiers",
+    "email.",
+)
+"""Keys, or the beginnings of keys, that take effect without a restart; every other one needs it."""
+
+ADJUSTABLE: Final = frozenset(
+    {
+        "kind",
+        "timing",
+        "fare",
+        "amount_limit",
+        "zero_allowed",
+        "client_cert_file",
+        "client_key_file",
+        "pass_back_seconds",
+        "pass_back_group",
+        "group_size",
+        "untokenised",
+    }
+)
+"""Keys of a lane that its validator need not notice; another one closes the port and opens it anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneChanges:
+    """Lanes by name. ``adjusted`` keep their session, ``relinked`` begin a new one; the others are not touched."""
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    adjusted: tuple[str, ...] = ()
+    relinked: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """``keys`` that differ, a lane's as ``lanes.NAME.key``; ``refused`` of them need a restart, each in words."""
+
+    keys: tuple[str, ...]
+    refused: tuple[str, ...]
+    lanes: LaneChanges
+
+
+def changes(old: Configuration, new: Configuration) -> Changes:
+    """From what is in force to what was read anew. No password is in it."""
+    before, after = dict(_keys(old)), dict(_keys(new))
+    keys = tuple(key for key in dict.fromkeys((*before, *after)) if before.get(key, _ABSENT) != after.get(key, _ABSENT))
+    if _passwords(old) != _passwords(new) and "email.smtp_url" not in keys:
+        keys = (*keys, "email.smtp_url")
+    refused = tuple(
+        f"{key} is {_shown(before.get(key))} and would be {_shown(after.get(key))}"
+        for key in keys
+        if not key.startswith(RELOADABLE)
+    )
+    return Changes(keys, refused, _lanes(old, new))
+
+
+def language_of(lane: Lane, config: Configuration) -> str:
+    """The language a lane shows."""
+    return lane.language or config.operator.language
+
+
+def _lanes(old: Configuration, new: Configuration) -> LaneChanges:
+    before, after = ({lane.name: lane for lane in config.lanes} for config in (old, new))
+    adjusted, relinked = [], []
+    for name in before.keys() & after.keys():
+        one, other = before[name].model_dump(), after[name].model_dump()
+        differing = {key for key in one if one[key] != other[key]}
+        if language_of(before[name], old) != language_of(after[name], new) or differing - ADJUSTABLE:
+            relinked.append(name)
+        elif differing:
+            adjusted.append(name)
+    return LaneChanges(
+        added=tuple(name for name in after if name not in before),
+        removed=tuple(name for name in before if name not in after),
+        adjusted=tuple(sorted(adjusted)),
+        relinked=tuple(sorted(relinked)),
+    )
+
+
+def _keys(config: Configuration) -> Iterator[tuple[str, Any]]:
+    """Every value in force; lanes by name, since their order means nothing, lists of tables whole."""
+    values = effective(config)
+    lanes, tiers = values.pop("lanes"), values["retry"].pop("tiers")
+    yield from ((key, value) for key, value in flat(values) if value != {})
+    yield "retry.tiers", tiers
+    for lane in lanes:
+        yield from flat(lane, f"lanes.{lane['name']}.")
+
+
+def _passwords(config: Configuration) -> str:
+    return config.email.smtp_url.get_secret_value()
+
+
+def _shown(value: Any) -> str:
+    return "not set" if value is None else repr(value)
+
+
+_ABSENT: Final = object()

@@ -1,0 +1,110 @@
+"""What is wrong with a running daemon, from one picture of it: the table behind ``/healthz``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from tpsd.core.retry import JITTER_SHARE_MAX, span
+from tpsd.domain.picture import Picture
+from tpsd.domain.time import HOUR, MINUTE, Micros, later
+
+LADDER_MARGIN_US: Final = 10 * MINUTE
+"""A last send waits for its place in the queue and for its answer; earlier is no fault."""
+
+MAIL_STUCK_US: Final = HOUR
+"""The longest pause between two tries at SMTP: a mail that is older has failed for good reasons."""
+
+
+class Check(Enum):
+    """What is looked at, in the order of the page."""
+
+    LANES = "lanes"
+    JOURNAL = "journal"
+    PENDING = "oldest_pending"
+    MAIL = "mail"
+    UPLINK = "uplink"
+    CLOCK = "clock"
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Reasons by check; healthy where there is none. They name lanes, hosts and ages, never a tap."""
+
+    reasons: tuple[tuple[Check, str], ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.reasons
+
+    def holds(self, check: Check) -> bool:
+        """Whether one check found nothing."""
+        return all(found is not check for found, _ in self.reasons)
+
+
+def judge(picture: Picture) -> Health:
+    """All reasons, check by check."""
+    return Health(tuple((check, reason) for check, rule in RULES.items() for reason in rule(picture)))
+
+
+def _lanes(picture: Picture) -> Iterator[str]:
+    for lane in picture.lanes:
+        if lane.state != "ready" or lane.reason:
+            reason = f": {lane.reason}" if lane.reason else ""
+            yield f"lane {lane.name} is {lane.state}{reason}"
+
+
+def _journal(picture: Picture) -> Iterator[str]:
+    if picture.journal_trouble is not None:
+        yield picture.journal_trouble
+    elif picture.figures is None:
+        yield "the journal did not answer in time"
+
+
+def _pending(picture: Picture) -> Iterator[str]:
+    if picture.figures is None:
+        return
+    late = [
+        rung.oldest_unreleased
+        for rung in picture.figures.rungs
+        if rung.oldest_unreleased is not None
+        and later(rung.oldest_unreleased, span(rung.ladder, JITTER_SHARE_MAX) + LADDER_MARGIN_US) < picture.at
+    ]
+    if late:
+        yield f"the oldest pending tap waits for {_hours(picture.at, min(late))}, longer than its ladder"
+
+
+def _mail(picture: Picture) -> Iterator[str]:
+    figures = picture.figures
+    if figures is None or figures.oldest_mail is None or picture.at - figures.oldest_mail <= MAIL_STUCK_US:
+        return
+    mails = "1 mail is" if figures.mails_waiting == 1 else f"{figures.mails_waiting} mails are"
+    yield f"{mails} not accepted by SMTP, the oldest for {_hours(picture.at, figures.oldest_mail)}"
+
+
+def _uplink(picture: Picture) -> Iterator[str]:
+    for uplink in picture.uplinks:
+        if not uplink.up:
+            yield f"{uplink.host} cannot be reached for {uplink.seconds:.0f} s ({uplink.cause or 'no cause known'})"
+
+
+def _clock(picture: Picture) -> Iterator[str]:
+    if not picture.clock_trusted:
+        yield "the clock is not trusted"
+
+
+RULES: Final[dict[Check, Callable[[Picture], Iterator[str]]]] = {
+    Check.LANES: _lanes,
+    Check.JOURNAL: _journal,
+    Check.PENDING: _pending,
+    Check.MAIL: _mail,
+    Check.UPLINK: _uplink,
+    Check.CLOCK: _clock,
+}
+
+
+def _hours(now: Micros, since: Micros) -> str:
+    return f"{(now - since) / HOUR:.1f} h"

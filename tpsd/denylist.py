@@ -1,0 +1,41 @@
+"""The deny list's contract between the store and those who change it; taps ask it inside commit 1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from tpsd.domain.audit import AuditDraft
+from tpsd.domain.denial import DenyChange, DenyTotals
+from tpsd.domain.time import Micros
+
+
+class DenyList(Protocol):
+    """Tokens by source. Every change is one commit with its audit row. Raises JournalUnavailableError.
+
+    A whole list is filled into a generation of its own, some of it a commit, and takes effect by ``go_live`` alone.
+    """
+
+    async def add(self, tokens: Sequence[bytes], audit: AuditDraft) -> DenyChange:
+        """Enter single tokens by hand, in force at once; those that are there already change nothing."""
+
+    async def remove(self, tokens: Sequence[bytes], source: str | None, audit: AuditDraft) -> DenyChange:
+        """Strike single tokens from the lists in force: one source's, or all."""
+
+    async def begin(self, source: str, at: Micros) -> int:
+        """Begin a list; its generation's number. ``at`` on the wall clock."""
+
+    async def fill(self, generation: int, tokens: bytes) -> None:
+        """Put tokens into it, 32 bytes each, duplicates allowed; fastest when sorted. Raises RefusedError once over."""
+
+    async def go_live(self, generation: int, replace: bool, audit: AuditDraft) -> DenyChange:
+        """Let it take effect, beside the source's former lists or instead of them. Raises RefusedError once over."""
+
+    async def abandon(self, generation: int) -> None:
+        """Give it up; nothing of it ever takes effect."""
+
+    async def totals(self) -> DenyTotals:
+        """The lists in force."""
+
+    async def tidy(self, slices: int) -> int:
+        """Remove what no longer counts and join what belongs together; entries moved, 0 when all is tidy."""

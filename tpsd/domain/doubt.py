@@ -1,0 +1,33 @@
+"""A transaction about which nobody knows whether money moved, while TPS is asked about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from tpsd.domain.authorisation import State
+from tpsd.domain.tap import Timing
+from tpsd.domain.time import Micros
+
+
+@dataclass(frozen=True, slots=True)
+class Enquired:
+    """One enquiry whose attempt number is committed.
+
+    ``state`` is the row's, ``in_doubt`` or ``pending``. ``nth`` counts the enquiries since the row came there,
+    this one included. ``body_kept``: it could still be sent again. ``doubtful_since`` is the start of the first
+    send that may have charged, None where none may have since TPS last said that it never had it. Times on the
+    schedule clock.
+    """
+
+    uuid: UUID
+    number: int
+    fence: int
+    state: State
+    timing: Timing
+    cause: str | None
+    terminal: str  # type:serial, as causes name it
+    nth: int
+    body_kept: bool
+    doubtful_since: Micros | None
+    started_at: Micros

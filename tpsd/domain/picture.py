@@ -1,0 +1,88 @@
+"""The daemon as health, metrics and one screen see it: numbers and states of one moment, no rows, no card data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tpsd.domain.authorisation import Ladder
+from tpsd.domain.time import Micros
+
+
+@dataclass(frozen=True, slots=True)
+class RungCount:
+    """Pending rows that have made so many ``sends`` of one ladder. Times on the schedule clock.
+
+    ``oldest`` is when the oldest was taken; ``oldest_unreleased`` looks only at rows nobody has released: a release
+    starts the ladder anew. ``unsealed``: rows whose body waits until the clock is trusted.
+    """
+
+    ladder: Ladder
+    sends: int
+    count: int
+    next_due: Micros
+    oldest: Micros
+    oldest_unreleased: Micros | None
+    unsealed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RestCount:
+    """Rows that rest under one cause, and since when the oldest was taken (schedule clock)."""
+
+    state: str
+    cause: str
+    count: int
+    oldest: Micros
+
+
+@dataclass(frozen=True, slots=True)
+class JournalFigures:
+    """What the journal counts without reading everything. Times on the schedule clock.
+
+    ``oldest_pending`` looks at rows that wait, are being sent, or await a tap.
+    """
+
+    rungs: tuple[RungCount, ...]
+    resting: tuple[RestCount, ...]
+    sending: int
+    oldest_pending: Micros | None
+    mails_waiting: int
+    oldest_mail: Micros | None
+
+
+@dataclass(frozen=True, slots=True)
+class LaneFacts:
+    """A lane: ``ready`` with no reason is the only good state."""
+
+    name: str
+    alias: str
+    state: str
+    reason: str
+    internal_errors: int
+    noise: int
+
+
+@dataclass(frozen=True, slots=True)
+class UplinkFacts:
+    """A host that taps go to. ``seconds`` in this state; ``cause`` where it is down."""
+
+    host: str
+    up: bool
+    seconds: float
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One moment, on the schedule clock. ``figures`` None: the journal did not answer in time.
+
+    ``journal_trouble`` in our own words, None while commits succeed.
+    """
+
+    at: Micros
+    lanes: tuple[LaneFacts, ...]
+    figures: JournalFigures | None
+    journal_trouble: str | None
+    uplinks: tuple[UplinkFacts, ...]
+    clock_trusted: bool
+    in_flight: int

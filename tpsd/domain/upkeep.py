@@ -1,0 +1,57 @@
+"""What the journal's upkeep tells people: findings, what was pruned, copied, restored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tpsd.domain.time import Micros
+
+DAMAGE = "integrity"
+"""The rule of a finding that SQLite makes: the file itself is damaged, and writing on would make it worse."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong with a journal. ``examples`` are some of ``count``: numbers, UUIDs, SQLite's words."""
+
+    rule: str
+    what: str
+    count: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What pruning removed, or would. ``before`` on the schedule clock; taps leave their identity behind."""
+
+    before: Micros
+    taps: int = 0
+    identities: int = 0
+    mails: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BackedUp:
+    """A finished backup: its file, its size, and how many rows of the journal were not final in it, by state."""
+
+    file: str
+    bytes: int
+    unfinished: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a restored journal holds.
+
+    ``in_doubt``: rows that were at work in the backup. ``bodies_lost``: those whose card data cannot be opened any
+    more, some of them named in ``lost``. ``set_aside``: where the journal that stood there is now.
+    """
+
+    file: str
+    journal: str
+    taps: int
+    in_doubt: int
+    bodies_kept: int
+    bodies_lost: int
+    lost: tuple[str, ...]
+    set_aside: str | None

@@ -1,0 +1,218 @@
+"""The daemon's lanes: made from their sections of the configuration, started, changed by a reload, stopped.
+
+A lane whose section did not change is not disturbed: its port stays open, its session lives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+import structlog
+
+from schemas.config import Configuration
+from schemas.config import Lane as LaneSection
+from tpsd import config as settings
+from tpsd.config.changes import LaneChanges, language_of
+from tpsd.config.keys import read_hex_key, read_ttk
+from tpsd.core.intake import CardKeys, LanePolicy, Operator, Setting
+from tpsd.core.texts import load as load_texts
+from tpsd.domain.tap import Kind
+from tpsd.errors import ConfigError, PortError
+from tpsd.link.network import NetworkPort
+from tpsd.link.reconnect import Backoff
+from tpsd.link.serial import SerialPort
+from tpsd.link.vl1 import Vl1Device
+from tpsd.ports import Journal, Port
+from tpsd.sfey.messages import transaction
+from tpsd.sfey.wire import DEVICE_V1, Profile, override
+from tpsd.store.seal import KEY_BYTES
+from tpsd.workers.reader import Lane, LaneParts
+
+COMMON_CREDENTIAL = "common"  # [sfey]'s own certificate; a lane's is called by the lane's name
+
+log = structlog.get_logger("tpsd")
+
+MakeLane = Callable[[LaneParts, str, Setting], Lane]
+"""From its parts, its name for people, and what taps are taken under."""
+
+
+class Lanes:
+    """All lanes of a daemon; ``running`` lists them in the order of the configuration."""
+
+    def __init__(
+        self, config: Configuration, ports: Sequence[Port], setting: Setting, make: MakeLane, rng: random.Random
+    ) -> None:
+        self.setting = setting
+        self._make = make
+        self._rng = rng
+        self._ports = {section.name: port for section, port in zip(config.lanes, ports, strict=True)}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._loops: asyncio.TaskGroup | None = None
+        self.running = [self._lane(section, config) for section in config.lanes]
+
+    def start(self, loops: asyncio.TaskGroup) -> None:
+        """Run them all in that group."""
+        self._loops = loops
+        for lane in self.running:
+            self._begin(lane)
+
+    def stop(self) -> None:
+        """Read no more."""
+        self._loops = None
+        for task in self._tasks.values():
+            task.cancel()
+
+    def release(self) -> None:
+        """Give back the claims on serial ports."""
+        for port in self._ports.values():
+            _release(port)
+
+    def claim(self, new: Configuration, changes: LaneChanges) -> dict[str, Port]:
+        """The ports of lanes to come, claimed as far as nobody here holds them yet. Raises PortError, holding none."""
+        coming = {*changes.added, *changes.relinked}
+        leaving = [self._ports[name] for name in (*changes.removed, *changes.relinked) if name in self._ports]
+        ours = {os.path.realpath(port.name) for port in leaving}
+        ports = {section.name: port_of(section) for section in new.lanes if section.name in coming}
+        claimed: list[SerialPort] = []
+        try:
+            for port in ports.values():
+                if isinstance(port, SerialPort) and os.path.realpath(port.name) not in ours:
+                    port.lock()
+                    claimed.append(port)
+        except PortError:
+            for port in claimed:
+                port.release()
+            raise
+        return ports
+
+    async def change(self, new: Configuration, changes: LaneChanges, ports: dict[str, Port], setting: Setting) -> None:
+        """Put the new lanes in the old ones' place. ``ports`` are from ``claim``."""
+        await self._end((*changes.removed, *changes.relinked))
+        for port in ports.values():
+            _claim_late(port)
+        self._ports |= ports
+        self.setting = setting
+        there = {lane.state.name: lane for lane in self.running}
+        kept = []
+        for section in new.lanes:
+            lane = there.get(section.name)
+            if lane is None or section.name in ports:
+                lane = self._lane(section, new)
+                self._begin(lane)
+            else:
+                lane.adopt(policy_of(section), setting)
+            kept.append(lane)
+        self.running[:] = kept
+
+    def _lane(self, section: LaneSection, config: Configuration) -> Lane:
+        parts = _parts(section, self._ports[section.name], config, self._rng)
+        return self._make(parts, section.alias or section.name, self.setting)
+
+    def _begin(self, lane: Lane) -> None:
+        if self._loops is not None:
+            name = lane.state.name
+            self._tasks[name] = self._loops.create_task(lane.run(), name=f"lane {name}")
+
+    async def _end(self, names: Iterable[str]) -> None:
+        tasks = {name: self._tasks.pop(name) for name in names if name in self._tasks}
+        for task in tasks.values():
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks.values())
+        for name in names:
+            _release(self._ports.pop(name, None))
+
+
+def setting_of(config: Configuration, journal: Journal) -> Setting:
+    """What taps are taken under, with the keys read. Raises ConfigError."""
+    private = config.mode == "production"
+    keys = config.keys
+    salt = None
+    if keys.token_key_file is not None:
+        salt = read_hex_key(keys.token_key_file, KEY_BYTES, "the token key (SALT)", private=private)
+    ttk = None if keys.ttk_file is None else read_ttk(keys.ttk_file, private=private)
+    profile = wire_profile(config)
+    return Setting(
+        operator=_operator(config),
+        keys=CardKeys(salt, ttk),
+        ladder=settings.ladder(config),
+        production=private,
+        config_digest=settings.config_digest(config),
+        serialise=lambda request: transaction(profile, request),
+        digest=journal.digest,
+    )
+
+
+def setting_anew(before: Setting, config: Configuration) -> Setting:
+    """The same keys and wire under another configuration: those do not change while the daemon runs."""
+    return replace(
+        before,
+        operator=_operator(config),
+        ladder=settings.ladder(config),
+        config_digest=settings.config_digest(config),
+    )
+
+
+def wire_profile(config: Configuration) -> Profile:
+    """The wire profile with the configuration's overrides. Raises ConfigError."""
+    return override(DEVICE_V1, config.sfey.wire)
+
+
+def port_of(section: LaneSection) -> Port:
+    """A lane's port, neither claimed nor opened. Raises ConfigError."""
+    if section.port.startswith("socket://"):
+        parts = urlsplit(section.port)
+        if parts.hostname is None or parts.port is None:
+            raise ConfigError(f"lane {section.name}: {section.port} needs a host and a port, socket://host:port")
+        return NetworkPort(section.port, parts.hostname, parts.port)
+    return SerialPort(section.port, section.baud)
+
+
+def policy_of(section: LaneSection) -> LanePolicy:
+    """What a lane allows and charges."""
+    kind = Kind(section.kind)
+    return LanePolicy(
+        name=section.name,
+        kinds=frozenset({kind}),
+        kind=kind,
+        fare=section.fare,
+        amount_limit=section.amount_limit,
+        zero_allowed=section.zero_allowed,
+        credential=section.name if section.client_cert_file is not None else COMMON_CREDENTIAL,
+        terminal_sn=section.terminal_sn,
+        terminal_type=section.terminal_type,
+        pass_back=settings.pass_back(section),
+        pass_group=section.pass_back_group,
+        untokenised_denied=section.untokenised == "deny",
+    )
+
+
+def _operator(config: Configuration) -> Operator:
+    operator = config.operator
+    return Operator(operator.company_id, operator.stock_location_id, operator.currency)
+
+
+def _parts(section: LaneSection, port: Port, config: Configuration, rng: random.Random) -> LaneParts:
+    language = language_of(section, config)
+    device = Vl1Device(rng=rng, baud=section.baud, language=language, idle_text=section.alias or section.name)
+    backoff = Backoff(rng)
+    return LaneParts(port, device, policy_of(section), load_texts(language), backoff.pause, backoff.reset)
+
+
+def _claim_late(port: Port) -> None:
+    """Claim a port that another lane of ours has just given back; held already, this changes nothing."""
+    if isinstance(port, SerialPort) and not port.is_locked:
+        try:
+            port.lock()
+        except PortError as exc:
+            log.error("port_not_claimed", port=port.name, error=str(exc))  # opening it is exclusive all the same
+
+
+def _release(port: Port | None) -> None:
+    if isinstance(port, SerialPort):
+        port.release()

@@ -1,0 +1,67 @@
+"""Holds and their canaries as work on a connection; the caller holds the transaction.
+
+A row of ``hold`` stands as long as its terminal's new taps must join the held ones; it is begun in ``commits``.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import apsw
+
+from tpsd.core.canary import CANARY_EVERY_US, next_canary
+from tpsd.domain.authorisation import AttemptReason, Claimed, Progress
+from tpsd.domain.time import Micros, later
+from tpsd.store.commits import ClaimedRow, Q, ladder_of
+from tpsd.store.seal import Sealed
+
+
+def claim_canaries(connection: apsw.Connection, now: Micros, limit: int) -> list[ClaimedRow]:
+    """One canary for each hold that is due one, over its oldest clean row; the attempt's number is written."""
+    claims = []
+    for (cause,) in list(connection.execute(Q["canaries_due"], (now, limit))):
+        connection.execute(Q["canary_gone"], (next_canary(cause, now), cause))
+        row = connection.execute(Q["canary_row"], (cause,)).fetchone()
+        if row is None:
+            end_if_empty(connection, cause)
+            continue
+        uuid, terminal, path, credential, attempt, sends, fence, may_have_charged, tiers, epoch, *box = row
+        connection.execute(Q["canary_sending"], (uuid,))
+        connection.execute(Q["insert_attempt"], (AttemptReason.CANARY.value, now, uuid))
+        claimed = Claimed(
+            uuid=UUID(uuid),
+            number=attempt + 1,
+            fence=fence + 1,
+            reason=AttemptReason.CANARY,
+            terminal=terminal,
+            path=path,
+            credential=credential,
+            body=b"",
+            started_at=now,
+            progress=Progress(sends, bool(may_have_charged), ladder_of(tiers)),
+            cause=cause,
+        )
+        claims.append(ClaimedRow(claimed, Sealed(epoch, *box)))
+    return claims
+
+
+def next_due(connection: apsw.Connection) -> Micros | None:
+    """When a ladder's send or a canary is due, whichever is earlier."""
+    found = (connection.execute(Q[name]).get for name in ("next_due", "next_canary"))
+    return min((Micros(due) for due in found if due is not None), default=None)
+
+
+def end(connection: apsw.Connection, cause: str) -> None:
+    """The cause is mended: from here on its terminal's taps are sent."""
+    connection.execute(Q["end_hold"], (cause,))
+
+
+def end_if_empty(connection: apsw.Connection, cause: str) -> None:
+    """End a hold under which nothing is held any more."""
+    connection.execute(Q["end_empty_hold"], (cause,))
+
+
+def pull_canaries(connection: apsw.Connection, now: Micros) -> None:
+    """After a start: no canary waits longer by this life's clock than it would have by the former."""
+    latest = later(now, CANARY_EVERY_US)
+    connection.execute(Q["pull_canaries"], (latest, latest))

@@ -1,0 +1,85 @@
+-- In doubt: the horizon at claim, enquiries, and the warning before a body goes.
+
+-- name: doubtful_since
+-- The first send that may have charged, since TPS was believed that it never had the transaction.
+SELECT min(started_at) FROM attempt
+WHERE uuid = ?1 AND reason <> 'enquiry' AND coalesce(may_have_charged, 1) = 1
+  AND number > coalesce((SELECT max(number) FROM attempt WHERE uuid = ?1 AND outcome = 'not_found'), 0)
+
+-- name: set_aside
+UPDATE authorisation
+SET state = ?, cause = ?, due = NULL, ran_rested = ?, enquiry_due = ?, enquiries = 0, warned = 0
+WHERE uuid = ? AND state = 'pending'
+
+-- name: enquiries_due
+-- The states are the index's own words, here and below: SQLite takes a partial index only by them.
+SELECT uuid, terminal, timing, state, cause, attempt, fence, enquiries,
+       EXISTS (SELECT 1 FROM sealed s WHERE s.owner = uuid AND s.purpose = 'body')
+FROM authorisation
+WHERE state IN ('in_doubt', 'pending') AND enquiry_due <= ?
+ORDER BY enquiry_due, uuid
+LIMIT ?
+
+-- name: next_enquiry
+SELECT min(enquiry_due) FROM authorisation WHERE state IN ('in_doubt', 'pending') AND enquiry_due IS NOT NULL
+
+-- name: mark_enquiring
+UPDATE authorisation
+SET attempt = attempt + 1, fence = fence + 1, enquiries = enquiries + 1, enquiry_due = NULL
+WHERE uuid = ?
+
+-- name: is_enquired
+SELECT 1 FROM authorisation WHERE uuid = ? AND fence = ? AND state = ?
+
+-- name: end_enquiry
+UPDATE attempt SET ended_at = ?, outcome = ?, cause = ?, may_have_charged = 0
+WHERE uuid = ? AND number = ? AND ended_at IS NULL
+
+-- name: settle_by_enquiry
+UPDATE authorisation
+SET state = ?, cause = ?, due = NULL, settled_at = ?, ran_rested = NULL, approved_amount = ?, action_code = ?
+WHERE uuid = ?
+
+-- name: release_by_enquiry
+UPDATE authorisation
+SET state = 'pending', cause = NULL, due = ?, release = release + 1, sends = 0, ran_rested = NULL, enquiries = 0,
+    warned = 0
+WHERE uuid = ?
+
+-- name: ask_again
+UPDATE authorisation SET enquiry_due = ? WHERE uuid = ?
+
+-- name: control
+SELECT uuid FROM authorisation
+WHERE state = 'approved' AND settled_at BETWEEN ? AND ?
+  AND EXISTS (SELECT 1 FROM attempt t WHERE t.uuid = authorisation.uuid AND t.outcome = 'approved')
+ORDER BY settled_at DESC
+LIMIT 1
+
+-- name: enquiries_left_open
+SELECT a.uuid, a.terminal, a.timing, a.state, a.cause, t.number, a.fence, a.enquiries,
+       EXISTS (SELECT 1 FROM sealed s WHERE s.owner = a.uuid AND s.purpose = 'body'), t.started_at
+FROM attempt t JOIN authorisation a ON a.uuid = t.uuid
+WHERE t.reason = 'enquiry' AND t.ended_at IS NULL
+
+-- name: pull_enquiries
+UPDATE authorisation SET enquiry_due = ? WHERE state IN ('in_doubt', 'pending') AND enquiry_due > ?
+
+-- name: begin_enquiries
+UPDATE authorisation SET enquiry_due = ?
+WHERE state IN ('held', 'permanently_failed', 'in_doubt') AND state = 'in_doubt' AND enquiries = 0
+  AND enquiry_due IS NULL
+
+-- name: enquiries_to_end
+SELECT uuid, state, cause FROM authorisation
+WHERE state IN ('in_doubt', 'pending') AND enquiry_due IS NOT NULL
+LIMIT ?
+
+-- name: bodies_going
+SELECT uuid, coalesce(cause, state) FROM authorisation
+WHERE state IN ('held', 'permanently_failed', 'in_doubt') AND state = ? AND warned = 0 AND ran_rested <= ?
+  AND EXISTS (SELECT 1 FROM sealed s WHERE s.owner = uuid)
+LIMIT ?
+
+-- name: mark_warned
+UPDATE authorisation SET warned = 1 WHERE uuid = ?
