@@ -65,7 +65,7 @@ def log_guard(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:  # type: ignore[misc]  # a wrapper is a generator that returns its report
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Looks at what was captured so far; what passed otherwise fails for it."""
     report: pytest.TestReport = yield  # type: ignore[misc,assignment]
     if report.passed and item.get_closest_marker(MARK) is None:

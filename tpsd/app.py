@@ -206,7 +206,7 @@ class Daemon:
 
     async def status(self) -> dict[str, object]:
         """The daemon on one screen, as plain values."""
-        totals = await self.journal.totals()
+        totals = await self.observer.totals()
         now = self.clock.schedule()
         journal = asdict(totals)
         oldest, due = journal.pop("oldest_pending"), journal.pop("next_due")

@@ -9,7 +9,7 @@ import asyncio
 import os
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 import structlog
@@ -39,6 +39,14 @@ log = structlog.get_logger("tpsd")
 
 MakeLane = Callable[[LaneParts, str, Setting], Lane]
 """From its parts, its name for people, and what taps are taken under."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """Ports of lanes to come, by the lanes' names; ``late`` are those that lanes of ours have yet to give back."""
+
+    ports: dict[str, Port]
+    late: list[SerialPort] = field(default_factory=list)
 
 
 class Lanes:
@@ -72,28 +80,33 @@ class Lanes:
         for port in self._ports.values():
             _release(port)
 
-    def claim(self, new: Configuration, changes: LaneChanges) -> dict[str, Port]:
+    def claim(self, new: Configuration, changes: LaneChanges) -> Claimed:
         """The ports of lanes to come, claimed as far as nobody here holds them yet. Raises PortError, holding none."""
         coming = {*changes.added, *changes.relinked}
         leaving = [self._ports[name] for name in (*changes.removed, *changes.relinked) if name in self._ports]
-        ours = {os.path.realpath(port.name) for port in leaving}
-        ports = {section.name: port_of(section) for section in new.lanes if section.name in coming}
-        claimed: list[SerialPort] = []
+        ours = {path for port in leaving for path in _paths(port)}
+        claimed = Claimed({section.name: port_of(section) for section in new.lanes if section.name in coming})
+        held: list[SerialPort] = []
         try:
-            for port in ports.values():
-                if isinstance(port, SerialPort) and os.path.realpath(port.name) not in ours:
+            for port in claimed.ports.values():
+                if not isinstance(port, SerialPort):
+                    continue
+                if ours & _paths(port):
+                    claimed.late.append(port)
+                else:
+                    held.append(port)
                     port.lock()
-                    claimed.append(port)
         except PortError:
-            for port in claimed:
+            for port in held:
                 port.release()
             raise
-        return ports
+        return claimed
 
-    async def change(self, new: Configuration, changes: LaneChanges, ports: dict[str, Port], setting: Setting) -> None:
-        """Put the new lanes in the old ones' place. ``ports`` are from ``claim``."""
+    async def change(self, new: Configuration, changes: LaneChanges, claimed: Claimed, setting: Setting) -> None:
+        """Put the new lanes in the old ones' place."""
+        ports = claimed.ports
         await self._end((*changes.removed, *changes.relinked))
-        for port in ports.values():
+        for port in claimed.late:
             _claim_late(port)
         self._ports |= ports
         self.setting = setting
@@ -204,13 +217,17 @@ def _parts(section: LaneSection, port: Port, config: Configuration, rng: random.
     return LaneParts(port, device, policy_of(section), load_texts(language), backoff.pause, backoff.reset)
 
 
-def _claim_late(port: Port) -> None:
-    """Claim a port that another lane of ours has just given back; held already, this changes nothing."""
-    if isinstance(port, SerialPort) and not port.is_locked:
-        try:
-            port.lock()
-        except PortError as exc:
-            log.error("port_not_claimed", port=port.name, error=str(exc))  # opening it is exclusive all the same
+def _paths(port: Port) -> set[str]:
+    """By which files a port is claimed: its name, and what that means now."""
+    return {os.path.abspath(port.name), os.path.realpath(port.name)}
+
+
+def _claim_late(port: SerialPort) -> None:
+    """Claim a port that another lane of ours has just given back."""
+    try:
+        port.lock()
+    except PortError as exc:
+        log.error("port_not_claimed", port=port.name, error=str(exc))  # opening it is exclusive all the same
 
 
 def _release(port: Port | None) -> None:

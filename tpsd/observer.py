@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar
 
 from tpsd.admin.health import health_page
 from tpsd.admin.metrics import Metrics
 from tpsd.admin.watching import queue_lines, queue_page, resting_lines
 from tpsd.core.health import Health, judge
 from tpsd.domain.outcome import Exchange
-from tpsd.domain.picture import JournalFigures, LaneFacts, Picture, UplinkFacts
+from tpsd.domain.picture import LaneFacts, Picture, UplinkFacts
+from tpsd.domain.views import JournalTotals
 from tpsd.errors import JournalError
 from tpsd.metering import Meter
 from tpsd.ports import Clock, Tps
 from tpsd.store.sqlite import SqliteJournal
 from tpsd.workers.reader import LaneState
 
-FRESH_SECONDS = 1.0  # several watchers, or one in a hurry, share what was counted once
 COST_SHARE = 20  # counting takes at most a twentieth of the time, however long the queue is
 ANSWER_SECONDS = 3.0  # below what watchers wait; a journal that takes longer is what they must hear of
+
+T = TypeVar("T")
 
 
 class Told(Protocol):
@@ -47,22 +49,23 @@ class Observer:
         self._lanes = lanes
         self._uplinks = uplinks
         self._in_flight = in_flight
-        self._counting = asyncio.Lock()
-        self._counted: JournalFigures | None = None
-        self._stale_at = float("-inf")
+        self._figures = _Counted(journal.numbers.now, clock)
+        self._totals = _Counted(journal.totals, clock)
         self.metrics = metrics
         self.clock_trusted: Callable[[], bool] = lambda: True
         journal.pulse.on_commit = metrics.committed
 
     async def picture(self) -> Picture:
-        """Now; the journal's figures may be up to FRESH_SECONDS old."""
-        trouble = self._journal.pulse.trouble
-        figures = None
+        """Now; the journal's figures may be as old as counting them took, COST_SHARE times."""
+        trouble, figures = self._journal.pulse.trouble, None
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                figures = await self._figures()
+                await self._journal.next_due()
+                figures = await self._figures.get()
         except TimeoutError:
-            pass  # the picture says that there are none
+            figures = self._figures.last  # a long queue takes long to count
+            if not self._figures.counting:
+                trouble = trouble or "the journal does not answer"
         except JournalError as exc:
             trouble = trouble or str(exc)
         return Picture(
@@ -97,16 +100,47 @@ class Observer:
 
     async def queue(self) -> dict[str, Any]:
         """``GET /queue``. Raises JournalError."""
-        return queue_page(await self._figures(), self._clock.schedule())
+        return queue_page(await self._figures.get(), self._clock.schedule())
 
-    async def _figures(self) -> JournalFigures:
-        async with self._counting:
-            began = self._clock.monotonic()
-            if self._counted is None or began >= self._stale_at:
-                self._counted = await self._journal.numbers.now()
-                ended = self._clock.monotonic()
-                self._stale_at = ended + max(FRESH_SECONDS, COST_SHARE * (ended - began))
-            return self._counted
+    async def totals(self) -> JournalTotals:
+        """Everything that was ever kept. Raises JournalError."""
+        return await self._totals.get()
+
+
+class _Counted(Generic[T]):
+    """A count that is made anew when somebody asks, unless counting took long a short time ago."""
+
+    def __init__(self, count: Callable[[], Awaitable[T]], clock: Clock) -> None:
+        self._count = count
+        self._clock = clock
+        self._task: asyncio.Task[T] | None = None
+        self._good_until = float("-inf")
+        self.last: T | None = None
+
+    @property
+    def counting(self) -> bool:
+        """Whether a count is under way."""
+        return self._task is not None and not self._task.done()
+
+    async def get(self) -> T:
+        """The count; those who ask meanwhile share it, and it goes on when they stop waiting."""
+        if self._task is None or (self._task.done() and self._clock.monotonic() >= self._good_until):
+            self._task = asyncio.create_task(self._once(), name="count")
+            self._task.add_done_callback(_heard)
+        return await asyncio.shield(self._task)
+
+    async def _once(self) -> T:
+        began = self._clock.monotonic()
+        self.last = await self._count()
+        ended = self._clock.monotonic()
+        self._good_until = ended + COST_SHARE * (ended - began)
+        return self.last
+
+
+def _heard(task: asyncio.Task[T]) -> None:
+    """An error of a count that nobody waits for any more is nobody's: the next one meets it too."""
+    if not task.cancelled():
+        task.exception()
 
 
 class MeteredTps:

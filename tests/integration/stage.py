@@ -109,7 +109,8 @@ class Line:
         fresh.replace(self.path)
 
     def pull(self) -> None:
-        """The device goes; the link stays and points nowhere."""
+        """The device goes, and its link with it, as udev takes it away."""
+        self.path.unlink(missing_ok=True)
         for descriptor in (self.master, self._slave):
             if descriptor >= 0:
                 os.close(descriptor)

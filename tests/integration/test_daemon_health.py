@@ -122,7 +122,7 @@ async def test_what_the_metrics_count(playing: Opens) -> None:
         assert found["tpsd_outcomes_total", "action.116", "declined"] == 1
         assert found["tpsd_outcomes_total", "system.41", "terminal_refused"] == 1
         assert found["tpsd_send_seconds_count",] == 3
-        assert found["tpsd_commit_seconds_count",] >= 10
+        assert found["tpsd_commit_seconds_count",] >= 5
         assert found["tpsd_held", "system.41@GATE-X1:VAL00001"] == 1
         assert found["tpsd_lanes", "ready"] == 1
         assert found["tpsd_healthy",] == 1
@@ -184,7 +184,7 @@ async def test_tps_cannot_be_reached(playing: Opens) -> None:
         (reason,) = await stage.until(down, "a reason")
         assert "cannot be reached for" in reason
         assert "(connect)" in reason
-        assert (await watcher.metrics())["tpsd_uplink_up", stage.daemon.uplink.status()["host"]] == 0
+        assert (await watcher.metrics())["tpsd_uplink_up", str(stage.daemon.uplink.status()["host"])] == 0
 
 
 async def test_mail_that_is_stuck(playing: Opens) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +14,9 @@ import pytest
 from device.vl1.events import SessionLost
 from tests.integration.conftest import Opens
 from tests.integration.lossy_wire import LossyWire
-from tests.integration.stage import Gate, Stage, Tap
+from tests.integration.stage import Gate, Line, Stage, Tap
+from tpsd.errors import PortError
+from tpsd.link.serial import SerialPort
 from tpsd.sfey.fates import approve, never, scripted, slow
 from tpsd.sfey.ledger import Reply, Request
 
@@ -79,6 +82,31 @@ async def test_the_port_vanishes_and_comes_back_under_another_number(playing: Op
         for tap in (before, meanwhile):
             assert (await stage.settled(tap)).state == "approved"
         assert len(await stage.rows()) == 2
+
+
+async def test_a_device_is_claimed_for_as_long_as_it_has_its_number(playing: Opens) -> None:
+    async with playing() as stage:
+        [line], [lane] = stage.lines, stage.daemon.lanes
+        first = os.path.realpath(line.path)
+        mine = SerialPort(first, 115_200)
+        with pytest.raises(PortError, match=f"is in use by process {os.getpid()}"):
+            mine.lock()
+        stage.gate.unplug()
+        spare = Line(line.path.with_name("spare"))  # so that the next device gets another number
+        line.pull()
+        await stage.until(lambda: lane.state.state == "offline", "the loss to be noticed")
+        line.plug()
+        stage.gate.plug(line.master)
+        await stage.until(lambda: lane.state.state == "ready", "the device under its new number")
+        second = SerialPort(os.path.realpath(line.path), 115_200)
+        if second.name != first:
+            mine.lock()
+            mine.release()
+        with pytest.raises(PortError, match="is in use"):
+            second.lock()
+        with pytest.raises(PortError, match="is in use"):
+            SerialPort(str(line.path), 115_200).lock()
+        spare.pull()
 
 
 async def test_a_port_that_is_not_there_yet(open_stage: Opens) -> None:

@@ -351,6 +351,7 @@ WRONG_BODIES: list[tuple[Mapping[str, Any], str]] = [
     ({"order": "close"}, "cause is no text"),
     ({"order": "close", "tap": ""}, "tap is no text"),
     ({"order": "close", "tap": "1", "why": "x" * 301}, "why is no text"),
+    ({"order": "close", "tap": "1", "why": "4761 7390 0101 0119"}, "could be a card number"),
     ({"order": "close", "cause": "c", "since": -1}, "since is no time"),
     ({"order": "close", "cause": "c", "since": True}, "since is no time"),
     ({"order": "close", "cause": "c", "after": [1]}, "after is no place"),

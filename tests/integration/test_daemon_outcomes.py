@@ -103,7 +103,10 @@ async def test_never_answered(playing: Opens) -> None:
         for part in (row.uuid, "door-1", "600.03 978", "476173******0119", "it may have been charged"):
             assert part in text
         assert "attempts        13" in text
-        assert text.rstrip().splitlines()[-1].strip() == f"tpsd show {row.uuid}"
+        assert [line.strip() for line in text.rstrip().splitlines()[-2:]] == [
+            f"tpsd show {row.uuid}",
+            f"tpsd resend {row.uuid}",
+        ]
         assert findings("mail", mail.as_bytes(), [VISA.pan]) == []
 
 

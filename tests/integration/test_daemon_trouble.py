@@ -91,7 +91,7 @@ async def test_a_disk_that_fails_is_not_written_over(disk: FailingDisk, open_sta
         async with stage.daemon_running():
             await stage.until(lambda: stage.gate.verdicts, "the verdict")
             [row] = await stage.rows()
-            assert (row.verdict, row.repeats) == (1, 0)
+            assert row.verdict == 1
         stage.check_books()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -60,7 +61,7 @@ class Office:
 
 @pytest.fixture
 async def office(tmp_path: Path) -> AsyncIterator[Office]:
-    journal = await SqliteEngine(tmp_path / "engine", inline=True).open()
+    journal = await SqliteEngine(tmp_path / "engine", inline=False).open()
     clock = WarpClock()
     clock.stand_still()
     office: Office
@@ -124,6 +125,12 @@ async def test_many_are_spread_and_few_are_not(office: Office) -> None:
         assert 40 <= inside <= 120, "about a fifth of them each minute"
 
 
+async def test_the_last_few_of_many_are_spread_too(office: Office) -> None:
+    await hold(office, SLICE_ROWS + 3)
+    await office.desk.many(ordered(Order.RELEASE), HELD, None, dry=False)
+    assert office.clock.schedule() not in await pending_dues(office)
+
+
 async def test_few_go_at_once(office: Office) -> None:
     await hold(office, 32)
     await office.desk.many(ordered(Order.RELEASE), HELD, None, dry=False)
@@ -138,6 +145,27 @@ async def test_a_canarys_judgement_frees_all_spread_and_unaudited(office: Office
     assert await office.journal.operations.audited(10) == []
     assert await office.journal.operations.held() == []
     await office.desk.free(CAUSE)  # heard twice: nothing is left to free
+
+
+async def test_taps_that_come_while_the_others_are_freed_are_not_left_behind(office: Office) -> None:
+    await hold(office, 200)
+    await asyncio.gather(office.desk.free(CAUSE), take_many(office.journal, range(201, 321)))
+    assert (await office.journal.totals()).states == {"pending": 320}
+    assert await office.journal.operations.held() == []
+
+
+async def test_what_cannot_be_sent_stays_but_holds_nobody_up(office: Office) -> None:
+    await hold(office, 3)
+    one = await office.journal.operations.find("2")
+    await office.journal.operations._writer.write(
+        lambda connection: connection.execute("DELETE FROM sealed WHERE owner = ?", (one.uuid,)) and None
+    )
+    await office.desk.free(CAUSE)
+    (left,) = await office.journal.operations.held()
+    assert (left.count, left.holding) == (1, False)
+    await take(office.journal, 9)
+    assert (await office.journal.totals()).states == {"held": 1, "pending": 3}
+    await office.desk.one(ordered(Order.CLOSE), "2")
 
 
 async def test_some_of_a_cause_may_be_refused_and_are_told_by_reason(office: Office) -> None:

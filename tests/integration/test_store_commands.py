@@ -99,6 +99,8 @@ class TestAtWork:
             assert target.stat().st_mode & 0o777 == 0o600
             assert await audited(stage) == [(WHO, "store backup", str(target))]
             assert VISA.pan.encode() not in target.read_bytes()
+            for key in (stage.folder / "epochs").iterdir():
+                assert key.read_bytes() not in target.read_bytes()
             code, _, err = await tpsd(stage, "backup", str(target))
             assert code == 1
             assert "is there already: name a file that is not" in err

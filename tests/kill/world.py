@@ -37,8 +37,8 @@ SEND_SECONDS = 0.4
 AMOUNTS = (250, 250, 250, 320, 0, 90_116, 60_004, 60_012, 60_008, 60_002, 60_009, 80_060, 70_503)
 """Approved, declined, not now, closed before and after the charge, charged and silent, refused, never."""
 
-LADDER = [{"tries": 3, "every_minutes": 0.002}, {"tries": 4, "every_minutes": 0.005}]  # 120 and 300 ms
-SENDS_MAX = 1 + 3 + 4  # a crash takes a rung, it adds none
+LADDER = [{"tries": 3, "every_minutes": 0.002}, {"tries": 9, "every_minutes": 0.004}]  # 120 and 240 ms
+SENDS_MAX = 1 + 3 + 9  # a crash takes a rung, it adds none
 
 
 @dataclass(slots=True)

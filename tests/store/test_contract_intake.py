@@ -197,6 +197,15 @@ async def test_let_in_after_a_verdict_that_sends_nothing_is_mailed_once(journal:
     assert await causes(journal) == [f"unseen/kind@{TERMINAL}"]
 
 
+async def test_let_in_after_it_was_cancelled_is_mailed_once(journal: Journal) -> None:
+    await take(journal)
+    await take(journal, shown=Shown.TURNED_AWAY)
+    assert (await take(journal, shown=Shown.LET_IN)).noticed
+    assert not (await take(journal, shown=Shown.LET_IN)).noticed
+    story = await journal.story("1")
+    assert (story.tap.state, story.body_kept) == ("not_charged", False)
+
+
 async def test_a_decision_that_raises_comes_out_and_leaves_nothing(journal: Journal) -> None:
     with pytest.raises(ZeroDivisionError):
         await journal.take(candidate(journal, report()), refusing(ZeroDivisionError()), NOW)

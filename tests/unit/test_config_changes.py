@@ -87,6 +87,7 @@ def test_lanes_come_and_go_by_name(tmp_path: Path) -> None:
     second, third = {"name": "gate-2", "port": "/dev/b"}, {"name": "gate-3", "port": "/dev/c"}
     found = between(tmp_path, lanes({}, second), lanes(third, {}))
     assert found.lanes == LaneChanges(added=("gate-3",), removed=("gate-2",))
+    assert found.keys == ("lanes.gate-2", "lanes.gate-3")
     assert found.refused == ()
 
 

@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import pytest
 from jinja2 import UndefinedError
+from typer.main import get_command
 
+from tpsd.cli import app
 from tpsd.core.notices import close_window, open_episode, total, totals
 from tpsd.core.texts import load
 from tpsd.domain.notice import Episode, MailDraft, NoticeKind, NoticeRow
@@ -43,7 +45,7 @@ Cause: permanently_failed/timeout
   TPS and the uplink.
 
 Every send of the ladder failed. tpsd sends these transactions no more and
-keeps them until somebody closes them.
+keeps them until somebody sends them again or closes them.
 
 1. 7f3c0e0a-1111-4222-8333-444455556666
    lane            gate-1
@@ -60,6 +62,7 @@ Total: 1 row, 2.50 978
 
 To go on:
   tpsd show 7f3c0e0a-1111-4222-8333-444455556666
+  tpsd resend 7f3c0e0a-1111-4222-8333-444455556666
 """
 
 ALL_CLEAR = """\
@@ -72,6 +75,7 @@ The all-clear says only that no more came; what was listed stays as it is until 
 
 To go on:
   tpsd taps --state permanently_failed
+  tpsd resend --cause timeout
 """
 
 
@@ -106,7 +110,9 @@ def test_several_rows_end_with_the_list_command() -> None:
     assert made.subject.startswith("[tpsd] 2 taps permanently failed")
     assert "\n2. 00000000-0000-4000-8000-000000000000\n" in made.text
     assert "   charged         no\n" in made.text
-    assert made.text.endswith(f"To go on:\n  tpsd show {UUID}\n  tpsd taps --state permanently_failed\n")
+    assert made.text.endswith(
+        f"To go on:\n  tpsd show {UUID}\n  tpsd taps --state permanently_failed\n  tpsd resend --cause timeout\n"
+    )
 
 
 def test_fifty_rows_are_listed_and_the_rest_only_totalled() -> None:
@@ -129,15 +135,31 @@ def test_every_kind_has_a_mail(kind: NoticeKind) -> None:
     made = mail(replace(ROW, kind=kind, cause=f"{kind.value}/system.41@GATE-X1:VAL00042", state=kind.value))
     assert made.subject.endswith(": system.41@GATE-X1:VAL00042")
     assert re.sub(r"\s+", " ", EN.operator("system.41")) in re.sub(r"\s+", " ", made.text)
-    assert made.text.endswith(f"tpsd show {UUID}\n")
+    assert f"\n  tpsd show {UUID}\n" in made.text
+
+
+def test_a_held_cause_names_the_list_and_its_release() -> None:
+    held = replace(ROW, kind=NoticeKind.HELD, cause="held/system.41@GATE-X1:VAL00042", state="held")
+    assert mail(held).text.endswith(
+        f"  tpsd show {UUID}\n  tpsd held\n  tpsd release --cause system.41@GATE-X1:VAL00042\n"
+    )
+
+
+def test_a_doubt_names_its_list_and_how_to_end_it() -> None:
+    text = mail(replace(ROW, kind=NoticeKind.IN_DOUBT, cause="in_doubt/system.60", state="in_doubt")).text
+    assert text.endswith("  tpsd in-doubt\n")
+    assert "'tpsd resolve'" in text
 
 
 def test_only_commands_that_exist_are_printed() -> None:
+    known = {command.name: command for command in get_command(app).commands.values()}  # type: ignore[attr-defined]
     for kind in NoticeKind:
         row = replace(ROW, kind=kind, cause=f"{kind.value}/timeout")
-        for rows in ((row,), (row, row)):
-            commands = mail(*rows).text.partition("To go on:\n")[2].splitlines()
-            assert all(re.match(r"  tpsd (show \S+|taps( --state [a-z_]+)?)$", line) for line in commands)
+        for rows in ((row,), (row, row), (replace(row, uuid=None, tap=None),)):
+            for line in mail(*rows).text.partition("To go on:\n")[2].splitlines():
+                tpsd, name, *arguments = line.split()
+                assert tpsd == "tpsd"
+                known[name].make_context(name, arguments)
 
 
 def test_a_row_without_a_tap_or_an_answer_is_told_in_words() -> None:
@@ -161,11 +183,11 @@ def test_a_row_without_a_tap_or_an_answer_is_told_in_words() -> None:
     assert "last answer     none, nothing was sent\n" in text
     assert "note" not in text
     assert "Total: 1 row\n" in text
-    assert text.endswith("  tpsd taps --state permanently_failed\n")
+    assert text.endswith("  tpsd taps --state permanently_failed\n  tpsd resend --cause timeout\n")
 
 
 def test_a_tap_without_a_uuid_is_shown_by_its_number() -> None:
-    assert mail(replace(ROW, uuid=None)).text.endswith("  tpsd show 7\n")
+    assert mail(replace(ROW, uuid=None)).text.endswith("  tpsd show 7\n  tpsd resend --cause timeout\n")
 
 
 @pytest.mark.parametrize("leak", ["4761739001010119", "476173000000119", "4761739001010119 ", "473******9", "x"])

@@ -109,7 +109,7 @@ def test_the_picture(metrics: Metrics) -> None:
 
 
 def test_a_journal_that_does_not_answer_has_no_numbers(metrics: Metrics) -> None:
-    found = samples(metrics, replace(WELL, figures=None))
+    found = samples(metrics, replace(WELL, figures=None, journal_trouble="it does not answer"))
     assert value(found, "tpsd_healthy") == 0
     assert not any(name in ("tpsd_pending", "tpsd_in_doubt", "tpsd_mails_waiting") for name, _ in found)
 

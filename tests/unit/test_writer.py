@@ -1,13 +1,14 @@
 """The writer: what shares a commit, whose turn it is, and how it ends."""
 
 import asyncio
+import time
 
 import apsw
 import pytest
 
 from tests.writer_disk import Disk, Gate, Surprise, Work, behind_gate, write
 from tpsd.errors import JournalError
-from tpsd.store.writer import InlineWriter, ThreadedWriter, Urgency, Writer
+from tpsd.store.writer import GROUP_SECONDS, InlineWriter, ThreadedWriter, Urgency, Writer
 
 
 async def test_what_was_written_is_committed_when_it_returns(either: Writer, disk: Disk) -> None:
@@ -47,30 +48,22 @@ async def test_reads_run_between_groups_and_outside_transactions(writer: Threade
     assert results == [(False, 2), "one", (False, 2), "two"]
 
 
-async def test_settlements_and_reads_are_not_starved_by_taps_without_end(writer: ThreadedWriter) -> None:
-    stop = asyncio.Event()
-
-    async def taps(lane: int) -> None:
-        number = 0
-        while not stop.is_set():
-            await writer.write(slow(f"tap {lane}.{number}"), Urgency.INTAKE)
-            number += 1
-
+async def test_taps_without_end_keep_no_settlement_waiting_for_more_than_a_group(
+    writer: ThreadedWriter, disk: Disk
+) -> None:
     def slow(word: str) -> Work:
         def work(connection: apsw.Connection) -> object:
-            for _ in range(40):
-                connection.execute("SELECT count(*) FROM line").get  # noqa: B018 - some milliseconds of work
+            until = time.monotonic() + GROUP_SECONDS
+            while time.monotonic() < until:
+                pass  # one of these fills a group
             return write(word)(connection)
 
         return work
 
-    lanes = [asyncio.create_task(taps(lane)) for lane in range(32)]
-    async with asyncio.timeout(20):
-        for number in range(10):
-            await writer.write(write(f"settle {number}"), Urgency.SETTLE)
-            await writer.read(lambda connection: connection.execute("SELECT 1").get)
-    stop.set()
-    await asyncio.gather(*lanes)
+    taps = [(slow(f"tap {number}"), Urgency.INTAKE) for number in range(4)]
+    await behind_gate(writer, *taps, (write("settle 1"), Urgency.SETTLE), (write("settle 2"), Urgency.SETTLE))
+    assert disk.words() == ["tap 0", "settle 1", "tap 1", "settle 2", "tap 2", "tap 3"]
+    assert disk.commits == 4
 
 
 async def test_a_caller_that_went_away_costs_nobody_anything(writer: ThreadedWriter, disk: Disk) -> None:

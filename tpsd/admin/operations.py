@@ -10,6 +10,7 @@ from aiohttp import web
 from tpsd.admin.peer import peer_name
 from tpsd.admin.plain import plain
 from tpsd.core.operations import Order, Standing
+from tpsd.domain.audit import may_hold_card_number
 from tpsd.domain.authorisation import RESTING, State
 from tpsd.domain.time import Micros
 from tpsd.operating import START, Cursor, OperationsReader, Ordered, Selection, Tally
@@ -53,7 +54,7 @@ def routes(reader: OperationsReader, orders: Orders) -> list[web.RouteDef]:
     async def order(request: web.Request) -> web.Response:
         asked = await _object(request)
         kind, states = _order(asked)
-        ordered = Ordered(kind, peer_name(request), _text(asked, "why", optional=True))
+        ordered = Ordered(kind, peer_name(request), _why(asked))
         if "tap" in asked:
             row = await orders.one(ordered, _text(asked, "tap"))
             return web.json_response({"uuid": row.uuid, "was": row.state.value, "cause": row.cause})
@@ -97,6 +98,13 @@ def _text(asked: Mapping[str, Any], key: str, *, optional: bool = False) -> str:
     if not isinstance(found, str) or len(found) > TEXT_CHARACTERS_MAX or not (found or optional):
         raise web.HTTPBadRequest(text=f"{key} is no text of at most {TEXT_CHARACTERS_MAX} characters; give one")
     return found
+
+
+def _why(asked: Mapping[str, Any]) -> str:
+    why = _text(asked, "why", optional=True)
+    if may_hold_card_number(why):
+        raise web.HTTPBadRequest(text="the reason holds what could be a card number; leave it out")
+    return why
 
 
 def _since(asked: Mapping[str, Any]) -> Micros:

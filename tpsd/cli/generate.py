@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import typer
 
 from device.vl1.daemon import DAEMON_TABLE
 from device.vl1.validator import VALIDATOR_TABLE
@@ -63,13 +65,27 @@ def _session(table: Mapping[tuple[Any, Any], tuple[Any, tuple[Any, ...]]]) -> st
     return _markdown(("state", "on", "then", "does"), rows)
 
 
-FILES: Mapping[Path, Render] = {Path("schemas/config.schema.json"): config_schema}
 def _uplink() -> str:
     rows = ((was.value, given.value, then.value, effect.value) for (was, given), (then, effect) in UPLINK.items())
     return _markdown(("host is", "what happens", "then it is", "what is done"), rows)
 
 
+def _commands() -> str:
+    from tpsd.cli import app  # here, because the command line imports everything
+
+    def rows(group: Any, prefix: str) -> Iterator[tuple[str, str]]:
+        for name, command in group.commands.items():
+            if hasattr(command, "commands"):
+                yield from rows(command, f"{prefix} {name}")
+            else:
+                yield f"`{prefix} {name}`", " ".join((command.help or "").split())
+
+    return _markdown(("command", "what it does"), rows(typer.main.get_command(app), "tpsd"))
+
+
+FILES: Mapping[Path, Render] = {Path("schemas/config.schema.json"): config_schema}
 BLOCKS: Mapping[str, Render] = {
+    "commands": _commands,
     "settings": settings_table,
     "ladder": _ladder,
     "outcomes": _outcomes,

@@ -18,6 +18,7 @@ import typer
 from tpsd.admin.client import tell
 from tpsd.cli.command import FAILED, AsJson, Command, ConfigFile, Socket, complain, console, emit, socket_path
 from tpsd.cli.resting import amounts
+from tpsd.domain.audit import may_hold_card_number
 from tpsd.domain.notice import NoticeKind
 from tpsd.domain.time import DAY, HOUR, MINUTE
 
@@ -41,7 +42,6 @@ MustSayWhy = Annotated[str, typer.Option("--reason", help="Why; for the audit. N
 _AGO = re.compile(r"(\d{1,6})([mhd])")
 _UNITS = {"m": MINUTE, "h": HOUR, "d": DAY}
 _KIND = re.compile(rf"^(?:{'|'.join(kind.value for kind in NoticeKind)})/")
-_PAN = re.compile(r"\d{12,19}")  # what could be a card number never reaches the journal
 
 
 class Resolution(Enum):
@@ -145,7 +145,7 @@ def _order(
         raise typer.BadParameter("name one tap, or a whole cause with --cause", param_hint="TAP")
     if tap is not None and since is not None:
         raise typer.BadParameter("belongs to --cause, not to one tap", param_hint="--since")
-    if _PAN.search(reason):
+    if may_hold_card_number(reason):
         raise typer.BadParameter("holds what could be a card number; leave it out", param_hint="--reason")
     asked: dict[str, Any] = {"order": order, "why": reason, "rebuild": rebuild}
     if tap is not None:

@@ -49,7 +49,10 @@ class LaneChanges:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """``keys`` that differ, a lane's as ``lanes.NAME.key``; ``refused`` of them need a restart, each in words."""
+    """``keys`` that differ, a lane's as ``lanes.NAME.key``; ``refused`` of them need a restart, each in words.
+
+    A lane that comes or goes is ``lanes.NAME``.
+    """
 
     keys: tuple[str, ...]
     refused: tuple[str, ...]
@@ -67,7 +70,8 @@ def changes(old: Configuration, new: Configuration) -> Changes:
         for key in keys
         if not key.startswith(RELOADABLE)
     )
-    return Changes(keys, refused, _lanes(old, new))
+    lanes = _lanes(old, new)
+    return Changes(_named(keys, lanes), refused, lanes)
 
 
 def language_of(lane: Lane, config: Configuration) -> str:
@@ -101,6 +105,17 @@ def _keys(config: Configuration) -> Iterator[tuple[str, Any]]:
     yield "retry.tiers", tiers
     for lane in lanes:
         yield from flat(lane, f"lanes.{lane['name']}.")
+
+
+def _named(keys: tuple[str, ...], lanes: LaneChanges) -> tuple[str, ...]:
+    """A lane that came or went is one change, not one for each of its keys."""
+    whole = {*lanes.added, *lanes.removed}
+    named = (".".join(key.split(".")[:2]) if key.startswith("lanes.") else key for key in keys)
+    return tuple(
+        dict.fromkeys(
+            name if name.removeprefix("lanes.") in whole else key for name, key in zip(named, keys, strict=True)
+        )
+    )
 
 
 def _passwords(config: Configuration) -> str:

@@ -60,8 +60,6 @@ def _lanes(picture: Picture) -> Iterator[str]:
 def _journal(picture: Picture) -> Iterator[str]:
     if picture.journal_trouble is not None:
         yield picture.journal_trouble
-    elif picture.figures is None:
-        yield "the journal did not answer in time"
 
 
 def _pending(picture: Picture) -> Iterator[str]:

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Final
 
+from tpsd.domain.card import PAN_DIGITS_MIN
 from tpsd.domain.time import Micros
+
+_UUID: Final = re.compile(r"(?<![0-9a-f])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9a-f])", re.IGNORECASE)
+_DIGITS: Final = re.compile(rf"[0-9](?:[ -]?[0-9]){{{PAN_DIGITS_MIN - 1},}}")
+
+
+def may_hold_card_number(text: str) -> bool:
+    """Whether a person's words hold as many digits as a card number has; those of a UUID do not count."""
+    return _DIGITS.search(_UUID.sub("-x-", text)) is not None
 
 
 @dataclass(frozen=True, slots=True)

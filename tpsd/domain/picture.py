@@ -74,9 +74,9 @@ class UplinkFacts:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One moment, on the schedule clock. ``figures`` None: the journal did not answer in time.
+    """One moment, on the schedule clock. ``figures`` None: nothing has been counted yet.
 
-    ``journal_trouble`` in our own words, None while commits succeed.
+    ``journal_trouble`` in our own words, None while it answers and commits succeed.
     """
 
     at: Micros

@@ -19,42 +19,59 @@ LOCK_FOLDERS = (Path("/run/lock"), Path("/tmp"))
 
 
 class SerialPort:
-    """A device by its stable name. ``lock`` once at start; ``open`` as often as it comes back."""
+    """A device by its stable name. ``lock`` once at start; ``open`` as often as it comes back.
+
+    The name is claimed for the process's life, the device behind it for as long as it has that number: a number
+    that a replugged device left may be another daemon's next.
+    """
 
     def __init__(self, name: str, baud: int) -> None:
         self.name = name
         self._baud = baud
-        self._lock: LockFile | None = None
+        self._name_lock: LockFile | None = None
+        self._device_lock: LockFile | None = None
+        self._device: str | None = None
 
     def lock(self) -> None:
         """Claim the port for this process. Raises PortError naming the holder."""
-        real = os.path.realpath(self.name).strip("/").replace("/", "-")
-        folder = next(folder for folder in LOCK_FOLDERS if os.access(folder, os.W_OK))
-        try:
-            self._lock = LockFile(folder / f"tpsd-{real}.lock")
-        except HeldByOtherError as exc:
-            raise PortError(f"{self.name} is in use by process {exc.holder}: a port has one daemon") from exc
-        except OSError as exc:
-            raise PortError(f"{self.name}: its lock file cannot be made: {exc.strerror}") from exc
-
-    @property
-    def is_locked(self) -> bool:
-        """Whether this process claims it."""
-        return self._lock is not None
+        self._name_lock = self._claim(os.path.abspath(self.name))
+        self._claim_device()
 
     def release(self) -> None:
-        """Give the claim back."""
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+        """Give the claims back."""
+        for lock in (self._name_lock, self._device_lock):
+            if lock is not None:
+                lock.release()
+        self._name_lock = self._device_lock = self._device = None
 
     async def open(self, wake: asyncio.Event) -> SerialTransport:
         """Open exclusively, raw, with its input flushed. Raises PortError."""
+        self._claim_device()
         try:
             device = serial.Serial(self.name, self._baud, timeout=0, write_timeout=0, exclusive=True)
         except (serial.SerialException, OSError, ValueError) as exc:
             raise PortError(f"{self.name} cannot be opened: {_words(exc)}") from exc
         return SerialTransport(device, wake)
+
+    def _claim_device(self) -> None:
+        """Claim what the name means now, where that is another file than the name itself."""
+        real = os.path.realpath(self.name)
+        if real == self._device:
+            return
+        if self._device_lock is not None:
+            self._device_lock.release()
+        self._device_lock = self._device = None
+        if real != os.path.abspath(self.name):
+            self._device_lock, self._device = self._claim(real), real
+
+    def _claim(self, path: str) -> LockFile:
+        folder = next(folder for folder in LOCK_FOLDERS if os.access(folder, os.W_OK))
+        try:
+            return LockFile(folder / f"tpsd-{path.strip('/').replace('/', '-')}.lock")
+        except HeldByOtherError as exc:
+            raise PortError(f"{self.name} is in use by process {exc.holder}: a port has one daemon") from exc
+        except OSError as exc:
+            raise PortError(f"{self.name}: its lock file cannot be made: {exc.strerror}") from exc
 
 
 class SerialTransport:

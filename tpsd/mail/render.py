@@ -42,7 +42,7 @@ HEADLINES: Final[dict[NoticeKind, tuple[str, str]]] = {
 MEANINGS: Final[dict[NoticeKind, str]] = {
     NoticeKind.PERMANENTLY_FAILED: (
         "Every send of the ladder failed. tpsd sends these transactions no more and keeps them until "
-        "somebody closes them."
+        "somebody sends them again or closes them."
     ),
     NoticeKind.HELD: (
         "TPS, or something before it, refuses this terminal. Its taps are kept until the cause is mended."
@@ -50,7 +50,9 @@ MEANINGS: Final[dict[NoticeKind, str]] = {
     NoticeKind.TAP_REFUSED: (
         "TPS refused these transactions for what is in them. They are final and are not sent again."
     ),
-    NoticeKind.IN_DOUBT: ("Money may have moved and no answer says so. Nothing is sent again before somebody knows."),
+    NoticeKind.IN_DOUBT: (
+        "Money may have moved and no answer says so. Nothing is sent again: find out, and tell it with 'tpsd resolve'."
+    ),
     NoticeKind.OUTAGE: "While TPS cannot be reached, taps are kept; they are sent when it can be reached again.",
     NoticeKind.BODY_GOES: (
         "Card data may be kept no longer: in 48 hours these taps can no longer be sent again. Decide before."
@@ -99,7 +101,7 @@ def window_mail(
         unlisted=totals.count - len(rows[:LISTED_MAX]),
         total="1 row" if totals.count == 1 else f"{totals.count} rows",
         sums=[money(amount, currency) for currency, amount in totals.sums],
-        commands=_commands(episode.kind, rows),
+        commands=_commands(episode, rows),
     )
     again = ", again" if episode.mails else ""
     subject = f"[tpsd] {_headline(totals.count, episode.kind)}{again}: {_bare(episode)}"
@@ -114,7 +116,7 @@ def all_clear_mail(journal_id: str, episode: Episode, *, now: Micros, currency: 
         headline=_headline(episode.listed, episode.kind),
         mails=episode.mails,
         amount=money(episode.amount_sum, currency) if episode.amount_sum else "",
-        commands=_commands(episode.kind, ()),
+        commands=_commands(episode, ()),
     )
     subject = f"[tpsd] all clear after {_headline(episode.listed, episode.kind)}: {_bare(episode)}"
     return _draft(journal_id, episode, subject, text, now)
@@ -190,12 +192,23 @@ def _wrapped(text: str, width: int = LINE_CHARACTERS) -> tuple[str, ...]:
     return tuple(textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)) or ("",)
 
 
-def _commands(kind: NoticeKind, rows: tuple[NoticeRow, ...]) -> tuple[str, ...]:
+def _commands(episode: Episode, rows: tuple[NoticeRow, ...]) -> tuple[str, ...]:
+    """First what to look at, then what to do about it. Those over a whole cause only count until told otherwise."""
+    kind = episode.kind
     names = [row.uuid or row.tap for row in rows if row.uuid or row.tap is not None]
     show = (f"tpsd show {names[0]}",) if names else ()
     taps = (f"tpsd taps --state {kind.value}",) if kind in _STATES else ("tpsd taps",)
-    # One tap is looked at; of several the list comes last, because it is the one to go on with.
-    return show or taps if len(rows) == 1 else (*show, *taps)
+    looking = show or taps if len(rows) == 1 else (*show, *taps)
+    match kind:
+        case NoticeKind.PERMANENTLY_FAILED:
+            which = rows[0].uuid if len(rows) == 1 and rows[0].uuid else f"--cause {_bare(episode)}"
+            return (*looking, f"tpsd resend {which}")
+        case NoticeKind.HELD:
+            return (*looking, "tpsd held", f"tpsd release --cause {_bare(episode)}")
+        case NoticeKind.IN_DOUBT:
+            return (*looking, "tpsd in-doubt")
+        case _:
+            return looking
 
 
 _STATES: Final = frozenset(

@@ -1,4 +1,4 @@
-"""The journal as people read it: lists, one tap's story, totals. Work on a connection, outside transactions."""
+"""The journal as people read it: lists, and one tap's story. Work on a connection, outside transactions."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any
 
 import apsw
 
-from tpsd.domain.tap import Verdict
-from tpsd.domain.views import AttemptRow, JournalTotals, NoticeLine, TapFilter, TapRow, TapStory
+from tpsd.domain.views import AttemptRow, NoticeLine, TapFilter, TapRow, TapStory
 from tpsd.errors import NotFoundError
 from tpsd.store.commits import Q
 
@@ -32,27 +31,6 @@ def story(connection: apsw.Connection, reference: str) -> TapStory:
     notices = (NoticeLine(*row) for row in connection.execute(Q["notices_of"], {"uuid": tap.uuid, "tap": number}))
     return TapStory(
         tap, token, stop, config_digest, path, credential, bool(body_kept), tuple(attempts), tuple(notices), version
-    )
-
-
-def totals(connection: apsw.Connection) -> JournalTotals:
-    """The journal in numbers."""
-    verdicts = {
-        Verdict(verdict).name.lower() if verdict else "undecided": count
-        for verdict, count in connection.execute(Q["count_verdicts"])
-    }
-    states = list(connection.execute(Q["count_states"]))
-    waiting, accepted = connection.execute(Q["count_mails"]).get
-    return JournalTotals(
-        taps=sum(verdicts.values()),
-        verdicts=verdicts,
-        dispositions=dict(connection.execute(Q["count_dispositions"])),
-        states={state: count for state, count, _ in states},
-        sends=sum(sends for _, _, sends in states),
-        oldest_pending=connection.execute(Q["oldest_pending"]).get,
-        next_due=connection.execute(Q["next_due"]).get,
-        mails_waiting=waiting,
-        mails_accepted=accepted,
     )
 
 

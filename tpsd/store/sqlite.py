@@ -34,6 +34,7 @@ from tpsd.store.operations import SqliteOperations
 from tpsd.store.outages import SqliteOutages
 from tpsd.store.rotation import SLICES_MAX, Rotation
 from tpsd.store.seal import KEY_BYTES, Entropy, Pool, Sealed, keyed_digest, unwrap, wrap
+from tpsd.store.totals import totals
 from tpsd.store.upkeep import Upkeep
 from tpsd.store.writer import InlineWriter, ThreadedWriter, Urgency, Writer
 
@@ -282,7 +283,7 @@ class SqliteJournal:
 
     async def totals(self) -> JournalTotals:
         """The journal in numbers."""
-        return await self._writer.read(reading.totals)
+        return await totals(self._writer)
 
     # --- within ---
 

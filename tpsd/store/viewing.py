@@ -13,6 +13,7 @@ from tpsd.errors import JournalError
 from tpsd.store import opening, reading
 from tpsd.store.figures import JournalNumbers
 from tpsd.store.resting import RestingReader
+from tpsd.store.totals import totals
 
 T = TypeVar("T")
 
@@ -41,7 +42,7 @@ class JournalView:
 
     async def totals(self) -> JournalTotals:
         """The journal in numbers."""
-        return reading.totals(self._connection)
+        return await totals(self)
 
     async def read(self, work: Callable[[apsw.Connection], T]) -> T:
         """Run ``work`` on the connection."""

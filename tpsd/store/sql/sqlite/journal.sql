@@ -271,17 +271,5 @@ FROM notice n LEFT JOIN mail m ON m.id = n.mail
 WHERE n.uuid = :uuid OR n.tap = :tap
 ORDER BY n.id
 
--- name: count_verdicts
-SELECT verdict, count(*) FROM tap GROUP BY verdict
-
--- name: count_dispositions
-SELECT disposition, count(*) FROM tap WHERE disposition IS NOT NULL GROUP BY disposition
-
--- name: count_states
-SELECT state, count(*), coalesce(sum(attempt), 0) FROM authorisation GROUP BY state
-
--- name: oldest_pending
-SELECT min(created_at) FROM authorisation WHERE state IN ('pending', 'sending', 'awaiting_tap')
-
 -- name: count_mails
 SELECT count(*) FILTER (WHERE accepted_at IS NULL), count(*) FILTER (WHERE accepted_at IS NOT NULL) FROM mail
