@@ -6,6 +6,7 @@ A relative path is taken from the folder handed in as the validation context's `
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
@@ -96,7 +97,7 @@ class Store(Section):
         default=90,
         ge=7,
         le=400,
-        description="running days a final tap stays whole (1 KB); then only its identity and verdict (110 bytes), for 400",
+        description="running days a final tap stays whole (1 KB); then identity and verdict alone (110 bytes), to 400",
     )
 
 
@@ -184,7 +185,7 @@ class Retry(Section):
         default=300,
         ge=0,
         le=3600,
-        description="seconds over which first sends start after an outage: a whole fleet comes back at once; 0: at once",
+        description="seconds over which first sends start after an outage: a fleet comes back at once; 0: no spread",
     )
     idempotency_horizon_hours: float = Field(
         default=36.0,
@@ -212,6 +213,17 @@ class Admin(Section):
     listen: Listen | None = Field(
         default=None,
         description="`host:port` of `/healthz` and `/metrics`, plain HTTP; keep it on this machine or its own network",
+    )
+
+
+class Clock(Section):
+    """When this machine's clock is believed."""
+
+    floor: date = Field(
+        default=date(2024, 1, 1),
+        ge=date(2024, 1, 1),
+        lt=date(2100, 1, 1),
+        description="a clock that shows an earlier date was never set; the date of the installation is a good one",
     )
 
 
@@ -287,6 +299,7 @@ class Configuration(Section):
     retry: Retry = Field(default=Retry())
     email: Email
     admin: Admin = Field(default=Admin())
+    clock: Clock = Field(default=Clock())
     lanes: tuple[Lane, ...] = Field(
         default=(), max_length=256, description="any number; none: only what the journal holds is sent"
     )

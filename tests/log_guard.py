@@ -67,7 +67,7 @@ def log_guard(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Looks at what was captured so far; what passed otherwise fails for it."""
-    report: pytest.TestReport = yield  # type: ignore[misc,assignment]
+    report: pytest.TestReport = yield  # type: ignore[assignment]
     if report.passed and item.get_closest_marker(MARK) is None:
         found = [
             finding

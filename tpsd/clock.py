@@ -1,31 +1,114 @@
 """The real clocks (design 7). Tests and the demo hand in others of the same shape."""
 
-import asyncio
-import time
+from __future__ import annotations
 
+import asyncio
+import ctypes
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tpsd.core import trust
+from tpsd.core.taptime import CLOCK_FLOOR
+from tpsd.core.trust import Anchor, Judging, Reading
 from tpsd.domain.time import SECOND, Micros
 
 LONGEST_WAIT_SECONDS = 3600.0  # re-reads the clock at least hourly, so that a suspended machine is noticed
 
+_TIMEX_BYTES = 512  # struct timex is 208 bytes on 64-bit Linux; more is room for later kernels
+_TIME_ERROR = 5  # adjtimex(2): not synchronised
+
+
+def system_is_synchronised() -> bool:
+    """Whether the kernel calls its clock synchronised; False too where it may not be asked (adjtimex(2))."""
+    try:
+        state = int(ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES)))
+    except (OSError, AttributeError):
+        return False
+    return 0 <= state < _TIME_ERROR
+
+
+def _system_wall() -> Micros:
+    return Micros(time.time_ns() // 1000)
+
+
+def _system_running() -> int:
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
+
+
+@dataclass(frozen=True, slots=True)
+class SystemTime:
+    """What a machine says of time. ``running`` and ``wall`` in microseconds, ``monotonic`` in seconds.
+
+    ``running`` counts through suspend, ``monotonic`` need not; neither ever steps.
+    """
+
+    wall: Callable[[], Micros] = _system_wall
+    running: Callable[[], int] = _system_running
+    monotonic: Callable[[], float] = time.monotonic
+    synchronised: Callable[[], bool] = system_is_synchronised
+
 
 class SystemClock:
-    """Wall, schedule and monotonic time of this process."""
+    """Wall, schedule and monotonic time of this process, and whether the wall time is known.
 
-    def __init__(self) -> None:
-        self._start_wall = time.time_ns() // 1000
-        self._start_monotonic = time.monotonic()
+    Until it is, ``wall`` counts on from what the system showed at the start, so that what it stamped meanwhile is
+    off by one number, ``shift_us``. Trust comes only in ``look`` and ``adopt``, and never goes within a life.
+    """
+
+    def __init__(self, floor: Micros = CLOCK_FLOOR, system: SystemTime | None = None) -> None:
+        self._system = system or SystemTime()
+        self._floor = floor
+        self._start_wall = self._system.wall()
+        self._start_running = self._system.running()
+        self._start_monotonic = self._system.monotonic()
+        self._synchronised = False
+        self._anchor: Anchor | None = None
+        self.life = secrets.token_hex(8)
+        self.look()
 
     def wall(self) -> Micros:
         """Wall time now, which may step."""
-        return Micros(time.time_ns() // 1000)
+        if self._anchor is None:
+            return self._untrusted()
+        return trust.true_wall(self._anchor, self._reading(), self._floor)
 
     def schedule(self) -> Micros:
         """Wall time at start plus monotonic time since; never steps within this process."""
-        return Micros(self._start_wall + int((time.monotonic() - self._start_monotonic) * SECOND))
+        return Micros(self._start_wall + int((self._system.monotonic() - self._start_monotonic) * SECOND))
 
     def monotonic(self) -> float:
         """Seconds, never stepping."""
-        return time.monotonic()
+        return self._system.monotonic()
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the time is known."""
+        return self._anchor is not None
+
+    @property
+    def shift_us(self) -> int:
+        """What to add to a wall time that this life showed before it was trusted; 0 until then."""
+        return 0 if self._anchor is None else self.wall() - self._untrusted()
+
+    @property
+    def offset_us(self) -> int:
+        """How far ``wall`` is ahead of the system's; 0 until it is trusted."""
+        return 0 if self._anchor is None else self.wall() - self._system.wall()
+
+    def judging(self) -> Judging:
+        """By which clock certificates are judged now."""
+        return trust.judging(self._anchor, self._reading(), self._floor)
+
+    def look(self) -> None:
+        """Ask the system whether it is synchronised; to be called now and then."""
+        self._synchronised = self._system.synchronised()
+        self._anchor = trust.looked(self._anchor, self._reading(), self._floor)
+
+    def adopt(self, date: Micros) -> None:
+        """TPS said what time it is; a system that is synchronised knows better."""
+        self._anchor = trust.heard(self._anchor, self._reading(), date, self._floor)
 
     async def wait(self, wake: asyncio.Event, until: Micros | None) -> None:
         """Return when ``wake`` is set or ``until`` is reached."""
@@ -38,3 +121,9 @@ class SystemClock:
                     await wake.wait()
             except TimeoutError:
                 continue
+
+    def _untrusted(self) -> Micros:
+        return Micros(self._start_wall + self._system.running() - self._start_running)
+
+    def _reading(self) -> Reading:
+        return Reading(self._system.wall(), self._system.running(), self._synchronised)

@@ -158,6 +158,7 @@ def setting_of(config: Configuration, journal: Journal) -> Setting:
         config_digest=settings.config_digest(config),
         serialise=lambda request: transaction(profile, request),
         digest=journal.digest,
+        clock_floor=settings.clock_floor(config),
     )
 
 
@@ -202,6 +203,7 @@ def policy_of(section: LaneSection) -> LanePolicy:
         pass_back=settings.pass_back(section),
         pass_group=section.pass_back_group,
         untokenised_denied=section.untokenised == "deny",
+        realtime=section.timing != "deferred",
     )
 
 

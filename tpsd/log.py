@@ -14,12 +14,11 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from tpsd.domain.card import PAN_DIGITS_MIN, mask
+from tpsd.domain.card import DIGIT_RUN, mask_run
 
 _HEX = "[0-9a-fA-F]"
 _UUID = rf"(?<!{_HEX}){_HEX}{{8}}-{_HEX}{{4}}-[1-8]{_HEX}{{3}}-[89abAB]{_HEX}{{3}}-{_HEX}{{12}}(?!{_HEX})"
-_DIGITS = rf"[0-9](?:[ -]?[0-9]){{{PAN_DIGITS_MIN - 1},}}"
-_UUID_OR_DIGITS = re.compile(rf"(?P<uuid>{_UUID})|{_DIGITS}")
+_UUID_OR_DIGITS = re.compile(rf"(?P<uuid>{_UUID})|{DIGIT_RUN}")
 
 
 def configure(level: str = "INFO", *, json: bool = True, stream: TextIO | None = None) -> None:
@@ -80,9 +79,7 @@ def _masked(text: str) -> str:
 
 
 def _keep_uuid(found: re.Match[str]) -> str:
-    if found["uuid"]:
-        return found[0]
-    return mask(found[0].replace(" ", "").replace("-", ""))
+    return found[0] if found["uuid"] else mask_run(found[0])
 
 
 def _rendering(json: bool, target: TextIO) -> list[Processor]:

@@ -52,7 +52,7 @@ class Observer:
         self._figures = _Counted(journal.numbers.now, clock)
         self._totals = _Counted(journal.totals, clock)
         self.metrics = metrics
-        self.clock_trusted: Callable[[], bool] = lambda: True
+        self.time: Callable[[], tuple[bool, float]] = lambda: (True, 0.0)
         journal.pulse.on_commit = metrics.committed
 
     async def picture(self) -> Picture:
@@ -68,14 +68,16 @@ class Observer:
                 trouble = trouble or "the journal does not answer"
         except JournalError as exc:
             trouble = trouble or str(exc)
+        trusted, offset = self.time()
         return Picture(
             at=self._clock.schedule(),
             lanes=tuple(_lane(state) for state in self._lanes()),
             figures=figures,
             journal_trouble=trouble,
             uplinks=tuple(_uplink(told) for told in self._uplinks()),
-            clock_trusted=self.clock_trusted(),
+            clock_trusted=trusted,
             in_flight=self._in_flight(),
+            clock_offset_seconds=offset,
         )
 
     async def health(self) -> Health:
@@ -94,6 +96,7 @@ class Observer:
         return {
             "health": health_page(judge(picture)),
             "clock_trusted": picture.clock_trusted,
+            "clock_offset_seconds": picture.clock_offset_seconds,
             "queue": [] if figures is None else queue_lines(figures, picture.at),
             "resting": [] if figures is None else resting_lines(figures, picture.at),
         }

@@ -14,6 +14,7 @@ from tpsd.core.display import Display
 from tpsd.core.intake import Candidate, Decision, Facts
 from tpsd.core.notices import Totals
 from tpsd.core.settlement import Settlement
+from tpsd.core.trust import Judging
 from tpsd.denylist import DenyList
 from tpsd.domain.authorisation import Claimed
 from tpsd.domain.notice import Episode, MailDraft, MailRow, NoticeRow
@@ -37,18 +38,51 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds, for measuring and for the link's timers."""
 
+    @property
+    def trusted(self) -> bool:
+        """Whether the wall time is known; once it is, it stays so."""
+
     async def wait(self, wake: asyncio.Event, until: Micros | None) -> None:
         """Return when ``wake`` is set or the schedule clock reaches ``until``; None waits for ``wake`` alone."""
 
 
+class Timepiece(Clock, Protocol):
+    """A clock that may come to know the time while it runs. Until then its wall time is off by ``shift_us``."""
+
+    @property
+    def life(self) -> str:
+        """The name of this process life, for what it stamps before the time is known."""
+
+    @property
+    def shift_us(self) -> int:
+        """Microseconds to add to a wall time shown before the time was known; 0 until it is."""
+
+    @property
+    def offset_us(self) -> int:
+        """Microseconds that the wall time is ahead of the system's; 0 until it is known."""
+
+    def judging(self) -> Judging:
+        """By which clock certificates are judged now."""
+
+    def look(self) -> None:
+        """Ask the system whether its clock is synchronised."""
+
+    def adopt(self, date: Micros) -> None:
+        """TPS said what time it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What commit 1 left: the tap's number, what the validator is told, whether it was new and left notices."""
+    """What commit 1 left: the tap's number, what the validator is told, whether it was new and left notices.
+
+    ``untimed``: something of it waits until the time is known.
+    """
 
     number: int
     told: Told
     new: bool
     noticed: bool = False
+    untimed: bool = False
 
 
 class SettledLate(Exception):  # noqa: N818 - the name of the event, raised across the port
@@ -105,8 +139,19 @@ class Journal(JournalReader, Protocol):
     async def take(self, candidate: Candidate, decide: Decide, now: Micros) -> Taken:
         """Commit 1. ``decide`` runs inside the transaction; what it raises comes out, and nothing was written."""
 
-    async def reject(self, report: TapReport, lane: str, terminal: str, config_digest: str, now: Micros) -> Taken:
-        """Keep a tap that could not be decided: ``rejected``, reason ``internal``, its payload sealed, an alarm."""
+    async def reject(
+        self,
+        report: TapReport,
+        lane: str,
+        terminal: str,
+        config_digest: str,
+        now: Micros,
+        untrusted: str | None = None,
+    ) -> Taken:
+        """Keep a tap that could not be decided: ``rejected``, reason ``internal``, its payload sealed, an alarm.
+
+        ``untrusted``: the life whose clock stamped it before it knew the time.
+        """
 
     async def claim(
         self, now: Micros, limit: int, created_by: Micros | None = None, judge: Judge = never_judged
@@ -233,10 +278,10 @@ class Device(Protocol):
     def open(self, now: float) -> None:
         """The port was opened."""
 
-    def receive(self, data: bytes, now: float, wall: Micros) -> list[DeviceEvent]:
-        """Bytes came in; ``wall`` stamps taps."""
+    def receive(self, data: bytes, now: float, wall: Micros, *, trusted: bool = True) -> list[DeviceEvent]:
+        """Bytes came in; ``wall`` stamps taps, and is told to the validator where it is ``trusted``."""
 
-    def tick(self, now: float, wall: Micros) -> list[DeviceEvent]:
+    def tick(self, now: float, wall: Micros, *, trusted: bool = True) -> list[DeviceEvent]:
         """A deadline passed."""
 
     def tell(self, answer_to: object, told: Told, display: Display, now: float) -> None:

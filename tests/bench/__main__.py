@@ -8,12 +8,13 @@ import platform
 import sys
 from pathlib import Path
 
-from tests.bench import drain, journal, memory, path, start, tlv, verdict, writes
+from tests.bench import denylist, drain, journal, memory, path, start, tlv, verdict, writes
 from tpsd.log import configure
 
 BENCHES = {
     "tlv": tlv.run,
     "journal": journal.run,
+    "denylist": denylist.run,
     "verdict": verdict.run,
     "path": path.run,
     "drain": drain.run,

@@ -139,6 +139,7 @@ async def test_wrong_questions_get_what_to_do(
     assert message in str(caught.value)
 
 
+@pytest.mark.logs_card_numbers
 async def test_the_journals_trouble_is_told_and_surprises_are_not(tmp_path: Path, journal: ListedTaps) -> None:
     path = tmp_path / "tpsd.sock"
     async with serving(path, journal):

@@ -87,6 +87,8 @@ async def test_a_daemon_that_is_well(playing: Opens) -> None:
                 "healthy": True,
                 "reasons": [],
                 "checks": dict.fromkeys(("lanes", "journal", "oldest_pending", "mail", "uplink", "clock"), True),
+                "clock_trusted": True,
+                "clock_offset_seconds": 0.0,
             },
         )
         assert await watcher.status_of("POST", "/healthz") == 405

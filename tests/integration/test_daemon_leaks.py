@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import sys
+from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
@@ -26,6 +27,7 @@ from tpsd.log import configure
 from tpsd.sfey.fates import by_amount, close_before, scripted, system
 
 PLANTED = "4000056655665556"  # a scheme's test number of which no card here is made
+IN_BASE64 = b64encode(PLANTED.encode()).decode()  # digits as such are masked in a validator's texts
 PANS = [*(card.pan for card in CARDS), EXPIRED.pan]
 IN_DOUBT = 1234
 FATES: dict[str, int] = {
@@ -93,8 +95,10 @@ async def tap_everything(stage: Stage) -> list[Tap]:
     taps.append(first.tap(80_041, next(cards)))
     await first.verdict(taps[-1])
     await stage.settled(taps[-1])
-    taps.append(first.tap(250, SimulatedCard("control", CARDS[0].pan, CARDS[0].aid), stop=PLANTED))
+    taps.append(first.tap(250, SimulatedCard("control", CARDS[0].pan, CARDS[0].aid), stop=IN_BASE64))
     await first.verdict(taps[-1])
+    taps.insert(0, first.tap(250, SimulatedCard("told", CARDS[0].pan, CARDS[0].aid), stop=f"Stop {CARDS[0].pan}"))
+    await first.verdict(taps[0])
     return taps
 
 

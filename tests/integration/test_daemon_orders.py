@@ -348,13 +348,15 @@ async def test_without_a_daemon_lists_are_read_and_orders_refused(open_stage: Op
 WRONG_BODIES: list[tuple[Mapping[str, Any], str]] = [
     ({}, "order is none of release, resend, close, charged, not-charged"),
     ({"order": "close", "tap": "1", "rebuild": True}, "nothing to rebuild"),
-    ({"order": "close"}, "cause is no text"),
-    ({"order": "close", "tap": ""}, "tap is no text"),
+    ({"order": "close", "why": "w"}, "cause is no text"),
+    ({"order": "close", "tap": "", "why": "w"}, "tap is no text"),
     ({"order": "close", "tap": "1", "why": "x" * 301}, "why is no text"),
     ({"order": "close", "tap": "1", "why": "4761 7390 0101 0119"}, "could be a card number"),
-    ({"order": "close", "cause": "c", "since": -1}, "since is no time"),
-    ({"order": "close", "cause": "c", "since": True}, "since is no time"),
-    ({"order": "close", "cause": "c", "after": [1]}, "after is no place"),
+    ({"order": "close", "tap": "1"}, "needs a reason"),
+    ({"order": "charged", "tap": "1", "why": " "}, "needs a reason"),
+    ({"order": "close", "cause": "c", "since": -1, "why": "w"}, "since is no time"),
+    ({"order": "close", "cause": "c", "since": True, "why": "w"}, "since is no time"),
+    ({"order": "close", "cause": "c", "after": [1], "why": "w"}, "after is no place"),
 ]
 
 
@@ -367,11 +369,11 @@ async def test_the_socket_refuses_what_it_does_not_understand(open_stage: Opens)
         with pytest.raises(TpsdError, match="limit '0'"):
             await ask(socket, "/audit", {"limit": "0"})
         with pytest.raises(NotFoundError):
-            await tell(socket, "/orders", {"order": "close", "tap": "1", "why": ""})
+            await tell(socket, "/orders", {"order": "close", "tap": "1", "why": "gone"})
         denied = stage.gate.tap(100_000)
         await stage.gate.verdict(denied)
         with pytest.raises(RefusedError, match="was never to be sent"):
-            await tell(socket, "/orders", {"order": "close", "tap": denied.id, "why": ""})
+            await tell(socket, "/orders", {"order": "close", "tap": denied.id, "why": "gone"})
 
 
 async def test_nothing_of_a_card_is_in_any_answer(open_stage: Opens) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,27 @@ class TestLanes:
             assert len(other.opened) == opened, "a lane that did not change was disturbed"
             gate.unplug()
             third.pull()
+
+    async def test_a_tap_that_was_kept_while_its_lane_left_is_sent(self, playing: Opens) -> None:
+        async with playing(lanes=2) as stage:
+            kept, go_on = threading.Event(), threading.Event()
+
+            def hold_up(_seconds: float) -> None:
+                kept.set()
+                go_on.wait(10)
+
+            await stage.until(lambda: all(lane.state.state == "ready" for lane in stage.daemon.lanes), "the lanes")
+            pulse = stage.daemon.journal.pulse
+            pulse.on_commit = hold_up
+            tap = stage.gate.tap()
+            await stage.until(kept.is_set, "its commit")
+            rewrite(stage, lanes=lanes_of(stage)[1:])
+            try:
+                assert (await reloaded(stage)).accepted
+            finally:
+                pulse.on_commit = None
+                go_on.set()
+            assert (await stage.settled(tap)).state == "approved"
 
     async def test_the_port_of_one_that_left_may_be_taken_over(self, playing: Opens) -> None:
         async with playing() as stage:

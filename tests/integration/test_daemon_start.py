@@ -147,15 +147,14 @@ def test_a_surprise_ends_the_daemon_without_its_text_in_clear() -> None:
     """An error's text may hold anything; what is logged of it is masked."""
     code = """
 import sys
-from tpsd import app, log
+from tpsd import log, process
 
 class Config:
-    @property
-    def lanes(self):
+    def __getattr__(self, name):
         raise ValueError("track 2 is 4761739001010119D31122011758928889F")
 
 log.configure()
-sys.exit(app.run(Config()))
+sys.exit(process.run(Config()))
 """
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment(), timeout=30

@@ -27,7 +27,7 @@ from tpsd.core.doubt import DoubtPolicy
 from tpsd.core.operations import Order
 from tpsd.demo.clock import WarpClock
 from tpsd.domain.authorisation import RESTING, State
-from tpsd.domain.time import HOUR, MINUTE, Micros, later
+from tpsd.domain.time import DAY, HOUR, MINUTE, Micros, later
 from tpsd.errors import NotFoundError, RefusedError
 from tpsd.operating import SLICE_ROWS, Cursor, Ordered, Selection, Tally
 from tpsd.store.sqlite import SqliteJournal
@@ -233,3 +233,13 @@ async def test_resending_a_whole_cause_takes_the_failed_ones_within_the_horizon(
     assert (found.count, [("forgotten" in words) for words in found.refused]) == (0, [True])
     assert (await office.desk.many(ordered(Order.NOT_CHARGED), failed, None, dry=False)).count == 1
     assert not (await office.journal.story("1")).body_kept
+
+
+async def test_a_time_in_which_nothing_rests_is_refused_and_ends_no_hold(office: Office) -> None:
+    await hold(office, 3)
+    tomorrow = replace(HELD, since=Micros(office.clock.schedule() + DAY))
+    for dry in (True, False):
+        with pytest.raises(NotFoundError, match="nothing rests"):
+            await office.desk.many(ordered(Order.RELEASE), tomorrow, None, dry=dry)
+    await take(office.journal, 4)
+    assert (await office.journal.totals()).states == {"held": 4}, "the hold went on"

@@ -128,9 +128,12 @@ async def read_request(reader: asyncio.StreamReader) -> bytes:
 
 @asynccontextmanager
 async def raw_server(
-    script: Script, context: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+    script: Script,
+    context: ssl.SSLContext | None = None,
+    host: str = "127.0.0.1",
+    probed: Callable[[], bytes] = lambda: answer(b"", status="404 Not Found"),
 ) -> AsyncIterator[RawServer]:
-    """``script(reader, writer, request)`` runs once a request; GETs (probes) are answered 404 before it."""
+    """``script(reader, writer, request)`` runs once a request; GETs (probes) are answered before it."""
     seen = RawServer()
     tasks: set[asyncio.Task[None]] = set()
 
@@ -144,7 +147,7 @@ async def raw_server(
                 seen.requests.append(request)
                 await seen.note()
                 if request.startswith(b"GET"):
-                    writer.write(answer(b"", status="404 Not Found"))
+                    writer.write(probed())
                 else:
                     await script(reader, writer, request)
                 await writer.drain()

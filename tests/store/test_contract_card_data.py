@@ -1,6 +1,7 @@
 """A known card number is nowhere in what a journal leaves on disk, and the search that says so finds a planted one."""
 
 import base64
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +15,7 @@ from tests.store.builders import (
     TERMINAL,
     VISA,
     after,
+    candidate,
     card,
     claim_one,
     closer,
@@ -24,6 +26,7 @@ from tests.store.builders import (
     take_many,
 )
 from tests.store.engines import Engine
+from tpsd.core.intake import decide
 from tpsd.domain.outcome import Exchange
 from tpsd.domain.tap import Shown
 from tpsd.domain.time import HOUR
@@ -40,6 +43,7 @@ async def work(journal: Journal) -> None:
     await take(journal, 41, card=card(expiry="2001"))
     await take(journal, 42, shown=Shown.TURNED_AWAY)
     await take(journal, 43, kind=0x04, shown=Shown.LET_IN)
+    await take(journal, 45, stop=f"Stop {VISA}", where=(("route", VISA), ("trip", f"7 {VISA}"), ("vehicle", VISA)))
     await journal.reject(report(44), "gate-1", TERMINAL, "c0ffee", NOW)
     exchanges: list[Exchange] = [APPROVED, TAP_REFUSED, SILENCE]
     for at, claimed in enumerate(await journal.claim(NOW, 30)):
@@ -62,7 +66,8 @@ async def test_no_card_number_is_left_while_open_or_after_closing(engine: Engine
 )
 async def test_a_planted_card_number_is_found(engine: Engine, journal: Journal, planted: str) -> None:
     await work(journal)
-    await take(journal, 99, stop=planted)
+    tap = candidate(journal, report(99))
+    await journal.take(replace(tap, report=replace(tap.report, stop=planted)), decide, NOW)
     assert findings_in_files(engine.traces(), [VISA]) != []
 
 

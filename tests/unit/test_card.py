@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tpsd.domain.card import UNMASKABLE, CardReading, Expiry, Pan, Secret, Track2, mask
+from tpsd.domain.card import UNMASKABLE, CardReading, Expiry, Pan, Secret, Track2, mask, mask_runs
 
 NUMBER = "4761739001010119"
 REST = "D28122011758928889"
@@ -121,3 +121,21 @@ def test_the_mask_shows_first_six_and_last_four(length: int) -> None:
     digits = "123456789012345678901"[:length]
     assert mask(digits) == digits[:6] + "*" * (length - 10) + digits[-4:]
     assert len(mask(digits)) == length
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Central", "Central"),
+        ("route 12, 20261123", "route 12, 20261123"),
+        ("12345678901", "12345678901"),
+        ("123456789012", "123456**9012"),
+        (f"a{NUMBER}b", "a476173******0119b"),
+        (f"{NUMBER[:4]} {NUMBER[4:8]} {NUMBER[8:12]} {NUMBER[12:]}", "476173******0119"),
+        (f"{NUMBER[:4]}-{NUMBER[4:]}", "476173******0119"),
+        (f"{NUMBER}0000", "****"),
+        (f"{NUMBER}, {NUMBER}", "476173******0119, 476173******0119"),
+    ],
+)
+def test_a_run_of_digits_that_could_be_a_card_number_is_masked(text: str, shown: str) -> None:
+    assert mask_runs(text) == shown

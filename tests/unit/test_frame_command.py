@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -154,5 +155,5 @@ def test_it_lists_what_the_lane_would_see(parts: list[bytes]) -> None:
     data = b"".join(parts)
     assert [one.found for one in listed(data) if one.closed] == list(Decoder().feed(data))
     covered = [range(one.offset, one.offset + one.size) for one in listed(data)]
-    assert all(before.stop <= after.start for before, after in zip(covered, covered[1:], strict=False))
+    assert all(before.stop <= after.start for before, after in pairwise(covered))
     assert {data[at] for at in set(range(len(data))) - {at for place in covered for at in place}} <= {0}

@@ -27,9 +27,10 @@ from tests.intake_taps import (
     setting,
     try_again,
 )
-from tpsd.core.intake import CLOCK_CEILING, CLOCK_FLOOR, CardKeys, prepare, tap_time
+from tpsd.core.intake import CardKeys, prepare
 from tpsd.core.requests import TransactionRequest
 from tpsd.core.retry import DEFAULT_LADDER
+from tpsd.core.taptime import CLOCK_CEILING, CLOCK_FLOOR, tap_time
 from tpsd.domain.card import CardToken
 from tpsd.domain.tap import Kind, Oda, Told
 from tpsd.domain.time import Micros
@@ -206,6 +207,30 @@ def test_the_candidate_is_what_the_journal_keeps() -> None:
     assert (candidate.masked, candidate.tapped_at, candidate.config_digest) == ("476173******0119", NOW, "c0ffee")
     assert candidate.ladder == DEFAULT_LADDER
     assert candidate.card == encode(card())
+
+
+@pytest.mark.parametrize(
+    ("tap", "kept"),
+    [
+        ({"fault": "cut", "card": ()}, (None, None)),
+        ({"kind": 0x09}, (None, None)),
+        ({"card": ()}, (None, None)),
+        ({"card": (), "amount": 300}, (300, "978")),
+        ({"kind": 0x04}, (250, "978")),
+    ],
+)
+def test_what_a_rejected_tap_would_have_cost_is_not_made_up(tap: dict[str, Any], kept: tuple[Any, Any]) -> None:
+    candidate = prepared(**tap)
+    assert (candidate.amount, candidate.currency) == kept
+
+
+def test_a_card_number_in_the_texts_of_a_validator_is_masked() -> None:
+    where = (("route", VISA), ("trip", f"T {VISA[:4]} {VISA[4:8]}-{VISA[8:]}"), ("position", "52.370216,-4.895168"))
+    kept = prepared(stop=f"Stop {VISA}", where=where).report
+    assert kept.stop == "Stop 476173******0119"
+    assert kept.where == (
+        ("route", "476173******0119"), ("trip", "T 476173******0119"), ("position", "52.370216,-4.895168")
+    )  # fmt: skip
 
 
 def test_no_candidate_prints_its_card() -> None:

@@ -61,10 +61,10 @@ class Chatter:
     def open(self, now: float) -> None:
         self.deadline = now
 
-    def receive(self, data: bytes, now: float, wall: Micros) -> list[DeviceEvent]:
+    def receive(self, data: bytes, now: float, wall: Micros, *, trusted: bool = True) -> list[DeviceEvent]:
         return []
 
-    def tick(self, now: float, wall: Micros) -> list[DeviceEvent]:
+    def tick(self, now: float, wall: Micros, *, trusted: bool = True) -> list[DeviceEvent]:
         self.deadline = None
         arrived = (TapArrived(report(number), number) for number in range(1, self.taps + 1))
         return [DeviceUp("VAL00042", "GATE-X1", "1.0"), *arrived]
@@ -213,6 +213,7 @@ async def test_how_the_validator_is(daemon: Daemon, line: Line, gate: Gate) -> N
         await plugged(lane, gate, line)
         for status, said in (
             (StatusMessage(StatusState.TAMPER, "cover open"), "tamper cover open"),
+            (StatusMessage(StatusState.TAMPER, "card 4761739001010119"), "tamper card 476173******0119"),
             (StatusMessage(StatusState.READER_FAULT), "reader fault"),
             (StatusMessage(StatusState.READY), ""),
         ):

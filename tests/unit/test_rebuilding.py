@@ -52,6 +52,7 @@ def rebuilt(kept: KeptTap = KEPT, lane: LanePolicy = LANE, setting: Setting = SE
 
 
 def body(made: Rebuilt) -> dict[str, Any]:
+    assert made.draft.body is not None
     return dict(json.loads(made.draft.body))
 
 
@@ -93,6 +94,8 @@ def test_production_needs_a_key_for_clear_card_data() -> None:
     assert isinstance(refused, Refusal)
     assert "ttk_file" in refused.words
     made = rebuilt(setting=replace(production, keys=CardKeys(SALT, Ttk("01", bytes(16)))))
+    assert made.draft.body is not None
+    assert made.draft.body is not None
     assert VISA.encode() not in made.draft.body
 
 

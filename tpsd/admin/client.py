@@ -42,9 +42,7 @@ async def stream(socket: Path, path: str, params: Mapping[str, str], chunks: Asy
     return await _request(socket, "POST", path, None, params=params, data=chunks, timeout=timeout)
 
 
-async def _request(
-    socket: Path, method: str, path: str, seconds: float | None, **content: Any
-) -> dict[str, Any]:
+async def _request(socket: Path, method: str, path: str, seconds: float | None, **content: Any) -> dict[str, Any]:
     timeout = aiohttp.ClientTimeout(total=seconds)
     try:
         async with (

@@ -14,7 +14,7 @@ from aiohttp import web
 from tpsd.admin.peer import peer_name
 from tpsd.admin.plain import plain
 from tpsd.denylist import DenyList
-from tpsd.domain.audit import AuditDraft
+from tpsd.domain.audit import AuditDraft, may_hold_card_number
 from tpsd.domain.denial import TOKEN_BYTES, NoToken, is_source, read_token
 from tpsd.domain.time import Micros
 from tpsd.errors import JournalUnavailableError, RefusedError
@@ -127,6 +127,8 @@ def _audit(request: web.Request, what: str, why: object, at: Micros) -> AuditDra
     reason = "" if why is None else str(why)
     if len(reason) > REASON_MAX:
         raise RefusedError(f"the reason has more than {REASON_MAX} characters; say it in a sentence")
+    if may_hold_card_number(reason):
+        raise RefusedError("the reason holds what could be a card number; leave it out")
     return AuditDraft(at, peer_name(request), what, reason)
 
 

@@ -69,6 +69,8 @@ def health_page(health: Health) -> dict[str, object]:
         "healthy": health.healthy,
         "reasons": [reason for _, reason in health.reasons],
         "checks": {check.value: health.holds(check) for check in Check},
+        "clock_trusted": health.holds(Check.CLOCK),
+        "clock_offset_seconds": health.clock_offset_seconds,
     }
 
 

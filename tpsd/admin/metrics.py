@@ -121,6 +121,7 @@ def _of_daemon(picture: Picture, health: Health) -> list[Metric]:
         _gauge("tpsd_check", "1 while this check of /healthz finds nothing.", ("check",), checks),
         _gauge("tpsd_uplink_up", "1 while the host can be reached.", ("host",), uplinks),
         _single("tpsd_clock_trusted", "1 while the clock is trusted.", picture.clock_trusted),
+        _single("tpsd_clock_offset_seconds", "The time believed less the system's.", picture.clock_offset_seconds),
         _single("tpsd_sends_in_flight", "Exchanges with TPS under way.", picture.in_flight),
     ]
 

@@ -54,7 +54,7 @@ def routes(reader: OperationsReader, orders: Orders) -> list[web.RouteDef]:
     async def order(request: web.Request) -> web.Response:
         asked = await _object(request)
         kind, states = _order(asked)
-        ordered = Ordered(kind, peer_name(request), _why(asked))
+        ordered = Ordered(kind, peer_name(request), _why(asked, kind))
         if "tap" in asked:
             row = await orders.one(ordered, _text(asked, "tap"))
             return web.json_response({"uuid": row.uuid, "was": row.state.value, "cause": row.cause})
@@ -100,8 +100,10 @@ def _text(asked: Mapping[str, Any], key: str, *, optional: bool = False) -> str:
     return found
 
 
-def _why(asked: Mapping[str, Any]) -> str:
+def _why(asked: Mapping[str, Any], order: Order) -> str:
     why = _text(asked, "why", optional=True)
+    if not order.sends and not why.strip():
+        raise web.HTTPBadRequest(text="what ends a tap needs a reason for the audit; give why")
     if may_hold_card_number(why):
         raise web.HTTPBadRequest(text="the reason holds what could be a card number; leave it out")
     return why

@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from tpsd.cli.command import folding
 from tpsd.cli.rendering import duration, moment
 
 _LANE_STYLE = {"ready": "green", "up": "green", "open": "green", "waiting": "yellow", "greeting": "yellow"}
@@ -23,13 +24,17 @@ _STATE_STYLE = {
 
 def dashboard(status: Mapping[str, Any]) -> RenderableType:
     """The journal's numbers, the lanes, and the clock that due times run on; missing parts are left blank."""
-    return Group(_headline(status), _numbers(status.get("journal", {})), _lanes(status.get("lanes", ())))
+    return Group(
+        _headline(status), folding(_numbers(status.get("journal", {}))), folding(_lanes(status.get("lanes", ())))
+    )
 
 
 def _headline(status: Mapping[str, Any]) -> Text:
     line = Text.assemble(
         ("tpsd", "bold"), "  mode ", (str(status.get("mode", "?")), "bold"), f"  clock {status.get('clock', '?')}"
     )
+    if not status.get("clock_trusted", True):
+        line.append(" (not trusted)", style="red")
     line.append(f"  in flight {status.get('in_flight', 0)}")
     uplink = status.get("uplink", {})
     if uplink.get("state") == "down":

@@ -18,8 +18,10 @@ from tpsd.cli.command import (
     FAILED,
     AsJson,
     Command,
+    CommandGroup,
     ConfigFile,
     Socket,
+    audit_words,
     complain,
     console,
     emit,
@@ -38,7 +40,9 @@ Reason = Annotated[str, typer.Option("--reason", help="Why; it goes to the audit
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(name="denylist", help="Cards that may not ride, by their tokens.", no_args_is_help=True)
+    group = typer.Typer(
+        name="denylist", cls=CommandGroup, help="Cards that may not ride, by their tokens.", no_args_is_help=True
+    )
     group.command("add", cls=Command)(add)
     group.command("remove", cls=Command)(remove)
     group.command("import", cls=Command)(import_file)
@@ -51,7 +55,8 @@ def add(
 ) -> None:
     """Deny single cards from now on (source "hand")."""
     _refuse_bad(tokens)
-    found = asyncio.run(tell(socket_path(socket, config), "/denylist/add", {"tokens": tokens, "reason": reason}))
+    body = {"tokens": tokens, "reason": audit_words(reason)}
+    found = asyncio.run(tell(socket_path(socket, config), "/denylist/add", body))
     if as_json:
         emit(found)
         return
@@ -69,7 +74,7 @@ def remove(
 ) -> None:
     """Strike single cards from the lists in force."""
     _refuse_bad(tokens)
-    body = {"tokens": tokens, "source": source, "reason": reason}
+    body = {"tokens": tokens, "source": source, "reason": audit_words(reason)}
     found = asyncio.run(tell(socket_path(socket, config), "/denylist/remove", body))
     if as_json:
         emit(found)
@@ -90,7 +95,7 @@ def import_file(
     """Take a whole list from a file: all of it at one moment, or nothing."""
     if not is_source(source):
         raise RefusedError("the source is not 1 to 32 of a-z, 0-9, _ and -; choose another name")
-    path = socket_path(socket, config)
+    path, reason = socket_path(socket, config), audit_words(reason)
     listed = _read(file)
     if listed.bad:
         _report(file, listed, as_json)

@@ -18,11 +18,15 @@ from tpsd.cli.command import AsJson, Command, ConfigFile, Socket, complain, cons
 from tpsd.cli.dashboard import dashboard
 from tpsd.cli.rendering import story, taps_table
 from tpsd.config import load
+from tpsd.domain.authorisation import State
+from tpsd.domain.tap import Disposition
 from tpsd.domain.views import TapFilter
 
 if TYPE_CHECKING:
     from tpsd.store.viewing import JournalView
 
+STATES = tuple(item.value for item in (*State, *Disposition))
+WIDE_COLUMNS = 150  # characters that all columns of a tap need
 POLL_SECONDS = 0.5  # a person sees no difference below; the daemon's reads cost it a few ms each
 
 ReadJournal = Callable[["JournalView"], Awaitable[dict[str, Any]]]
@@ -45,6 +49,8 @@ def taps(
     as_json: AsJson = False,
 ) -> None:
     """List taps, newest first."""
+    if state is not None and state not in STATES:
+        raise typer.BadParameter(f"is none of {', '.join(STATES)}", param_hint="--state")
     which = TapFilter(lane, state, cause, limit)
     params = {key: str(value) for key, value in plain(which).items() if value is not None}
 
@@ -52,7 +58,11 @@ def taps(
         return {"taps": plain(await journal.taps(which))}
 
     found = asyncio.run(answer(socket, config, "/taps", params, read))
-    emit(found) if as_json else console().print(taps_table(found["taps"]))
+    if as_json:
+        emit(found)
+        return
+    out = console()
+    out.print(taps_table(found["taps"], narrow=out.width < WIDE_COLUMNS))
 
 
 def show(
@@ -62,6 +72,10 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Tell everything that may be shown of one tap."""
+    if not tap.strip(". "):  # in a path of the socket these are no name
+        raise typer.BadParameter(
+            "give its number, four characters of its UUID or more, or serial:boot:counter", param_hint="TAP"
+        )
 
     async def read(journal: TapReader) -> dict[str, Any]:
         return dict(plain(await journal.story(tap)))

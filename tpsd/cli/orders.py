@@ -16,9 +16,19 @@ from typing import Annotated, Any
 import typer
 
 from tpsd.admin.client import tell
-from tpsd.cli.command import FAILED, AsJson, Command, ConfigFile, Socket, complain, console, emit, socket_path
+from tpsd.cli.command import (
+    FAILED,
+    AsJson,
+    Command,
+    ConfigFile,
+    Socket,
+    audit_words,
+    complain,
+    console,
+    emit,
+    socket_path,
+)
 from tpsd.cli.resting import amounts
-from tpsd.domain.audit import may_hold_card_number
 from tpsd.domain.notice import NoticeKind
 from tpsd.domain.time import DAY, HOUR, MINUTE
 
@@ -41,6 +51,7 @@ MustSayWhy = Annotated[str, typer.Option("--reason", help="Why; for the audit. N
 
 _AGO = re.compile(r"(\d{1,6})([mhd])")
 _UNITS = {"m": MINUTE, "h": HOUR, "d": DAY}
+_SENDS = frozenset({"release", "resend"})  # undone by a further order, so a reason may be left out
 _KIND = re.compile(rf"^(?:{'|'.join(kind.value for kind in NoticeKind)})/")
 
 
@@ -145,9 +156,9 @@ def _order(
         raise typer.BadParameter("name one tap, or a whole cause with --cause", param_hint="TAP")
     if tap is not None and since is not None:
         raise typer.BadParameter("belongs to --cause, not to one tap", param_hint="--since")
-    if may_hold_card_number(reason):
-        raise typer.BadParameter("holds what could be a card number; leave it out", param_hint="--reason")
-    asked: dict[str, Any] = {"order": order, "why": reason, "rebuild": rebuild}
+    if order not in _SENDS and not reason.strip():
+        raise typer.BadParameter("is empty; say why in a sentence, it goes to the audit", param_hint="--reason")
+    asked: dict[str, Any] = {"order": order, "why": audit_words(reason), "rebuild": rebuild}
     if tap is not None:
         done = asyncio.run(tell(socket, "/orders", asked | {"tap": tap}))
         if as_json:

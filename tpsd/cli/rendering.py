@@ -36,8 +36,10 @@ def verdict(value: int | None) -> str:
     return Verdict(value).name.lower() if value in known else str(value)
 
 
-def taps_table(rows: Iterable[Mapping[str, Any]]) -> Table:
-    """Taps, one a line, in the order given."""
+def taps_table(rows: Iterable[Mapping[str, Any]], *, narrow: bool = False) -> Table:
+    """Taps, one a line, in the order given; ``narrow`` leaves out what 80 characters have no room for."""
+    if narrow:
+        return _narrow_taps(rows)
     table = Table(
         "tap", "id", "lane", "tapped at", "amount", "card", "verdict", "state", "cause", "sends", "due", "uuid"
     )
@@ -55,6 +57,23 @@ def taps_table(rows: Iterable[Mapping[str, Any]]) -> Table:
             str(row["attempts"]),
             moment(row["due"]),
             (row["uuid"] or "")[:8],
+        )
+    return table
+
+
+def _narrow_taps(rows: Iterable[Mapping[str, Any]]) -> Table:
+    table = Table(caption="a wider terminal, or --json, shows all; tpsd show TAP tells of one")
+    for name in ("tap", "tapped at", "lane", "amount", "state", "cause", "sends"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(
+            str(row["number"]),
+            moment(row["tapped_at"])[5:19].replace("T", " "),
+            row["lane"],
+            "" if row["amount"] is None else f"{row['amount']} {row['currency'] or ''}",
+            row["state"] or row["disposition"] or "",
+            row["cause"] or row["reason"],
+            str(row["attempts"]),
         )
     return table
 

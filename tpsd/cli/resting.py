@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from tpsd.admin.plain import plain
-from tpsd.cli.command import AsJson, Command, ConfigFile, Socket, console, emit
+from tpsd.cli.command import AsJson, Command, ConfigFile, Socket, console, emit, folding
 from tpsd.cli.inspect import answer
 from tpsd.cli.rendering import duration, moment
 from tpsd.domain.time import SECOND
@@ -34,7 +34,7 @@ def held(socket: Socket = None, config: ConfigFile = None, as_json: AsJson = Fal
         return {"held": plain(await journal.operations.held())}
 
     found = asyncio.run(answer(socket, config, "/held", {}, read))
-    emit(found) if as_json else console().print(_held_table(found["held"]))
+    emit(found) if as_json else console().print(folding(_held_table(found["held"])))
 
 
 def in_doubt(limit: int = Limit, socket: Socket = None, config: ConfigFile = None, as_json: AsJson = False) -> None:
@@ -47,7 +47,7 @@ def in_doubt(limit: int = Limit, socket: Socket = None, config: ConfigFile = Non
     if as_json:
         emit(found)
         return
-    console().print(_causes_table(found["causes"]), _doubt_table(found["in_doubt"]))
+    console().print(folding(_causes_table(found["causes"])), folding(_doubt_table(found["in_doubt"])))
 
 
 def audit(limit: int = Limit, socket: Socket = None, config: ConfigFile = None, as_json: AsJson = False) -> None:
@@ -57,7 +57,7 @@ def audit(limit: int = Limit, socket: Socket = None, config: ConfigFile = None, 
         return {"audit": plain(await journal.operations.audited(limit))}
 
     found = asyncio.run(answer(socket, config, "/audit", {"limit": str(limit)}, read))
-    emit(found) if as_json else console().print(_audit_table(found["audit"]))
+    emit(found) if as_json else console().print(folding(_audit_table(found["audit"])))
 
 
 def amounts(sums: Mapping[str, int]) -> str:

@@ -27,7 +27,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run the daemon until SIGTERM or Ctrl-C. It logs to standard error, in JSON unless that is a terminal."""
-    from tpsd.app import run as run_daemon
+    from tpsd.process import run as run_daemon
 
     if log_level.lower() not in ("debug", "info", "warning", "error"):
         raise typer.BadParameter("choose debug, info, warning or error", param_hint="--log-level")

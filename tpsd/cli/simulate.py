@@ -9,36 +9,60 @@ from pathlib import Path
 import typer
 from rich.table import Table
 
-from tpsd.cli.command import FAILED, AsJson, Command, complain, console, emit
+from device.vl1.limits import SERIAL_MAX
+from tpsd.cli.command import FAILED, AsJson, Command, CommandGroup, complain, console, emit
 from tpsd.cli.simulate_tps import parse_listen, serve
 from tpsd.cli.simulate_validator import Plan, Report, run_validator
 from tpsd.sfey.fates import OTHERWISE, RULES
+
+AMOUNT_MAX = 999_999_999_999  # 9F02 has twelve digits
+BOOT_MAX = 0xFFFF_FFFF  # four bytes in HELLO and in each tap's name
+BAUD_MAX = 4_000_000  # the fastest that Linux has a constant for
+SECONDS_MAX = 86_400.0
 
 _SERIAL_HELP = "What it calls itself in HELLO."
 
 
 def register(app: typer.Typer) -> None:
     """Add the command group."""
-    group = typer.Typer(help="Simulated other ends: a validator, TPS.", no_args_is_help=True, rich_markup_mode=None)
+    group = typer.Typer(
+        cls=CommandGroup, help="Simulated other ends: a validator, TPS.", no_args_is_help=True, rich_markup_mode=None
+    )
     group.command("validator", cls=Command)(validator)
     group.command("tps", cls=Command)(tps)
     app.add_typer(group, name="simulate")
 
 
+def _name(text: str) -> str:
+    if not text or not text.isprintable() or len(text.encode(errors="replace")) > SERIAL_MAX:
+        raise typer.BadParameter(f"is not 1 to {SERIAL_MAX} bytes of printable text; give another name")
+    return text
+
+
+def _currency(text: str) -> str:
+    if not (len(text) == 3 and text.isascii() and text.isdigit()):
+        raise typer.BadParameter("is not three digits; give ISO 4217's number, as 978")
+    return text
+
+
 def validator(
     port: str = typer.Option(..., help="A serial device or a pty."),
-    serial: str = typer.Option("VAL00042", help=_SERIAL_HELP),
-    type_name: str = typer.Option("GATE-X1", "--type", help="Its type name."),
+    serial: str = typer.Option("VAL00042", callback=_name, help=_SERIAL_HELP),
+    type_name: str = typer.Option("GATE-X1", "--type", callback=_name, help="Its type name."),
     taps: int = typer.Option(1, min=0, help="How many taps to make."),
-    interval: float = typer.Option(1.0, min=0, help="Seconds between two taps."),
+    interval: float = typer.Option(1.0, min=0, max=SECONDS_MAX, help="Seconds between two taps."),
     seed: int = typer.Option(1, help="Chooses cards and cryptograms."),
-    amount: list[int] = typer.Option([], min=0, help="Minor units, in turn; none: the lane's fare. May be repeated."),
-    currency: str = typer.Option("978", help="ISO 4217 numeric."),
-    baud: int = typer.Option(115_200, min=9_600, help="Bits per second."),
-    patience: float = typer.Option(
-        0.5, min=0, help="Seconds without a verdict after which it lets people in; 0: never."
+    amount: list[int] = typer.Option(
+        [], min=0, max=AMOUNT_MAX, help="Minor units, in turn; none: the lane's fare. May be repeated."
     ),
-    boot: int | None = typer.Option(None, min=1, help="Boot counter; default from the clock, so that no run repeats."),
+    currency: str = typer.Option("978", callback=_currency, help="ISO 4217 numeric."),
+    baud: int = typer.Option(115_200, min=9_600, max=BAUD_MAX, help="Bits per second."),
+    patience: float = typer.Option(
+        0.5, min=0, max=SECONDS_MAX, help="Seconds without a verdict after which it lets people in; 0: never."
+    ),
+    boot: int | None = typer.Option(
+        None, min=1, max=BOOT_MAX, help="Boot counter; default from the clock, so that no run repeats."
+    ),
     as_json: AsJson = False,
 ) -> None:
     """Be a validator: make taps with scheme test cards, print each verdict, end when all have one."""

@@ -17,7 +17,19 @@ from rich.table import Table
 from schemas.config import Configuration
 from tpsd.admin.client import NoDaemonError, tell
 from tpsd.admin.plain import plain
-from tpsd.cli.command import FAILED, AsJson, Command, ConfigFile, Socket, complain, console, emit, socket_path
+from tpsd.cli.command import (
+    FAILED,
+    AsJson,
+    Command,
+    CommandGroup,
+    ConfigFile,
+    Socket,
+    audit_words,
+    complain,
+    console,
+    emit,
+    socket_path,
+)
 from tpsd.cli.rendering import moment
 from tpsd.config import load
 from tpsd.domain.audit import AuditDraft
@@ -31,7 +43,9 @@ NAME = "store"
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(name=NAME, help="Check, prune, back up and restore the journal.", no_args_is_help=True)
+    group = typer.Typer(
+        name=NAME, cls=CommandGroup, help="Check, prune, back up and restore the journal.", no_args_is_help=True
+    )
     for command in (check, prune, backup, restore):
         group.command(command.__name__, cls=Command)(command)
     app.add_typer(group)
@@ -70,7 +84,7 @@ def prune(
 
 
 def backup(
-    file: Path = typer.Argument(help="Where to; nothing may stand there."),
+    file: Path = typer.Argument(metavar="FILE", help="Where to; nothing may stand there."),
     socket: Socket = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
@@ -85,7 +99,7 @@ def backup(
 
 
 def restore(
-    file: Path = typer.Argument(help="A backup made by 'tpsd store backup'."),
+    file: Path = typer.Argument(metavar="FILE", help="A backup made by 'tpsd store backup'."),
     config: Path = typer.Option(..., "--config", envvar="TPSD_CONFIG", help="Whose journal it becomes."),
     reason: str = typer.Option("", help="Why; it stands in the audit table."),
     force: bool = typer.Option(False, help="Set a journal that stands there aside."),
@@ -94,7 +108,7 @@ def restore(
     """Put a backup in the journal's place, with no daemon running. What was unfinished in it is then in doubt."""
     from tpsd.offline import restore_journal
 
-    by = _myself("store restore", reason or "asked for")
+    by = _myself("store restore", audit_words(reason) or "asked for")
     done = plain(restore_journal(load(config), file.absolute(), by, force=force))
     for owner in done["lost"]:
         complain(f"the card data of {owner} cannot be opened any more: it can never be sent again")

@@ -21,6 +21,7 @@ from tpsd.cli.command import (
     FAILED,
     AsJson,
     Command,
+    CommandGroup,
     ConfigFile,
     Socket,
     complain,
@@ -46,7 +47,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("status", cls=Command)(status)
     app.command("queue", cls=Command)(queue)
-    mail = typer.Typer(name="mail", help="Mails.", no_args_is_help=True)
+    mail = typer.Typer(name="mail", cls=CommandGroup, help="Mails.", no_args_is_help=True)
     mail.callback()(_mail)
     mail.command("test", cls=Command)(mail_test)
     app.add_typer(mail)

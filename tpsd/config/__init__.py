@@ -4,7 +4,7 @@
 """
 
 from tpsd.config.changes import Changes, changes
-from tpsd.config.effective import config_digest, doubt, effective, flat, ladder, pass_back
+from tpsd.config.effective import clock_floor, config_digest, doubt, effective, flat, ladder, pass_back
 from tpsd.config.keys import exposed, read_hex_key, read_token, read_ttk
 from tpsd.config.load import load
 from tpsd.config.problems import Problem
@@ -14,6 +14,7 @@ __all__ = [
     "Changes",
     "Problem",
     "changes",
+    "clock_floor",
     "config_digest",
     "doubt",
     "effective",

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from schemas.config import Configuration, Lane
 from tpsd.core.doubt import DoubtPolicy
 from tpsd.core.passback import PassBack
 from tpsd.domain.authorisation import Ladder, Tier
-from tpsd.domain.time import HOUR, MINUTE, SECOND
+from tpsd.domain.time import DAY, HOUR, MINUTE, SECOND, Micros
 
 _PASSWORD = re.compile(r"(?<=://)([^:@/]*):.*(?=@)")
 DIGEST_CHARACTERS = 16  # 64 bits: enough to tell an operator's configurations apart, short enough for every row
@@ -51,6 +52,12 @@ def ladder(config: Configuration) -> Ladder:
     return tuple(Tier(tier.tries, round(tier.every_minutes * MINUTE)) for tier in config.retry.tiers)
 
 
+def clock_floor(config: Configuration) -> Micros:
+    """The instant before which no clock is believed."""
+    floor = config.clock.floor
+    return Micros((floor - date(1970, 1, 1)).days * DAY)
+
+
 def doubt(config: Configuration) -> DoubtPolicy:
     """When rows are asked about instead of sent, as the core takes it."""
     horizon_us = round(config.retry.idempotency_horizon_hours * HOUR)
@@ -71,7 +78,7 @@ def _plain(value: Any) -> Any:
             return [_plain(inner) for inner in value]
         case SecretStr():
             return _PASSWORD.sub(r"\1:****", value.get_secret_value())
-        case Path():
+        case Path() | date():
             return str(value)
         case float() if value.is_integer():
             return int(value)

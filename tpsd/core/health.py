@@ -31,9 +31,13 @@ class Check(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Reasons by check; healthy where there is none. They name lanes, hosts and ages, never a tap."""
+    """Reasons by check; healthy where there is none. They name lanes, hosts and ages, never a tap.
+
+    ``clock_offset_seconds`` is nobody's fault: how far the time that is believed is ahead of the system's.
+    """
 
     reasons: tuple[tuple[Check, str], ...]
+    clock_offset_seconds: float = 0.0
 
     @property
     def healthy(self) -> bool:
@@ -47,7 +51,8 @@ class Health:
 
 def judge(picture: Picture) -> Health:
     """All reasons, check by check."""
-    return Health(tuple((check, reason) for check, rule in RULES.items() for reason in rule(picture)))
+    reasons = tuple((check, reason) for check, rule in RULES.items() for reason in rule(picture))
+    return Health(reasons, picture.clock_offset_seconds)
 
 
 def _lanes(picture: Picture) -> Iterator[str]:

@@ -7,7 +7,7 @@ the request's bytes. ``decide`` runs inside the transaction with what the journa
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import assert_never
@@ -17,6 +17,7 @@ from device.tlv import encode
 from tpsd.core.notices import cause_key
 from tpsd.core.passback import OFF, THE_REST, CardPast, PassBack, weigh
 from tpsd.core.requests import TransactionRequest
+from tpsd.core.taptime import CLOCK_FLOOR, has_own_time, received_less_age, tap_time
 from tpsd.domain.authorisation import Draft, Ladder, State
 from tpsd.domain.card import CardReading, CardToken, MaskedPan
 from tpsd.domain.notice import NoticeDraft, NoticeKind
@@ -39,12 +40,6 @@ KIND_OF_LANE = 0x00
 KIND_BY_JOURNEY = 0x07
 REALTIME_CODES = frozenset({0x03, 0x04, 0x05, 0x06, KIND_BY_JOURNEY})
 
-CLOCK_FLOOR = Micros(1_704_067_200_000_000)
-"""2024-01-01T00:00:00Z: before tpsd existed; a tap stamped earlier came from a clock that was never set."""
-
-CLOCK_CEILING = Micros(4_102_444_800_000_000)
-"""2100-01-01T00:00:00Z: no card expires later (emv.reading.CENTURY); a later stamp is noise in eight bytes."""
-
 
 @dataclass(frozen=True, slots=True)
 class LanePolicy:
@@ -62,6 +57,7 @@ class LanePolicy:
     pass_back: PassBack = OFF
     pass_group: str | None = None  # None: the lane alone
     untokenised_denied: bool = False
+    realtime: bool = False  # TPS's answer is the verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +88,7 @@ class Setting:
     config_digest: str
     serialise: Callable[[TransactionRequest], tuple[str, bytes]]
     digest: Callable[[bytes], bytes]
+    clock_floor: Micros = CLOCK_FLOOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +112,12 @@ class Candidate:
     card: bytes | None = field(repr=False)  # BER-TLV as it arrived, sealed beside the body for a rebuild
     ladder: Ladder
     config_digest: str
+    clock_life: str | None = None  # the life whose clock stamped it before that knew the time
+
+    @property
+    def untimed(self) -> bool:
+        """Whether something of it waits until the time is known."""
+        return self.clock_life is not None or (self.draft is not None and self.draft.body is None)
 
     @property
     def asks_of_card(self) -> bool:
@@ -174,19 +177,28 @@ class Decision:
     notices: tuple[NoticeDraft, ...] = ()
 
 
-def prepare(report: TapReport, lane: LanePolicy, setting: Setting, uuid: UUID) -> Candidate:
-    """Read the card, apply the local checks in the order of design 2, and make the request's bytes."""
+def prepare(
+    report: TapReport, lane: LanePolicy, setting: Setting, uuid: UUID, untrusted: str | None = None
+) -> Candidate:
+    """Read the card, apply the local checks in the order of design 2, and make the request's bytes.
+
+    ``untrusted``: the life whose clock took it before that knew the time; then the bytes wait, and the card's
+    expiry is judged only by a usable stamp of the tap's own.
+    """
     terminal_sn = lane.terminal_sn or report.serial
     terminal_type = lane.terminal_type or report.type_name
-    tapped_at = tap_time(report)
+    clock_life = None if has_own_time(report, setting.clock_floor) else untrusted
+    tapped_at = tap_time(report, setting.clock_floor) if clock_life is None else received_less_age(report)
     kind = lane.kind if report.kind == KIND_OF_LANE else KIND_BY_CODE.get(report.kind)
     amount = lane.fare if report.amount is None else report.amount
     currency = report.currency or setting.operator.currency
+    report = report.masked()
     data = None if report.fault else tapdata.read(report.card)
     clear = data.clear if isinstance(data, tapdata.TapData) else ()
     card = read_card(clear)
     token = card_token(setting.keys.salt, card.pan) if setting.keys.salt and card.pan else report.token
-    local = _check(report, data, kind, amount, currency, card, tapped_at, lane, setting)
+    judged_at = None if clock_life is not None else tapped_at
+    local = _check(report, data, kind, amount, currency, card, judged_at, lane, setting)
     if local.verdict.accepts and token is None and lane.untokenised_denied:
         local = Told(Verdict.DENIED, "untokenised")
     draft = None
@@ -206,8 +218,11 @@ def prepare(report: TapReport, lane: LanePolicy, setting: Setting, uuid: UUID) -
             pan_token=token,
             tag=tapdata.envelope(data, setting.keys.ttk),
         )
-        path, body = setting.serialise(request)
+        path, body = setting.serialise(request)  # without a time too: what cannot be made is seen now
         draft = Draft(uuid, kind.value, path, body, lane.credential, amount, currency)
+        if untrusted is not None:
+            draft = replace(draft, path="", body=None)
+    priced = report.amount is not None or local.verdict is not Verdict.TRY_AGAIN
     return Candidate(
         report=report,
         lane=lane.name,
@@ -217,8 +232,8 @@ def prepare(report: TapReport, lane: LanePolicy, setting: Setting, uuid: UUID) -
         digest=setting.digest(report.fingerprint),
         tapped_at=tapped_at,
         kind=kind,
-        amount=amount,
-        currency=currency,
+        amount=amount if priced else None,
+        currency=currency if priced else None,
         token=token,
         masked=card.masked,
         local=local,
@@ -226,14 +241,8 @@ def prepare(report: TapReport, lane: LanePolicy, setting: Setting, uuid: UUID) -
         card=encode(report.card) if draft else None,
         ladder=setting.ladder,
         config_digest=setting.config_digest,
+        clock_life=clock_life,
     )
-
-
-def tap_time(report: TapReport) -> Micros:
-    """The tap's own time; received time less its age where it has none or one before the floor date (design 7)."""
-    if report.tapped_at is not None and CLOCK_FLOOR <= report.tapped_at < CLOCK_CEILING:
-        return report.tapped_at
-    return Micros(max(0, report.received_at - (report.age_ms or 0) * 1000))
 
 
 def decide(candidate: Candidate, facts: Facts) -> Decision:
@@ -334,7 +343,7 @@ def _check(
     amount: int,
     currency: str,
     card: CardReading,
-    tapped_at: Micros,
+    judged_at: Micros | None,
     lane: LanePolicy,
     setting: Setting,
 ) -> Told:
@@ -352,9 +361,10 @@ def _check(
         return Told(Verdict.DENIED, "amount_limit")
     if data.mode == tapdata.CLEAR_MODE and setting.production and setting.keys.ttk is None:
         return Told(Verdict.DENIED, "mode")
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=tapped_at)
-    if card.expiry is not None and card.expiry.is_past(moment.year, moment.month):
-        return Told(Verdict.DENIED, "expired")
+    if judged_at is not None and card.expiry is not None:
+        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=judged_at)
+        if card.expiry.is_past(moment.year, moment.month):
+            return Told(Verdict.DENIED, "expired")
     if report.oda is Oda.FAILED:
         return Told(Verdict.DENIED, "oda")
     return Told(Verdict.ACCEPTED, "ok")

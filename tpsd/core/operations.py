@@ -40,7 +40,7 @@ class Standing:
     """An authorisation as an order finds it. Times on the schedule clock, amount in minor units.
 
     ``doubtful_since``: its first send that may have charged, None where none may have. ``body_kept``: the bytes
-    could be sent again; ``card_kept``: they could be made anew.
+    could be sent again; ``card_kept``: they could be made anew; ``body_waits``: they are made when the time is known.
     """
 
     uuid: str
@@ -56,6 +56,7 @@ class Standing:
     body_kept: bool
     card_kept: bool
     doubtful_since: Micros | None = None
+    body_waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +115,10 @@ def _against_sending(order: Order, row: Standing, in_force: InForce) -> Refusal 
     if order is Order.REBUILD:
         if row.may_have_charged:
             return Refusal("it may have been charged, so only the same bytes may be sent: leave out --rebuild")
+        if row.body_waits:
+            return Refusal("it waits until the time is known, and was never sent: leave out --rebuild")
         return None if row.card_kept else _GONE
-    if not row.body_kept:
+    if not row.body_kept and not (row.body_waits and row.card_kept):
         return _GONE
     if row.credential not in in_force.credentials:
         return Refusal("its credential left the configuration: put it back, or use --rebuild")

@@ -1,4 +1,4 @@
-"""A request made anew from a kept tap, under the configuration now in force (design 2: ``--rebuild``)."""
+"""A request made from a kept tap under the configuration now in force: anew (design 2), or when the time is known."""
 
 from __future__ import annotations
 
@@ -45,10 +45,29 @@ class Rebuilt:
     card: bytes = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is sent for a tap, and the card token that stands in it."""
+
+    path: str
+    body: bytes = field(repr=False)
+    token: CardToken | None
+
+
 def rebuild(kept: KeptTap, lane: LanePolicy | None, setting: Setting, uuid: UUID) -> Rebuilt | Refusal:
     """The request as intake would make it now. ``lane``: the lane of that name now in force, None for none."""
     if lane is None:
         return _NO_LANE
+    terminal_sn, terminal_type = lane.terminal_sn or kept.serial, lane.terminal_type or kept.type_name
+    made = request_of(kept, terminal_sn, terminal_type, setting, uuid)
+    if isinstance(made, Refusal):
+        return made
+    draft = Draft(uuid, kept.type, made.path, made.body, lane.credential, kept.amount, kept.currency)
+    return Rebuilt(kept.uuid, draft, f"{terminal_type}:{terminal_sn}", made.token, setting.ladder, kept.card)
+
+
+def request_of(kept: KeptTap, terminal_sn: str, terminal_type: str, setting: Setting, uuid: UUID) -> Request | Refusal:
+    """The request of a kept tap for a terminal, as intake would make it now."""
     try:
         data = tapdata.read(decode(kept.card))
     except TlvError:
@@ -59,7 +78,6 @@ def rebuild(kept: KeptTap, lane: LanePolicy | None, setting: Setting, uuid: UUID
         return _CLEAR
     card = read_card(data.clear)
     token = card_token(setting.keys.salt, card.pan) if setting.keys.salt and card.pan else kept.token
-    terminal_sn, terminal_type = lane.terminal_sn or kept.serial, lane.terminal_type or kept.type_name
     path, body = setting.serialise(
         TransactionRequest(
             uuid=uuid,
@@ -77,8 +95,7 @@ def rebuild(kept: KeptTap, lane: LanePolicy | None, setting: Setting, uuid: UUID
             tag=tapdata.envelope(data, setting.keys.ttk),
         )
     )
-    draft = Draft(uuid, kept.type, path, body, lane.credential, kept.amount, kept.currency)
-    return Rebuilt(kept.uuid, draft, f"{terminal_type}:{terminal_sn}", token, setting.ladder, kept.card)
+    return Request(path, body, token)
 
 
 _NO_LANE: Final = Refusal("its lane left the configuration: put it back, or leave out --rebuild")

@@ -6,6 +6,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
+from tpsd.core.trust import Dates, Judging
 from tpsd.domain.time import SECOND, Micros
 
 
@@ -35,6 +36,36 @@ class WarpClock:
     def monotonic(self) -> float:
         """Real seconds always: the serial timers run on them."""
         return time.monotonic()
+
+    @property
+    def trusted(self) -> bool:
+        """Always."""
+        return True
+
+    @property
+    def life(self) -> str:
+        """Stamps nothing."""
+        return ""
+
+    @property
+    def shift_us(self) -> int:
+        """None."""
+        return 0
+
+    @property
+    def offset_us(self) -> int:
+        """None that anybody should correct."""
+        return 0
+
+    def judging(self) -> Judging:
+        """Certificates are real here, and so is the time that judges them."""
+        return Judging(Dates.SYSTEM, self.wall())
+
+    def look(self) -> None:
+        """Nothing to see."""
+
+    def adopt(self, date: Micros) -> None:
+        """It does not listen."""
 
     def stand_still(self) -> None:
         """Stop running; from now on only ``jump`` moves it."""

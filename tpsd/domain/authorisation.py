@@ -64,12 +64,15 @@ Ladder = tuple[Tier, ...]
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An authorisation about to be written in commit 1: the bytes that every send of it will carry."""
+    """An authorisation about to be written in commit 1: the bytes that every send of it will carry.
+
+    ``body`` None, and no path: they are made when the time is known.
+    """
 
     uuid: UUID
     type: str  # Sfey's transactionType
     path: str
-    body: bytes = field(repr=False)
+    body: bytes | None = field(repr=False)
     credential: str
     amount: int
     currency: str

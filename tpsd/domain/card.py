@@ -6,6 +6,7 @@ at most BIN and last four; here first six and last four, one format everywhere).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Never, NewType
 
@@ -25,6 +26,20 @@ def mask(digits: str) -> MaskedPan:
     if not (digits.isascii() and digits.isdigit() and PAN_DIGITS_MIN <= len(digits) <= PAN_DIGITS_MAX):
         return UNMASKABLE
     return MaskedPan(f"{digits[:6]}{'*' * (len(digits) - 10)}{digits[-4:]}")
+
+
+DIGIT_RUN = rf"[0-9](?:[ -]?[0-9]){{{PAN_DIGITS_MIN - 1},}}"
+"""A pattern for what could be a PAN in somebody's text, spaced as people space one; longer runs may hold one."""
+
+
+def mask_run(run: str) -> MaskedPan:
+    """What may be shown of a match of DIGIT_RUN."""
+    return mask(run.replace(" ", "").replace("-", ""))
+
+
+def mask_runs(text: str) -> str:
+    """The text with every DIGIT_RUN masked."""
+    return re.sub(DIGIT_RUN, lambda found: mask_run(found[0]), text)
 
 
 class Secret:

@@ -76,7 +76,8 @@ class UplinkFacts:
 class Picture:
     """One moment, on the schedule clock. ``figures`` None: nothing has been counted yet.
 
-    ``journal_trouble`` in our own words, None while it answers and commits succeed.
+    ``journal_trouble`` in our own words, None while it answers and commits succeed. ``clock_offset_seconds``:
+    how far the time that is believed is ahead of the system's.
     """
 
     at: Micros
@@ -86,3 +87,4 @@ class Picture:
     uplinks: tuple[UplinkFacts, ...]
     clock_trusted: bool
     in_flight: int
+    clock_offset_seconds: float = 0.0

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
 
 from device.tlv import Tlv
-from tpsd.domain.card import CardToken
+from tpsd.domain.card import CardToken, mask_runs
 from tpsd.domain.time import Micros
 
 
@@ -119,6 +119,13 @@ class TapReport:
         if self.boot is None or self.counter is None:
             return None
         return TapId(self.serial, self.boot, self.counter)
+
+    def masked(self) -> TapReport:
+        """The same with what could be a card number masked in the validator's texts, which are kept and shown."""
+        if self.stop is None and not self.where:
+            return self
+        stop = None if self.stop is None else mask_runs(self.stop)
+        return replace(self, stop=stop, where=tuple((name, mask_runs(text)) for name, text in self.where))
 
 
 @dataclass(frozen=True, slots=True)

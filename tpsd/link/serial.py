@@ -21,48 +21,44 @@ LOCK_FOLDERS = (Path("/run/lock"), Path("/tmp"))
 class SerialPort:
     """A device by its stable name. ``lock`` once at start; ``open`` as often as it comes back.
 
-    The name is claimed for the process's life, the device behind it for as long as it has that number: a number
-    that a replugged device left may be another daemon's next.
+    What is claimed is the device that the name means at the time, and the name itself while there is none: a
+    number that a replugged device left may be another daemon's next.
     """
 
     def __init__(self, name: str, baud: int) -> None:
         self.name = name
         self._baud = baud
-        self._name_lock: LockFile | None = None
-        self._device_lock: LockFile | None = None
-        self._device: str | None = None
+        self._claims = False
+        self._claimed: str | None = None
+        self._lock: LockFile | None = None
 
     def lock(self) -> None:
         """Claim the port for this process. Raises PortError naming the holder."""
-        self._name_lock = self._claim(os.path.abspath(self.name))
-        self._claim_device()
+        self._claims = True
+        real = os.path.realpath(self.name)
+        if real != self._claimed:
+            self._let_go()
+            self._lock, self._claimed = self._claim(real), real
 
     def release(self) -> None:
-        """Give the claims back."""
-        for lock in (self._name_lock, self._device_lock):
-            if lock is not None:
-                lock.release()
-        self._name_lock = self._device_lock = self._device = None
+        """Give the claim back."""
+        self._claims = False
+        self._let_go()
 
     async def open(self, wake: asyncio.Event) -> SerialTransport:
         """Open exclusively, raw, with its input flushed. Raises PortError."""
-        self._claim_device()
+        if self._claims:
+            self.lock()
         try:
             device = serial.Serial(self.name, self._baud, timeout=0, write_timeout=0, exclusive=True)
         except (serial.SerialException, OSError, ValueError) as exc:
             raise PortError(f"{self.name} cannot be opened: {_words(exc)}") from exc
         return SerialTransport(device, wake)
 
-    def _claim_device(self) -> None:
-        """Claim what the name means now, where that is another file than the name itself."""
-        real = os.path.realpath(self.name)
-        if real == self._device:
-            return
-        if self._device_lock is not None:
-            self._device_lock.release()
-        self._device_lock = self._device = None
-        if real != os.path.abspath(self.name):
-            self._device_lock, self._device = self._claim(real), real
+    def _let_go(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+        self._lock = self._claimed = None
 
     def _claim(self, path: str) -> LockFile:
         folder = next(folder for folder in LOCK_FOLDERS if os.access(folder, os.W_OK))

@@ -25,7 +25,7 @@ from device.vl1.messages import (
     stable_payload,
 )
 from tpsd.core.display import Display
-from tpsd.domain.card import CardToken
+from tpsd.domain.card import CardToken, mask_runs
 from tpsd.domain.tap import Oda, Shown, TapReport, Told
 from tpsd.domain.time import Micros
 from tpsd.ports import DeviceDown, DeviceEvent, DeviceStatus, DeviceUp, TapArrived
@@ -75,14 +75,14 @@ class Vl1Device:
         """The port was opened."""
         self._session.open(now)
 
-    def receive(self, data: bytes, now: float, wall: Micros) -> list[DeviceEvent]:
+    def receive(self, data: bytes, now: float, wall: Micros, *, trusted: bool = True) -> list[DeviceEvent]:
         """Bytes came in."""
-        self._wall = wall
+        self._wall = wall if trusted else None
         return self._translate(self._session.receive(data, now), wall)
 
-    def tick(self, now: float, wall: Micros) -> list[DeviceEvent]:
+    def tick(self, now: float, wall: Micros, *, trusted: bool = True) -> list[DeviceEvent]:
         """A deadline passed."""
-        self._wall = wall
+        self._wall = wall if trusted else None
         return self._translate(self._session.tick(now), wall)
 
     def output(self) -> bytes:
@@ -148,7 +148,7 @@ class Vl1Device:
                 return [self._arrived(payload, hello, wall, message.tap, message, None)]
             case StatusMessage(state, text):
                 known = state in _STATUS_WORDS
-                return [DeviceStatus(_STATUS_WORDS[StatusState(state)] if known else str(state), text or "")]
+                return [DeviceStatus(_STATUS_WORDS[StatusState(state)] if known else str(state), mask_runs(text or ""))]
             case _:
                 return []
 

@@ -15,10 +15,12 @@ from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Final
 
 import aiosmtplib
 
+from tpsd.dating import DatedContext, Judge, by_the_system
 from tpsd.domain.notice import MailRow
 from tpsd.domain.time import Micros
 from tpsd.errors import ConfigError, MailError
@@ -31,16 +33,21 @@ QUIT_SECONDS: Final = 2.0
 class SmtpMailer:
     """Delivers frozen mails. Holds no connection and no state between two of them."""
 
-    def __init__(self, config: SmtpConfig, on_refused: Callable[[str, int], None] | None = None) -> None:
+    def __init__(
+        self,
+        config: SmtpConfig,
+        on_refused: Callable[[str, int], None] | None = None,
+        judge: Judge = by_the_system,
+    ) -> None:
         """``on_refused(address, code)`` hears of a recipient refused while others of its mail were accepted.
 
-        Such a mail counts as delivered: sent again, it would come twice to all the others. Raises ConfigError
-        when ``ca_file`` cannot be read.
+        Such a mail counts as delivered: sent again, it would come twice to all the others. ``judge`` says by which
+        clock the server's certificate is verified. Raises ConfigError when ``ca_file`` cannot be read.
         """
         self._config = config
         self._on_refused = on_refused
         try:
-            self._tls = ssl.create_default_context(cafile=config.ca_file)
+            self._tls = _context(config.ca_file, judge)
         except OSError as exc:
             raise ConfigError(f"{config.ca_file} is not a PEM file of certificates: {type(exc).__name__}") from exc
 
@@ -138,6 +145,16 @@ _VERBS: Final[dict[type[aiosmtplib.SMTPResponseException], str]] = {
     aiosmtplib.SMTPRecipientRefused: "a recipient (RCPT)",
     aiosmtplib.SMTPDataError: "the mail (DATA)",
 }
+
+
+def _context(ca_file: Path | str | None, judge: Judge) -> ssl.SSLContext:
+    context = DatedContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.judge = judge
+    if ca_file is None:
+        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+    else:
+        context.load_verify_locations(cafile=ca_file)
+    return context
 
 
 def _own_name() -> str:

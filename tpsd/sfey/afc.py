@@ -31,6 +31,7 @@ class AfcClient:
         monotonic: Callable[[], float],
         timeout_seconds: float = 10.0,
         profile: Profile = DEVICE_V1,
+        dated: Callable[[], bool] = lambda: True,
     ) -> None:
         self._company_id = company_id
         self._profile = profile
@@ -42,6 +43,7 @@ class AfcClient:
             concurrency=CONCURRENCY,
             profile=profile,
             token=token,
+            dated=dated,
         )
 
     async def ask(self, uuid: UUID) -> Exchange:

@@ -11,7 +11,7 @@ import ipaddress
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from typing import Final
 
 import aiohttp
 from yarl import URL
@@ -25,6 +25,8 @@ from tpsd.sfey.messages import read_answer, read_date
 from tpsd.sfey.wire import DEVICE_V1, Profile
 
 ANSWER_BYTES_MAX = 65_536  # bytes: the contract's answers are under 1 KiB; more is a page of somebody else's
+
+_UNDATED: Final = NoConnection("tls.server")  # nothing of a tap leaves to a server whose certificate may have expired
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,8 @@ class TpsClient:
     ``timeout_seconds`` bounds one exchange, CONNECT_SECONDS_MAX of it the connection. ``concurrency``
     exchanges run at once; further callers wait, and no time runs for them. ``monotonic`` in seconds. To be
     made inside a running event loop, and closed by ``close()``. ``token`` goes with every request as a
-    bearer's. Raises ConfigError for a base URL that cannot be used.
+    bearer's. ``dated`` says whether a certificate's dates can be judged now; while it says no, only probes
+    leave. ``on_date`` hears TPS's time. Raises ConfigError for a base URL that cannot be used.
     """
 
     def __init__(
@@ -64,7 +67,11 @@ class TpsClient:
         concurrency: int = 32,
         profile: Profile = DEVICE_V1,
         token: str | None = None,
+        dated: Callable[[], bool] = lambda: True,
+        on_date: Callable[[Micros], None] = lambda _date: None,
     ) -> None:
+        self._dated = dated
+        self._on_date = on_date
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._base = checked_base_url(base_url)
         if self._base.startswith("https:") and None in credentials.values():
@@ -93,9 +100,12 @@ class TpsClient:
 
         aiohttp itself repeats a GET once when the connection was closed on it.
         """
-        if credential not in self._credentials:
+        known = self._credentials.get(credential)
+        if known is None:
             return CredentialRefused("no_credential")
-        return await self._exchange(self._credentials[credential], path, None)
+        if not await self._is_dated(known):
+            return _UNDATED
+        return await self._exchange(known, path, None)
 
     async def knock(self, credential: str) -> Exchange:
         """One harmless GET on a fresh connection: whatever comes but ``NoConnection``, the host can be reached."""
@@ -113,6 +123,9 @@ class TpsClient:
         connection, and any HTTP answer proves it. A GET without an answer is ``NoConnection("probe")``: who
         closed is not known, but no byte of a tap has left. ``CredentialRefused`` where OpenSSL reports the
         alert. Callers that come while a probe is under way share its result.
+
+        Where the certificate's dates could not be judged at first, the probe's ``Date`` may have changed that;
+        then a second one shows that they are good. ``NoConnection("tls.server")`` where nobody knows the time.
         """
         known = self._credentials.get(credential)
         if known is None:
@@ -122,9 +135,23 @@ class TpsClient:
         seen = known.probes
         async with known.probing:
             if known.probes == seen:
-                known.failure = _failure_of(await self._exchange(known, self._profile.probe_path, None))
+                known.failure = await self._prove(known)
                 known.probes += 1
             return known.failure
+
+    async def _prove(self, known: Credential) -> Exchange | None:
+        for _ in range(2):
+            dated = await self._is_dated(known)
+            failure = _failure_of(await self._exchange(known, self._profile.probe_path, None))
+            if dated or failure is not None:
+                return failure
+        return _UNDATED
+
+    async def _is_dated(self, known: Credential) -> bool:
+        """Whether its line's certificates are judged by their dates; one from before they could be is replaced."""
+        if not known.line.dated and self._dated():
+            await known.doubt()
+        return known.line.dated
 
     async def renew(self, name: str, context: ssl.SSLContext | None) -> None:
         """A credential's new certificate, or a new credential; exchanges under way end on the old connections."""
@@ -141,7 +168,10 @@ class TpsClient:
             await credential.close()
 
     def _credential(self, context: ssl.SSLContext | None) -> Credential:
-        return Credential(partial(Line, context, self._concurrency, self._timeout))
+        def line() -> Line:
+            return Line(context, self._concurrency, self._timeout, context is None or self._dated())
+
+        return Credential(line)
 
     async def _exchange(self, credential: Credential, path: str, body: bytes | None) -> Exchange:
         """A POST of ``body``, a GET where that is None."""
@@ -181,6 +211,7 @@ class TpsClient:
         date = read_date(raw.headers)
         if date is not None:
             self.last_date = ServerDate(date, now)
+            self._on_date(date)
         return read_answer(raw.http, raw.headers, raw.body or b"", self._profile)
 
 

@@ -39,9 +39,13 @@ class Trail:
 
 
 class Line:
-    """One HTTP session over connections of its own; a retired one closes when its last exchange ended."""
+    """One HTTP session over connections of its own; a retired one closes when its last exchange ended.
 
-    def __init__(self, context: ssl.SSLContext | None, limit: int, timeout_seconds: float) -> None:
+    ``dated``: whether the server's certificate is judged by its dates too, on every one of them.
+    """
+
+    def __init__(self, context: ssl.SSLContext | None, limit: int, timeout_seconds: float, dated: bool = True) -> None:
+        self.dated = dated
         self.session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 ssl=context if context is not None else True,
@@ -97,8 +101,8 @@ class Credential:
         return self._proven_at is not None and now - self._proven_at <= PROVEN_SECONDS
 
     def prove(self, line: Line, now: float) -> None:
-        """An HTTP answer came over ``line``; from a retired one it says nothing of what connects now."""
-        if line is self.line:
+        """An HTTP answer came over ``line``; from a retired or undated one it says nothing of what connects now."""
+        if line is self.line and line.dated:
             self._proven_at = now
 
     async def doubt(self) -> None:

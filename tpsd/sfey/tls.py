@@ -8,6 +8,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from tpsd.dating import DatedContext, Judge, by_the_system
 from tpsd.errors import ConfigError
 
 CERTIFICATE_ALERTS = frozenset(
@@ -29,14 +30,20 @@ _FILE_BYTES_MAX = 1 << 20  # the largest bundle of authorities in use is a quart
 
 
 def tls_context(
-    ca_file: Path | str | None, cert_file: Path | str | None, key_file: Path | str | None
+    ca_file: Path | str | None,
+    cert_file: Path | str | None,
+    key_file: Path | str | None,
+    *,
+    judge: Judge = by_the_system,
 ) -> ssl.SSLContext:
     """The context of one credential: TLS 1.2 or later, the server verified by chain and name.
 
-    ``ca_file`` None trusts the system's authorities; ``cert_file`` None presents no certificate. Raises
-    ConfigError that names the file and what is wrong with it.
+    ``ca_file`` None trusts the system's authorities; ``cert_file`` None presents no certificate. ``judge`` says by
+    which clock the server's dates are verified; while it knows of none they are not, and ``TpsClient`` sends
+    nothing but probes. Raises ConfigError that names the file and what is wrong with it.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = DatedContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.judge, context.undated = judge, True
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if ca_file is None:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)

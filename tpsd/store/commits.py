@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 import apsw
 
-from tpsd.core.canary import CANARY_EVERY_US, next_canary
+from tpsd.core.canary import next_canary
 from tpsd.core.intake import Candidate, Decision, Effect, Facts, KnownTap
 from tpsd.core.notices import cause_key, open_episode
-from tpsd.core.retry import next_due
 from tpsd.core.settlement import Settlement
-from tpsd.core.uplink import SPREAD_LONGEST_US
 from tpsd.domain.authorisation import AttemptReason, Claimed, Ladder, Progress, State, Tier
 from tpsd.domain.notice import NoticeDraft, NoticeKind
 from tpsd.domain.outcome import (
@@ -29,7 +27,7 @@ from tpsd.domain.outcome import (
     Unknown,
 )
 from tpsd.domain.tap import Disposition, Shown, TapReport, Told, Verdict
-from tpsd.domain.time import HOUR, Micros
+from tpsd.domain.time import Micros
 from tpsd.ports import Decide, SettledLate, Taken
 from tpsd.store import cards
 from tpsd.store.queries import load
@@ -52,11 +50,14 @@ OUTCOME_NAMES: dict[type[Outcome], str] = {
 
 @dataclass(frozen=True, slots=True)
 class SealedParts:
-    """A candidate's body and card data, sealed before the transaction, with the body's keyed digest."""
+    """A candidate's body and card data, sealed before the transaction, with the body's keyed digest.
 
-    body: Sealed
+    Without a body where that waits for the time.
+    """
+
+    body: Sealed | None
     card: Sealed
-    body_digest: bytes
+    body_digest: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +90,19 @@ def take(
     decision = decide(candidate, _facts(connection, candidate))
     if decision.known is not None:
         _apply_repeat(connection, candidate, decision, parts, stamp)
-        return Taken(decision.known, decision.told, new=False, noticed=bool(decision.notices))
+        return Taken(
+            decision.known,
+            decision.told,
+            new=False,
+            noticed=bool(decision.notices),
+            untimed=candidate.untimed and decision.effect is Effect.REVIVE,
+        )
     uuid = None
     if decision.state is not None:
         uuid = _insert_authorisation(connection, candidate, decision, parts, stamp)
     number = _insert_tap(connection, candidate, decision, uuid)
     insert_notices(connection, decision.notices, number, uuid, stamp.at)
-    return Taken(number, decision.told, new=True, noticed=bool(decision.notices))
+    return Taken(number, decision.told, new=True, noticed=bool(decision.notices), untimed=candidate.untimed)
 
 
 def reject(
@@ -107,6 +114,7 @@ def reject(
     digest: bytes,
     payload: Callable[[str], Sealed],
     stamp: Stamp,
+    untrusted: str | None = None,
 ) -> Taken:
     """Keep a tap whose deciding failed: ``rejected``, ``internal``, its payload sealed, one alarm."""
     for known in _rows_of_identity(connection, report, digest):
@@ -119,14 +127,14 @@ def reject(
         (report.serial, *_numbers(report), digest, report.type_name, lane, lane, terminal, None, report.received_at,
          report.received_at, None, None, None, None, None, None, int(report.oda), int(report.shown),
          int(told.verdict), told.reason, None, Disposition.REJECTED.value, None, config_digest,
-         cards.list_version(connection)),
+         cards.list_version(connection), untrusted),
     )  # fmt: skip
     number = connection.last_insert_rowid()
     insert_sealed(connection, f"tap:{number}", "payload", payload(f"tap:{number}"), stamp.ran)
     key = cause_key(NoticeKind.ALARM, "internal", terminal)
     alarm = NoticeDraft(NoticeKind.ALARM, key, "a tap could not be decided: see the log")
     insert_notices(connection, (alarm,), number, None, stamp.at)
-    return Taken(number, told, new=True, noticed=True)
+    return Taken(number, told, new=True, noticed=True, untimed=untrusted is not None)
 
 
 def _rows_of_identity(connection: apsw.Connection, report: TapReport, digest: bytes) -> list[tuple[Any, ...]]:
@@ -215,13 +223,15 @@ def _insert_authorisation(
          None if pending else stamp.ran, candidate.token),
     )  # fmt: skip
     if state is State.HELD and decision.cause is not None:
-        _begin_hold(connection, decision.cause, candidate.terminal, stamp.at)
-    insert_sealed(connection, uuid, "body", parts.body, stamp.ran)
+        begin_hold(connection, decision.cause, candidate.terminal, stamp.at)
+    if parts.body is not None:
+        insert_sealed(connection, uuid, "body", parts.body, stamp.ran)
     insert_sealed(connection, uuid, "tap", parts.card, stamp.ran)
     return uuid
 
 
-def _begin_hold(connection: apsw.Connection, cause: str, terminal: str | None, now: Micros) -> None:
+def begin_hold(connection: apsw.Connection, cause: str, terminal: str | None, now: Micros) -> None:
+    """A cause holds rows from now on; new taps of ``terminal`` join them."""
     connection.execute(Q["begin_hold"], (cause, terminal, now, next_canary(cause, now)))
 
 
@@ -234,7 +244,7 @@ def _insert_tap(connection: apsw.Connection, candidate: Candidate, decision: Dec
          candidate.amount, candidate.currency, report.stop, json.dumps(report.where) if report.where else None,
          candidate.token, candidate.masked, int(report.oda), int(report.shown), int(decision.told.verdict),
          decision.told.reason, decision.note, decision.disposition.value if decision.disposition else None, uuid,
-         candidate.config_digest, cards.list_version(connection)),
+         candidate.config_digest, cards.list_version(connection), candidate.clock_life),
     )  # fmt: skip
     return connection.last_insert_rowid()
 
@@ -346,7 +356,7 @@ def settle(
              settlement.enquiry_due, uuid),
         )  # fmt: skip
     if state is State.HELD and settlement.cause is not None:
-        _begin_hold(connection, settlement.cause, claimed.terminal, stamp.at)
+        begin_hold(connection, settlement.cause, claimed.terminal, stamp.at)
     if claimed.reason is AttemptReason.CANARY and state is State.PENDING:
         connection.execute(Q["ladder_anew"], (uuid,))
     if settlement.uncounted:
@@ -356,85 +366,3 @@ def settle(
     if settlement.notices:
         tap = connection.execute(Q["tap_of_uuid"], (uuid,)).get
         insert_notices(connection, settlement.notices, tap, uuid, stamp.at)
-
-
-# --- after a crash ------------------------------------------------------------------------------------------------
-
-LATEST_WINDOW = HOUR  # microseconds: the longest mail window (core.notices)
-LATEST_MAIL_TRY = HOUR  # microseconds: the longest pause between two tries at SMTP
-
-
-def recover(
-    connection: apsw.Connection,
-    stamp: Stamp,
-    credentials: Collection[str],
-    decide: Callable[[Claimed], tuple[Outcome, Settlement]],
-) -> dict[str, int]:
-    """End the attempts a crash left open, hold rows whose credential is gone, pull in due times of a former clock."""
-    now, ended = stamp.at, 0
-    for row in list(connection.execute(Q["left_open"])):
-        uuid, terminal, path, credential, attempt, sends, fence, may_have_charged, tiers, started_at, why, cause = row
-        reason = AttemptReason(why)
-        claimed = Claimed(
-            uuid=UUID(uuid),
-            number=attempt,
-            fence=fence,
-            reason=reason,
-            terminal=terminal,
-            path=path,
-            credential=credential,
-            body=b"",
-            started_at=min(started_at, now),
-            progress=Progress(sends, bool(may_have_charged), ladder_of(tiers)),
-            cause=cause if reason is AttemptReason.CANARY else None,
-        )
-        outcome, settlement = decide(claimed)
-        settle(connection, claimed, outcome, settlement, stamp)
-        ended += 1
-    names = json.dumps(sorted(credentials))
-    held = _hold_without_credential(connection, stamp, names)
-    connection.execute(Q["free_with_credential"], (now, names))
-    freed = connection.changes()
-    connection.execute(Q["end_empty_hold"], ("no_credential",))
-    return {
-        "attempts_ended_unknown": ended,
-        "held_without_credential": held,
-        "freed_with_credential": freed,
-        "due_times_pulled": _pull_due_times(connection, now),
-    }
-
-
-def _hold_without_credential(connection: apsw.Connection, stamp: Stamp, names: str) -> int:
-    lone = [uuid for (uuid,) in connection.execute(Q["without_credential"], (names,))]
-    connection.execute(Q["hold_without_credential"], (stamp.ran, names))
-    if lone:
-        _begin_hold(connection, "no_credential", None, stamp.at)
-    draft = NoticeDraft(
-        NoticeKind.HELD,
-        cause_key(NoticeKind.HELD, "no_credential"),
-        "its credential left the configuration: put it back, and restart",
-    )
-    for uuid in lone:
-        tap = connection.execute(Q["tap_of_uuid"], (uuid,)).get
-        insert_notices(connection, (draft,), tap, uuid, stamp.at)
-    return len(lone)
-
-
-def _pull_due_times(connection: apsw.Connection, now: Micros) -> int:
-    connection.execute(Q["pull_first_sends"], {"now": now, "latest": now + SPREAD_LONGEST_US})
-    pulled = connection.changes()
-    for ladder, tiers, sends in list(connection.execute(Q["pending_rungs"], (now,))):
-        if sends == 0:
-            continue
-        latest = _next_rung(ladder_of(tiers), sends, now)
-        connection.execute(Q["pull_due"], (latest, ladder, sends, latest))
-        pulled += connection.changes()
-    connection.execute(Q["pull_canaries"], (now + CANARY_EVERY_US, now + CANARY_EVERY_US))
-    connection.execute(Q["pull_windows"], (now + LATEST_WINDOW, now + LATEST_WINDOW))
-    connection.execute(Q["pull_mails"], (now + LATEST_MAIL_TRY, now + LATEST_MAIL_TRY))
-    return pulled
-
-
-def _next_rung(ladder: Ladder, sends: int, now: Micros) -> Micros:
-    due = next_due(ladder, sends, started_at=now, ended_at=now, jitter_draw=0.0, jitter_share=0.0)
-    return now if due is None else due

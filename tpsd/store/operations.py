@@ -127,11 +127,11 @@ class SqliteOperations(RestingReader):
         return await self._writer.write(work)
 
     def _sealed(self, made: Rebuilt) -> SealedParts:
-        owner = str(made.draft.uuid)
+        owner, body = str(made.draft.uuid), made.draft.body or b""  # one made anew always has one
         return SealedParts(
-            self._epochs.seal(owner, "body", made.draft.body),
+            self._epochs.seal(owner, "body", body),
             self._epochs.seal(owner, "tap", made.card),
-            self._digest(made.draft.body),
+            self._digest(body),
         )
 
 
@@ -145,7 +145,7 @@ def _find(connection: apsw.Connection, reference: str) -> Standing:
 
 def _standing(connection: apsw.Connection, uuid: str) -> Standing:
     (_, state, cause, terminal, lane, credential, amount, currency, may_have_charged, created_at, body_kept,
-     card_kept) = connection.execute(Q["standing"], (uuid,)).get  # fmt: skip
+     card_kept, body_waits) = connection.execute(Q["standing"], (uuid,)).get  # fmt: skip
     since = connection.execute(Q["doubtful_since"], (uuid,)).get if may_have_charged else None
     return Standing(
         uuid=uuid,
@@ -161,6 +161,7 @@ def _standing(connection: apsw.Connection, uuid: str) -> Standing:
         body_kept=bool(body_kept),
         card_kept=bool(card_kept),
         doubtful_since=since,
+        body_waits=bool(body_waits),
     )
 
 
@@ -183,7 +184,8 @@ def _replace(
          draft.amount, draft.currency, parts.body_digest, ladder_id(connection, made.ladder), due, stamp.at, None,
          made.token),
     )  # fmt: skip
-    insert_sealed(connection, new, "body", parts.body, stamp.ran)
+    if parts.body is not None:
+        insert_sealed(connection, new, "body", parts.body, stamp.ran)
     insert_sealed(connection, new, "tap", parts.card, stamp.ran)
     connection.execute(Q["point_taps"], (new, made.token, row.uuid))
     connection.execute(Q["end_row"], (State.CLOSED.value, stamp.at, new, row.uuid))

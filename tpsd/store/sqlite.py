@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ from tpsd.doubts import Judge, never_judged
 from tpsd.errors import JournalError, JournalUnavailableError, SealError
 from tpsd.lockfile import LockFile
 from tpsd.ports import CloseWindow, Decide, Taken
-from tpsd.store import commits, holds, housekeeping, mailroom, opening, reading, warning
+from tpsd.store import commits, holds, housekeeping, mailroom, opening, reading, recovery, warning
+from tpsd.store.bodies import SqliteBodies
 from tpsd.store.commits import ClaimedRow, Q, SealedParts, Stamp
 from tpsd.store.denylist import SqliteDenyList
 from tpsd.store.enquiries import SqliteDoubts, set_aside
@@ -72,12 +74,14 @@ class SqliteJournal:
         self._digest_key: bytes
         self._ran = 0
         self._probes = 0
+        self._unopened: list[Claimed] = []  # claimed, and not yet failed for good
         self._seen_at = Micros(0)  # the schedule clock as callers last gave it
         self.journal_id = ""
         self.outages = SqliteOutages(writer)
         self.numbers = JournalNumbers(writer)
         self.pulse = writer.pulse
         self.operations: SqliteOperations
+        self.bodies: SqliteBodies
 
     @classmethod
     async def open(
@@ -129,17 +133,26 @@ class SqliteJournal:
         parts = None
         if candidate.draft is not None:
             owner = str(candidate.draft.uuid)
+            body = candidate.draft.body
             parts = SealedParts(
-                self._epochs.seal(owner, "body", candidate.draft.body),
+                None if body is None else self._epochs.seal(owner, "body", body),
                 self._epochs.seal(owner, "tap", candidate.card or b""),
-                self.digest(candidate.draft.body),
+                None if body is None else self.digest(body),
             )
         stamp = self._stamp(now)
         return await self._writer.write(
             lambda connection: commits.take(connection, candidate, decide, parts, stamp), Urgency.INTAKE
         )
 
-    async def reject(self, report: TapReport, lane: str, terminal: str, config_digest: str, now: Micros) -> Taken:
+    async def reject(
+        self,
+        report: TapReport,
+        lane: str,
+        terminal: str,
+        config_digest: str,
+        now: Micros,
+        untrusted: str | None = None,
+    ) -> Taken:
         """Keep an undecidable tap, its payload sealed until ``keep_failed_days`` have run."""
         digest, stamp = self.digest(report.fingerprint), self._stamp(now)
 
@@ -148,7 +161,7 @@ class SqliteJournal:
 
         return await self._writer.write(
             lambda connection: commits.reject(
-                connection, report, lane, terminal, config_digest, digest, payload, stamp
+                connection, report, lane, terminal, config_digest, digest, payload, stamp, untrusted
             ),
             Urgency.INTAKE,
         )
@@ -173,7 +186,9 @@ class SqliteJournal:
             try:
                 claims.append(replace(row.claimed, body=self._open_body(row)))
             except SealError:
-                await self._fail_unopened(row.claimed, now)
+                self._unopened.append(row.claimed)
+        with suppress(JournalUnavailableError) if claims else nullcontext():  # those that open are sent all the same
+            await self._fail_unopened(now)
         return claims
 
     async def settle(self, claimed: Claimed, outcome: Outcome, settlement: Settlement, ended_at: Micros) -> None:
@@ -193,7 +208,7 @@ class SqliteJournal:
     ) -> dict[str, int]:
         """At start, in one transaction."""
         stamp = self._stamp(now)
-        return await self._writer.write(lambda connection: commits.recover(connection, stamp, credentials, settle))
+        return await self._writer.write(lambda connection: recovery.recover(connection, stamp, credentials, settle))
 
     # --- mail ---
 
@@ -309,6 +324,7 @@ class SqliteJournal:
         epoch_keys = EpochKeys(keys.shelf, keys.kek, self.journal_id, keys.entropy)
         self._epochs = Rotation(self._writer, epoch_keys, keys.entropy)
         self.operations = SqliteOperations(self._writer, self._epochs, self.digest, self._stamp)
+        self.bodies = SqliteBodies(self._writer, self._epochs, self.digest, self._stamp)
         try:
             self._digest_key = unwrap(keys.kek, wrapped, f"digest key of journal {self.journal_id}")
             await self._epochs.open(live, self._ran)
@@ -323,16 +339,16 @@ class SqliteJournal:
             raise SealError(f"the body of {row.claimed.uuid} is gone")
         return self._epochs.unseal(str(row.claimed.uuid), "body", row.sealed)
 
-    async def _fail_unopened(self, claimed: Claimed, now: Micros) -> None:
-        outcome = NotSent("seal", clean=True)
+    async def _fail_unopened(self, now: Micros) -> None:
         notices = tuple(
             NoticeDraft(kind, cause_key(kind, "seal"), "its sealed body did not open, so it cannot be sent")
             for kind in (NoticeKind.PERMANENTLY_FAILED, NoticeKind.ALARM)
         )
-        settlement = Settlement(
-            State.PERMANENTLY_FAILED, "seal", None, claimed.progress.may_have_charged, notices=notices
-        )
-        await self.settle(claimed, outcome, settlement, now)
+        while self._unopened:
+            claimed = self._unopened[0]
+            failed = Settlement(State.PERMANENTLY_FAILED, "seal", None, claimed.progress.may_have_charged, notices)
+            await self.settle(claimed, NotSent("seal", clean=True), failed, now)
+            del self._unopened[0]
 
     def _stamp(self, at: Micros) -> Stamp:
         self._seen_at = at

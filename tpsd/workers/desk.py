@@ -20,7 +20,7 @@ from tpsd.domain.audit import AuditDraft
 from tpsd.domain.authorisation import State
 from tpsd.domain.time import Micros
 from tpsd.errors import JournalUnavailableError, NotFoundError, RefusedError
-from tpsd.operating import SLICE_ROWS, Cursor, Judged, Operations, Ordered, Selection, Tally
+from tpsd.operating import SLICE_ROWS, START, Cursor, Judged, Operations, Ordered, Selection, Tally
 from tpsd.ports import Clock
 
 SLICES_A_CALL = 40  # 2,000 rows, well under a second: the caller is told how far it came, and goes on
@@ -113,10 +113,11 @@ class Desk:
         """Before the first page: a release ends the hold, so that new taps are sent; what is not there is refused."""
         there = bool(await self._operations.page(selection, Cursor(), 1))
         releases = selection.states == _HELD
-        if releases and not dry:
-            there = await self._operations.end_hold(selection.cause, self._audit(ordered)) or there
-        elif releases and not there:
+        if releases and not there and selection.since == START:
+            # Its only row may be a canary under way: the hold can be ended all the same.
             there = any(row.cause == selection.cause for row in await self._operations.held())
+        if releases and there and not dry:
+            await self._operations.end_hold(selection.cause, self._audit(ordered))
         if not there:
             raise NotFoundError(f"nothing rests for the cause {selection.cause!r} in that time{await self._others()}")
 

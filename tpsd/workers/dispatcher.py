@@ -67,6 +67,7 @@ class Dispatcher:
         self.wake = asyncio.Event()
         self.in_flight = 0
         self.meter: Meter = UNMETERED
+        self.may_claim: Callable[[], bool] = lambda: True  # who makes it true sets ``wake``
         self._watch = JournalWatch(log, clock)
 
     async def run(self) -> None:
@@ -104,7 +105,7 @@ class Dispatcher:
     async def _round(self, sends: asyncio.TaskGroup) -> Micros | None:
         """Claim into the free places; when to look again, None for not before something wakes it."""
         free = self._pace.concurrency - self.in_flight
-        if free <= 0:
+        if free <= 0 or not self.may_claim():
             return None
         now = self._clock.schedule()
         created_by = self._uplink.claimable_before(now)

@@ -22,7 +22,6 @@ from tpsd.domain.time import Micros
 from tpsd.errors import JournalError, JournalUnavailableError, PortError
 from tpsd.metering import UNMETERED, Meter
 from tpsd.ports import (
-    Clock,
     Device,
     DeviceDown,
     DeviceEvent,
@@ -33,6 +32,7 @@ from tpsd.ports import (
     Port,
     Taken,
     TapArrived,
+    Timepiece,
     Transport,
 )
 
@@ -82,7 +82,7 @@ class Lane:
         alias: str,
         journal: Journal,
         setting: Setting,
-        clock: Clock,
+        clock: Timepiece,
         rng: random.Random,
         on_taken: Callable[[Taken], None],
     ) -> None:
@@ -97,7 +97,8 @@ class Lane:
         self._rng = rng
         self._on_taken = on_taken
         self._wake = asyncio.Event()
-        self._taps: asyncio.Queue[TapArrived] = asyncio.Queue(TAPS_WAITING_MAX)
+        # With each tap, whether the time was known when it was stamped.
+        self._taps: asyncio.Queue[tuple[TapArrived, bool]] = asyncio.Queue(TAPS_WAITING_MAX)
         self._journal_ok = True
         self._link = Trouble()
         self._validator = Trouble()
@@ -117,6 +118,11 @@ class Lane:
         """From the next tap on another fare, another configuration; the wire and its session are not disturbed."""
         self._policy, self._setting = policy, setting
         self._parts = replace(self._parts, policy=policy)
+
+    def time_is_known(self) -> None:
+        """Tell the validator what time it is; a lane that waited for that opens."""
+        if self.state.state in ("ready", "closed"):
+            self._say_open()
 
     @property
     def policy(self) -> LanePolicy:
@@ -148,14 +154,14 @@ class Lane:
             await self._until_something()
             self._wake.clear()
             data = transport.take()
-            now, wall = self._clock.monotonic(), self._clock.wall()
+            now, wall, trusted = self._clock.monotonic(), self._clock.wall(), self._clock.trusted
             if data:
                 self._parts.port_was_good()
-                self._heed(self._device.receive(data, now, wall))
+                self._heed(self._device.receive(data, now, wall, trusted=trusted))
                 self.state.noise = self._device.garbage
             deadline = self._device.deadline
             if deadline is not None and deadline <= now:
-                self._heed(self._device.tick(now, wall))
+                self._heed(self._device.tick(now, wall, trusted=trusted))
 
     async def _until_something(self) -> None:
         deadline = self._device.deadline
@@ -210,7 +216,7 @@ class Lane:
             return  # no verdict: the validator keeps its tap until the lane is set up
         now = self._clock.monotonic()
         try:
-            self._taps.put_nowait(event)
+            self._taps.put_nowait((event, self._clock.trusted))
             self._flood.over(now)
         except asyncio.QueueFull:
             if (times := self._flood.happened(now)) is not None:
@@ -226,9 +232,12 @@ class Lane:
             self._show("closed", "the validator names no type: set terminal_type for this lane")
         elif not self._journal_ok:
             self._show("closed", "the journal cannot be written")
+        elif self._policy.realtime and not self._clock.trusted:
+            self._show("closed", "clock")
         else:
             self._show("ready", "")
-        self._device.configure(self.state.state == "ready", self._clock.wall(), self._clock.monotonic())
+        wall = self._clock.wall() if self._clock.trusted else None
+        self._device.configure(self.state.state == "ready", wall, self._clock.monotonic())
         self._wake.set()
 
     def _show(self, state: str, reason: str) -> None:
@@ -242,9 +251,9 @@ class Lane:
 
     async def _take_taps(self) -> None:
         while True:
-            event = await self._taps.get()
+            event, timed = await self._taps.get()
             try:
-                taken = await self._take(event)
+                taken = await self._take(event, timed)
             except JournalUnavailableError as exc:
                 await self._wait_for_journal(exc)
                 continue
@@ -261,11 +270,15 @@ class Lane:
             else:
                 self.meter.repeated(self._policy.name)
 
-    async def _take(self, event: TapArrived) -> Taken:
-        report = event.report
+    async def _take(self, event: TapArrived, timed: bool) -> Taken:
+        report, untrusted = event.report, None
+        if not timed and self._clock.trusted:  # the time became known while it waited here
+            report = replace(report, received_at=Micros(report.received_at + self._clock.shift_us))
+        elif not timed:
+            untrusted = self._clock.life
         try:
             uuid = UUID(int=self._rng.getrandbits(128), version=4)
-            candidate = prepare(report, self._policy, self._setting, uuid)
+            candidate = prepare(report, self._policy, self._setting, uuid, untrusted)
             return await self._journal.take(candidate, decide, self._clock.schedule())
         except JournalError:
             raise
@@ -275,7 +288,7 @@ class Lane:
             terminal = self.state.terminal or f"{report.type_name}:{report.serial}"
             digest = self._setting.config_digest
             now = self._clock.schedule()
-            return await self._journal.reject(report, self._policy.name, terminal, digest, now)
+            return await self._journal.reject(report, self._policy.name, terminal, digest, now, untrusted)
 
     async def _wait_for_journal(self, exc: JournalUnavailableError) -> None:
         """Closed and silent until a commit succeeds: nothing was acknowledged, the validator keeps its taps."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from tpsd.core.trouble import Trouble
 from tpsd.core.uplink import (
     Effect,
     Input,
@@ -83,12 +84,14 @@ class Uplink:
         self._era = 0  # counts the changes between up and down: what began in another one shows nothing of this
         self._wake = asyncio.Event()
         self._watch = JournalWatch(log, clock)
+        self._outage = Trouble()  # one that comes and goes is one for the log
 
     async def load(self) -> None:
         """Take up an outage that a former life left; before anything is claimed."""
         outage = await self._outages.unfinished(self._host)
         if outage is not None:
             self._standing = remembered(outage, self._clock.schedule())
+            self._outage.happened(self._clock.monotonic())  # so that its end is told
             log.warning("uplink_still_down", host=self._host, since=iso_millis(outage.since))
 
     async def run(self) -> None:
@@ -154,7 +157,8 @@ class Uplink:
         self._era += 1
         self._credential, self._cause = credential, _cause(exchange)
         self._reached = self._kept = False
-        log.warning("uplink_down", host=self._host, cause=self._cause, credential=credential)
+        if (times := self._outage.happened(self._clock.monotonic(), self._cause)) is not None:
+            log.warning("uplink_down", host=self._host, cause=self._cause, credential=credential, times=times)
         self._wake.set()
 
     async def _round(self) -> None:
@@ -188,7 +192,8 @@ class Uplink:
                 told = await self._outages.end(self._host, now, self._spread(before, now))
                 self._era += 1
                 seconds = (now - before.since) // SECOND
-                log.warning("uplink_up", host=self._host, down_seconds=seconds, probes=before.probes)
+                if (times := self._outage.over(self._clock.monotonic())) is not None:
+                    log.warning("uplink_up", host=self._host, down_seconds=seconds, probes=before.probes, times=times)
             case _:
                 pass
         self._standing = after

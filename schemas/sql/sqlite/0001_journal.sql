@@ -54,6 +54,8 @@ CREATE TABLE authorisation (
 -- Partial indexes: the hot rows stay small however many are kept.
 CREATE INDEX authorisation_due     ON authorisation (due)      WHERE state = 'pending' AND body_digest IS NOT NULL;
 CREATE INDEX authorisation_bodiless ON authorisation (due)     WHERE state = 'pending' AND body_digest IS NULL;
+CREATE INDEX authorisation_waits_body ON authorisation (uuid)
+  WHERE state IN ('pending', 'held') AND body_digest IS NULL;
 CREATE INDEX authorisation_sending ON authorisation (uuid)     WHERE state = 'sending';
 -- What has waited longest, and what waits for an outage to end: counted without a look at the rows.
 CREATE INDEX authorisation_waiting ON authorisation (created_at, due, state, body_digest)
@@ -99,7 +101,7 @@ CREATE TABLE tap (
   uuid           TEXT REFERENCES authorisation (uuid),
   repeats        INTEGER NOT NULL DEFAULT 0,
   pass_group     TEXT NOT NULL,
-  clock_life     TEXT,                 -- the untrusted process life whose clock stamped it; NULL: a trusted one
+  clock_life     TEXT,                 -- the life whose clock stamped it before that knew the time; NULL: it is right
   unseen         INTEGER NOT NULL DEFAULT 0 CHECK (unseen IN (0, 1)),
   list_version   INTEGER,
   config_digest  TEXT NOT NULL,
@@ -111,6 +113,7 @@ CREATE TABLE tap (
 CREATE UNIQUE INDEX tap_identity ON tap (serial, boot, counter, digest) WHERE boot IS NOT NULL;
 CREATE UNIQUE INDEX tap_unnamed  ON tap (serial, digest)                WHERE boot IS NULL;
 CREATE INDEX tap_uuid            ON tap (uuid)                          WHERE uuid IS NOT NULL;
+CREATE INDEX tap_untimed         ON tap (clock_life, received_at, id)   WHERE clock_life IS NOT NULL;
 
 -- The card's last taps in a group, for pass-back; the verdicts that let people in.
 CREATE INDEX tap_card            ON tap (token, pass_group, tapped_at) WHERE token IS NOT NULL AND verdict IN (1, 5, 6);

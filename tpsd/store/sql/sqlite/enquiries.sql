@@ -1,10 +1,16 @@
 -- In doubt: the horizon at claim, enquiries, and the warning before a body goes.
 
 -- name: doubtful_since
--- The first send that may have charged, since TPS was believed that it never had the transaction.
-SELECT min(started_at) FROM attempt
-WHERE uuid = ?1 AND reason <> 'enquiry' AND coalesce(may_have_charged, 1) = 1
-  AND number > coalesce((SELECT max(number) FROM attempt WHERE uuid = ?1 AND outcome = 'not_found'), 0)
+-- The first send that may have charged, since TPS was believed that it never had the transaction; by this life's
+-- schedule clock, whatever life it was sent in. A restored row may have charged by a send that nobody kept: it counts
+-- since it was made.
+SELECT coalesce(
+  (SELECT min(started_at) - coalesce((SELECT value FROM meta WHERE key = 'clock_shift'), 0) FROM attempt
+   WHERE uuid = ?1 AND reason <> 'enquiry' AND coalesce(may_have_charged, 1) = 1
+     AND number > coalesce((SELECT max(number) FROM attempt WHERE uuid = ?1 AND outcome = 'not_found'), 0)),
+  (SELECT created_at FROM authorisation
+   WHERE uuid = ?1 AND may_have_charged = 1
+     AND NOT EXISTS (SELECT 1 FROM attempt WHERE uuid = ?1 AND outcome = 'not_found')))
 
 -- name: set_aside
 UPDATE authorisation
@@ -32,7 +38,9 @@ WHERE uuid = ?
 SELECT 1 FROM authorisation WHERE uuid = ? AND fence = ? AND state = ?
 
 -- name: end_enquiry
-UPDATE attempt SET ended_at = ?, outcome = ?, cause = ?, may_have_charged = 0
+UPDATE attempt
+SET ended_at = ? + coalesce((SELECT value FROM meta WHERE key = 'clock_shift'), 0), outcome = ?, cause = ?,
+    may_have_charged = 0
 WHERE uuid = ? AND number = ? AND ended_at IS NULL
 
 -- name: settle_by_enquiry

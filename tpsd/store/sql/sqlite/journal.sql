@@ -29,8 +29,9 @@ VALUES (?, ?, 'deferred', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: insert_tap
 INSERT INTO tap (serial, boot, counter, digest, type_name, pass_group, lane, terminal, kind, tapped_at, received_at, amount, currency, stop,
-                 place, token, masked, oda, shown, verdict, reason, note, disposition, uuid, config_digest, list_version)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                 place, token, masked, oda, shown, verdict, reason, note, disposition, uuid, config_digest, list_version,
+                 clock_life)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: repeat_tap
 UPDATE tap SET repeats = repeats + 1, shown = coalesce(nullif(?, 0), shown) WHERE id = ?
@@ -69,14 +70,17 @@ UPDATE authorisation SET state = 'sending', due = NULL, attempt = attempt + 1, s
 WHERE uuid = ?
 
 -- name: insert_attempt
+-- Attempts are stamped in true time: the horizon compares those of several lives, whose schedule clocks differ.
 INSERT INTO attempt (uuid, number, release, reason, started_at)
-SELECT uuid, attempt, release, ?, ? FROM authorisation WHERE uuid = ?
+SELECT uuid, attempt, release, ?, ? + coalesce((SELECT value FROM meta WHERE key = 'clock_shift'), 0)
+FROM authorisation WHERE uuid = ?
 
 -- name: fence_of
 SELECT fence FROM authorisation WHERE uuid = ? AND state = 'sending'
 
 -- name: end_attempt
-UPDATE attempt SET ended_at = ?, outcome = ?, cause = ?, may_have_charged = ? WHERE uuid = ? AND number = ?
+UPDATE attempt
+SET ended_at = ? + coalesce((SELECT value FROM meta WHERE key = 'clock_shift'), 0), outcome = ?, cause = ?, may_have_charged = ? WHERE uuid = ? AND number = ?
 
 -- name: settle
 UPDATE authorisation

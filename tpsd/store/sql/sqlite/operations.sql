@@ -2,7 +2,8 @@
 SELECT a.uuid, a.state, a.cause, a.terminal, a.lane, a.credential, a.amount, a.currency, a.may_have_charged,
        a.created_at,
        a.body_digest IS NOT NULL AND EXISTS (SELECT 1 FROM sealed s WHERE s.owner = a.uuid AND s.purpose = 'body'),
-       EXISTS (SELECT 1 FROM sealed s WHERE s.owner = a.uuid AND s.purpose = 'tap')
+       EXISTS (SELECT 1 FROM sealed s WHERE s.owner = a.uuid AND s.purpose = 'tap'),
+       a.body_digest IS NULL
 FROM authorisation a WHERE a.uuid = ?
 
 -- name: standing_page

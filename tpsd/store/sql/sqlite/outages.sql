@@ -20,8 +20,8 @@ DELETE FROM outage WHERE host = ?
 UPDATE outage SET ended_at = ?, over_us = ?, seed = ? WHERE host = ?
 
 -- name: count_waiting
-SELECT count(*) FROM authorisation
-WHERE state = 'pending' AND body_digest IS NOT NULL AND created_at <= :now AND due <= :now
+SELECT count(*) + (SELECT count(*) FROM authorisation WHERE state = 'pending' AND body_digest IS NULL AND due <= :now)
+FROM authorisation WHERE state = 'pending' AND body_digest IS NOT NULL AND created_at <= :now AND due <= :now
 
 -- name: spread_under_way
 SELECT host, ended_at, over_us, seed, past_due, past_uuid, place FROM outage WHERE ended_at IS NOT NULL LIMIT 1

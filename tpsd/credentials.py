@@ -1,0 +1,62 @@
+"""As whom the daemon speaks to TPS: its certificates by name, and its line for enquiries."""
+
+from __future__ import annotations
+
+import ssl
+from urllib.parse import urlsplit
+
+from schemas.config import Configuration
+from tpsd import config as settings
+from tpsd.dating import Judge, by_the_system
+from tpsd.lanes import COMMON_CREDENTIAL, wire_profile
+from tpsd.ports import Timepiece
+from tpsd.sfey.afc import AfcClient
+from tpsd.sfey.tls import tls_context
+
+
+def tls_contexts(config: Configuration, judge: Judge = by_the_system) -> dict[str, ssl.SSLContext | None]:
+    """Every credential by its name; ``judge`` as in ``tls_context``. Raises ConfigError naming the wrong file."""
+    if urlsplit(str(config.sfey.base_url)).scheme == "http":
+        names = [COMMON_CREDENTIAL, *(lane.name for lane in config.lanes if lane.client_cert_file)]
+        return dict.fromkeys(names)
+    sfey = config.sfey
+    contexts: dict[str, ssl.SSLContext | None] = {
+        COMMON_CREDENTIAL: tls_context(sfey.ca_file, sfey.client_cert_file, sfey.client_key_file, judge=judge)
+    }
+    for lane in config.lanes:
+        if lane.client_cert_file is not None:
+            contexts[lane.name] = tls_context(sfey.ca_file, lane.client_cert_file, lane.client_key_file, judge=judge)
+    return contexts
+
+
+def afc_client(config: Configuration, clock: Timepiece) -> AfcClient | None:
+    """The line for enquiries, where one is configured. Raises ConfigError."""
+    sfey = config.sfey
+    if sfey.afc_base_url is None:
+        return None
+    context = None
+    if urlsplit(str(sfey.afc_base_url)).scheme == "https":
+        context = tls_context(sfey.ca_file, sfey.client_cert_file, sfey.client_key_file, judge=clock.judging)
+    token = None
+    if sfey.afc_token_file is not None:
+        token = settings.read_token(sfey.afc_token_file, private=config.mode == "production")
+    return AfcClient(
+        str(sfey.afc_base_url),
+        context,
+        config.operator.company_id,
+        token=token,
+        monotonic=clock.monotonic,
+        timeout_seconds=sfey.timeout_seconds,
+        profile=wire_profile(config),
+        dated=lambda: clock.trusted,
+    )
+
+
+def certified_anew(old: Configuration, new: Configuration) -> list[str]:
+    """Lanes with a certificate of their own that they had not before."""
+    before = {lane.name: (lane.client_cert_file, lane.client_key_file) for lane in old.lanes}
+    return [
+        lane.name
+        for lane in new.lanes
+        if lane.client_cert_file is not None and before.get(lane.name) != (lane.client_cert_file, lane.client_key_file)
+    ]
