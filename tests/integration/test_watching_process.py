@@ -60,7 +60,8 @@ async def test_a_daemon_on_a_port_that_is_not_there(open_stage: Opens) -> None:
         url = f"http://127.0.0.1:{listens['port']}"
         status, body = await asyncio.to_thread(fetched, f"{url}/healthz")
         assert status == 503
-        [reason] = json.loads(body)["reasons"]
+        # A machine whose clock nobody keeps also waits for TPS's time at first.
+        [reason] = [reason for reason in json.loads(body)["reasons"] if "clock" not in reason]
         assert reason.startswith("lane door-1 is offline: /dev/not-there cannot be opened")
         status, body = await asyncio.to_thread(fetched, f"{url}/metrics")
         assert status == 200
