@@ -305,25 +305,42 @@ def claim(
     claims = []
     query, bindings = ("claim_due", (now, limit)) if created_by is None else ("claim_old", (created_by, now, limit))
     for row in list(connection.execute(Q[query], bindings)):
-        uuid, terminal, path, credential, attempt, sends, fence, may_have_charged, tiers, epoch, *box = row
+        uuid, may_have_charged = row[0], row[7]
         if may_have_charged and set_aside(connection, uuid):
             continue
         connection.execute(Q["mark_sending"], (uuid,))
-        connection.execute(Q["insert_attempt"], (AttemptReason.LADDER.value, now, uuid))
-        claimed = Claimed(
-            uuid=UUID(uuid),
-            number=attempt + 1,
-            fence=fence + 1,
-            reason=AttemptReason.LADDER,
-            terminal=terminal,
-            path=path,
-            credential=credential,
-            body=b"",
-            started_at=now,
-            progress=Progress(sends + 1, bool(may_have_charged), ladder_of(tiers)),
-        )
-        claims.append(ClaimedRow(claimed, None if epoch is None else Sealed(epoch, *box)))
+        claims.append(begin_attempt(connection, row, AttemptReason.LADDER, now))
     return claims
+
+
+def begin_attempt(
+    connection: apsw.Connection,
+    row: tuple[Any, ...],
+    reason: AttemptReason,
+    now: Micros,
+    cause: str | None = None,
+) -> ClaimedRow:
+    """Write the attempt of a row as ``claim_due`` or ``canary_row`` read it, which was just marked as sending.
+
+    A canary has its hold's ``cause``, and is counted apart from the ladder's sends.
+    """
+    uuid, terminal, path, credential, attempt, sends, fence, may_have_charged, tiers, epoch, *box = row
+    connection.execute(Q["insert_attempt"], (reason.value, now, uuid))
+    counted = sends if reason is AttemptReason.CANARY else sends + 1
+    claimed = Claimed(
+        uuid=UUID(uuid),
+        number=attempt + 1,
+        fence=fence + 1,
+        reason=reason,
+        terminal=terminal,
+        path=path,
+        credential=credential,
+        body=b"",
+        started_at=now,
+        progress=Progress(counted, bool(may_have_charged), ladder_of(tiers)),
+        cause=cause,
+    )
+    return ClaimedRow(claimed, None if epoch is None else Sealed(epoch, *box))
 
 
 # --- commit 3 ---------------------------------------------------------------------------------------------------

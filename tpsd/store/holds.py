@@ -5,15 +5,12 @@ A row of ``hold`` stands as long as its terminal's new taps must join the held o
 
 from __future__ import annotations
 
-from uuid import UUID
-
 import apsw
 
 from tpsd.core.canary import CANARY_EVERY_US, next_canary
-from tpsd.domain.authorisation import AttemptReason, Claimed, Progress
+from tpsd.domain.authorisation import AttemptReason
 from tpsd.domain.time import Micros, later
-from tpsd.store.commits import ClaimedRow, Q, ladder_of
-from tpsd.store.seal import Sealed
+from tpsd.store.commits import ClaimedRow, Q, begin_attempt
 
 
 def claim_canaries(connection: apsw.Connection, now: Micros, limit: int) -> list[ClaimedRow]:
@@ -25,23 +22,8 @@ def claim_canaries(connection: apsw.Connection, now: Micros, limit: int) -> list
         if row is None:
             end_if_empty(connection, cause)
             continue
-        uuid, terminal, path, credential, attempt, sends, fence, may_have_charged, tiers, epoch, *box = row
-        connection.execute(Q["canary_sending"], (uuid,))
-        connection.execute(Q["insert_attempt"], (AttemptReason.CANARY.value, now, uuid))
-        claimed = Claimed(
-            uuid=UUID(uuid),
-            number=attempt + 1,
-            fence=fence + 1,
-            reason=AttemptReason.CANARY,
-            terminal=terminal,
-            path=path,
-            credential=credential,
-            body=b"",
-            started_at=now,
-            progress=Progress(sends, bool(may_have_charged), ladder_of(tiers)),
-            cause=cause,
-        )
-        claims.append(ClaimedRow(claimed, Sealed(epoch, *box)))
+        connection.execute(Q["canary_sending"], (row[0],))
+        claims.append(begin_attempt(connection, row, AttemptReason.CANARY, now, cause))
     return claims
 
 
