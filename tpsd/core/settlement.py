@@ -7,14 +7,12 @@ from typing import Final
 
 from tpsd.core.codes import SYSTEM_CODES
 from tpsd.core.notices import cause_at, cause_key
-from tpsd.core.outcomes import classify
 from tpsd.core.retry import next_due
 from tpsd.domain.authorisation import Progress, State
 from tpsd.domain.notice import NoticeDraft, NoticeKind
 from tpsd.domain.outcome import (
     Approved,
     Declined,
-    NoAnswer,
     NotSent,
     Outcome,
     TapRefused,
@@ -104,27 +102,6 @@ def settle(
         may_have_charged=charged,
         notices=_notices(state, cause, outcome, charged, progress.sends),
         approved_amount=outcome.amount if isinstance(outcome, Approved) else None,
-    )
-
-
-def settle_crashed(
-    progress: Progress,
-    *,
-    started_at: Micros,
-    ended_at: Micros,
-    jitter_draw: float,
-    jitter_share: float,
-    terminal: str,
-) -> Settlement:
-    """The same for an attempt whose end nobody saw, because the process died in it."""
-    return settle(
-        progress,
-        classify(NoAnswer("crash")),
-        started_at=started_at,
-        ended_at=ended_at,
-        jitter_draw=jitter_draw,
-        jitter_share=jitter_share,
-        terminal=terminal,
     )
 
 

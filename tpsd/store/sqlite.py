@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
@@ -356,11 +355,6 @@ class SqliteJournal:
 
     async def _execute(self, name: str, bindings: tuple[object, ...]) -> None:
         await self._writer.write(lambda connection: connection.execute(Q[name], bindings) and None)
-
-
-def new_kek() -> bytes:
-    """A fresh key-encryption key, 32 bytes."""
-    return secrets.token_bytes(KEY_BYTES)
 
 
 def _writer(connect: Callable[[], apsw.Connection], inline: bool) -> Writer:
