@@ -115,3 +115,11 @@ def test_a_text_that_cannot_be_shown_is_refused(body: str, says: str) -> None:
 def test_a_file_that_is_not_toml_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"catalogue/xx\.toml is not TOML"):
         parse("xx", "[[")
+
+
+@pytest.mark.parametrize("line", ["a\\nb", "€" * 15])
+def test_a_line_that_does_not_fit_below_another_is_refused(line: str) -> None:
+    texts = dict.fromkeys(required_keys(), "x") | {"ok": "€" * 20, "check_out_failed": line}
+    whole = "\n".join(f'["{key}"]\npassenger = "{text}"\noperator = "y."' for key, text in texts.items())
+    with pytest.raises(ConfigError, match=r"\[check_out_failed\] does not fit the display below the first line of"):
+        parse("xx", whole)

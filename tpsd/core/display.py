@@ -22,13 +22,14 @@ class Light(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Display:
-    """``text`` holds at most one newline; ``beeps`` short ones, ``long_beep`` one long."""
+    """``text`` holds at most one newline; ``beeps`` short ones, ``long_beep`` one long; ``amount`` as in ``Told``."""
 
     text: str
     light: Light
     beeps: int
     long_beep: bool
     seconds: int = SHOW_SECONDS
+    amount: int | None = None
 
 
 _BY_VERDICT = {
@@ -44,7 +45,11 @@ _BY_VERDICT = {
     Verdict.OUT_OF_SERVICE: (Light.RED, 0, True),
 }
 
+_BELOW = {Verdict.CHECK_OUT_AGAIN: "check_out_again", Verdict.CHECK_OUT_FAILED: "check_out_failed"}
+
 
 def display(told: Told, catalogue: Catalogue) -> Display:
     """The same for the same verdict and reason, whenever it is shown."""
-    return Display(catalogue.passenger(told.reason), *_BY_VERDICT[told.verdict])
+    below = _BELOW.get(told.verdict)
+    text = catalogue.passenger(told.reason) if below is None else catalogue.check_out(told.reason, below)
+    return Display(text, *_BY_VERDICT[told.verdict], amount=told.amount)

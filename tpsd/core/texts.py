@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import product
 from types import MappingProxyType
 from typing import Final
 
@@ -21,6 +22,8 @@ LINES_MAX: Final = 2  # the smallest validator display in the field has two line
 LINE_CHARACTERS_MAX: Final = 20  # … of twenty characters
 TEXT_BYTES_MAX: Final = 64  # links.md: DF8A23 holds at most 64 bytes of UTF-8
 UNKNOWN: Final = "unknown"
+_CATALOGUE: Final = files("tpsd.core").joinpath("catalogue")
+BELOW_A_CHECK_OUT: Final = ("check_out_again", "check_out_failed")  # one line each, under another text's first
 
 # What a verdict at the lane, or an authorisation's row, can carry besides TPS's codes.
 _AT_THE_LANE: Final = (
@@ -44,6 +47,7 @@ _AT_THE_LANE: Final = (
     "let_in",
     "untokenised",
     "tap_identity",
+    *BELOW_A_CHECK_OUT,
 )
 _ON_THE_WAY: Final = (
     "approved",
@@ -99,7 +103,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """All texts of one language. Both look-ups are total."""
+    """All texts of one language. Every look-up is total."""
 
     language: str
     texts: Mapping[str, Text]
@@ -107,6 +111,11 @@ class Catalogue:
     def passenger(self, reason: str) -> str:
         """What the display shows for a verdict's reason, e.g. ``action.116``."""
         return self._find(reason).passenger
+
+    def check_out(self, reason: str, below: str) -> str:
+        """The first line of a reason's text, then the line of ``below``, one of BELOW_A_CHECK_OUT; no line twice."""
+        first = self.passenger(reason).partition("\n")[0]
+        return "\n".join(dict.fromkeys((first, self.passenger(below))))
 
     def operator(self, cause: str) -> str:
         """What happened and what to do, for a row's cause (``system.41@GATE-X1:VAL42``) or a notice's key."""
@@ -146,14 +155,18 @@ def required_keys() -> tuple[str, ...]:
     return (*REASONS, *actions, *systems)
 
 
+def languages() -> tuple[str, ...]:
+    """Those there is a file for, sorted."""
+    names = (entry.name for entry in _CATALOGUE.iterdir())
+    return tuple(sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml")))
+
+
 @cache
 def load(language: str) -> Catalogue:
     """The catalogue of a language such as ``en``. Raises ConfigError naming the file and what it lacks."""
-    folder = files("tpsd.core").joinpath("catalogue")
-    present = sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
-    if language not in present:
-        raise ConfigError(f"no texts for language {language!r}; there are: {', '.join(present)}")
-    return parse(language, folder.joinpath(f"{language}.toml").read_text(encoding="utf-8"))
+    if language not in languages():
+        raise ConfigError(f"no texts for language {language!r}; there are: {', '.join(languages())}")
+    return parse(language, _CATALOGUE.joinpath(f"{language}.toml").read_text(encoding="utf-8"))
 
 
 def parse(language: str, document: str) -> Catalogue:
@@ -166,7 +179,12 @@ def parse(language: str, document: str) -> Catalogue:
     missing = [key for key in required_keys() if key not in tables]
     if missing:
         raise ConfigError(f"{name} lacks {', '.join(missing)}")
-    return Catalogue(language, MappingProxyType({key: _text(name, key, table) for key, table in tables.items()}))
+    texts = {key: _text(name, key, table) for key, table in tables.items()}
+    catalogue = Catalogue(language, MappingProxyType(texts))
+    for key, below in product(texts, BELOW_A_CHECK_OUT):
+        if not fits_display(catalogue.check_out(key, below)):
+            raise ConfigError(f"{name}: [{below}] does not fit the display below the first line of [{key}]")
+    return catalogue
 
 
 def _text(name: str, key: str, table: object) -> Text:

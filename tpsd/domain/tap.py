@@ -130,7 +130,11 @@ class TapReport:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A verdict with its reason (ASCII ≤ 32), as the journal keeps it; texts and lights follow from these."""
+    """A verdict with its reason (ASCII ≤ 32), as the journal keeps it; texts and lights follow from these.
+
+    ``amount``: what was charged or is held, in minor units below 2**32 (VL1's ``DF8A26``); None where nothing was.
+    """
 
     verdict: Verdict
     reason: str
+    amount: int | None = None

@@ -102,6 +102,7 @@ class Vl1Device:
             text=clipped(display.text, TEXT_BYTES),
             light=int(display.light),
             beeps=Beeps(display.beeps, display.long_beep),
+            amount=display.amount,
             show_seconds=display.seconds,
         )
         self._session.send(message.encode(), now)
