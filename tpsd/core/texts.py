@@ -47,6 +47,22 @@ _AT_THE_LANE: Final = (
     "let_in",
     "untokenised",
     "tap_identity",
+    "under_way",
+    "no_check_in",
+    "journey_open",
+    "out_of_order",
+    "no_fare",
+    "no_token",
+    "checked_in",
+    "checked_out",
+    "paid_before",
+    "in_doubt",
+    "partial",
+    "partial_refused",
+    "amount_differs",
+    "expired_journey",
+    "ended_unpaid",
+    "by_hand",
     *BELOW_A_CHECK_OUT,
 )
 _ON_THE_WAY: Final = (
@@ -74,6 +90,10 @@ _ON_THE_WAY: Final = (
     "seal",
     "unreachable",
     "reachable",
+    "asking",
+    "busy",
+    "answer_late",
+    "refund",
 )
 _BARE_STATUSES: Final = (
     "http",
