@@ -82,7 +82,7 @@ def test_a_catalogue_is_read_once() -> None:
 
 @pytest.mark.parametrize("language", ["xx", "../en", "EN", ""])
 def test_an_unknown_language_is_refused_with_those_there_are(language: str) -> None:
-    with pytest.raises(ConfigError, match="there are: en"):
+    with pytest.raises(ConfigError, match="there are: en, fr"):
         load(language)
 
 
