@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
+from pydantic.fields import FieldInfo
 
 from schemas.values import (
     AMOUNT_MAX,
@@ -18,12 +19,12 @@ from schemas.values import (
     BAUD_USUAL,
     MINUTES_MAX,
     TIMEOUT_SECONDS_MAX,
+    VERDICT_SECONDS_MIN,
     AbsolutePath,
     Baud,
-    DeferredKind,
-    DeferredTiming,
     HttpUrl,
     KeyFile,
+    LaneKind,
     Language,
     Line,
     Listen,
@@ -35,6 +36,7 @@ from schemas.values import (
     SmtpUrl,
     StoreUrl,
     WireOverrides,
+    Zone,
 )
 
 
@@ -55,6 +57,7 @@ class Operator(Section):
         description="ISO 4217 numeric, three digits; for taps that bring none",
     )
     language: Language = Field(default="en", description="two letters; the texts validators show")
+    merchant: Line = Field(default="", description="the name on receipts")
 
 
 class Sfey(Section):
@@ -241,11 +244,30 @@ class Lane(Section):
         description=f"refused below {BAUD_MIN}, warned about below {BAUD_USUAL}: the wire's share of 500 ms",
     )
     protocol: Protocol = Field(default="vl1", description="what the validator speaks")
-    kind: DeferredKind = Field(default="MTT", description="what a tap without a kind is, and the only kind let in")
-    timing: DeferredTiming = Field(
-        default="deferred", description="deferred: the verdict is local, TPS is asked afterwards"
+    kind: LaneKind = Field(
+        default="MTT",
+        description="what taps are, and no other is let in; `RETAIL_CHECK_IN_OUT`: by the open journey",
     )
-    fare: StrictInt = Field(ge=0, le=AMOUNT_MAX, description="minor units; for taps that bring no amount")
+    timing: Literal["deferred", "realtime"] | None = Field(
+        default=None,
+        description="deferred: the verdict is local, TPS is asked afterwards; realtime: TPS's answer is the verdict; "
+        "default by kind: MTT and KFT deferred, retail realtime",
+    )
+    verdict_seconds: float = Field(
+        default=10.0,
+        ge=VERDICT_SECONDS_MIN,
+        le=TIMEOUT_SECONDS_MAX,
+        description="seconds a passenger waits on a realtime lane; the send to TPS has one less; an older tap is stale",
+    )
+    fare: StrictInt | None = Field(
+        default=None,
+        ge=0,
+        le=AMOUNT_MAX,
+        description="minor units; for taps that bring no amount; default by the zones",
+    )
+    zone: Zone | None = Field(
+        default=None, description="where the lane stands, as `[[zones]]` names it; a tap's own stop goes before"
+    )
     amount_limit: StrictInt = Field(
         default=10_000,
         ge=0,
@@ -280,9 +302,47 @@ class Lane(Section):
     group_size: StrictInt = Field(
         default=0, ge=0, le=20, description="so many more riders on one card within x seconds of pass-back"
     )
+    partial: Literal["accept", "refuse"] = Field(
+        default="refuse",
+        description="a payment that TPS approves in part only: let in for it, or turned away and given back",
+    )
+    check_in_again: Literal["refuse", "close"] = Field(
+        default="refuse",
+        description="a check-in while the card's journey is open: refused, or that one is charged what it holds first",
+    )
+    tokens: Literal["ours", "validator", "none"] | None = Field(
+        default=None,
+        description="who makes card tokens; `none`: the reader encrypts and gives none; default `ours` with a "
+        "token_key_file",
+    )
     untokenised: Literal["accept", "deny"] = Field(
         default="accept",
         description="a tap without a card token cannot be checked against the deny list: whether it is let in",
+    )
+
+
+class Realtime(Section):
+    """What becomes of realtime taps whose end nobody saw."""
+
+    found_approved: Literal["tell", "refund"] = Field(
+        default="tell",
+        description="a tap found charged though its passenger was turned away: a mail, or given back at once",
+    )
+    journey_hours: float = Field(
+        default=18.0,
+        gt=0,
+        le=240,
+        description="hours a journey may stay open; then it expires unpaid and is mailed; longer than a service day",
+    )
+
+
+class ZoneFare(Section):
+    """One row of the zone table; it counts for the way back too, unless that has a row of its own."""
+
+    start: Zone = Field(alias="from", description="the zone or stop of the check-in")
+    end: Zone = Field(alias="to", description="the zone or stop of the check-out")
+    amount: StrictInt = Field(
+        ge=0, le=AMOUNT_MAX, description="minor units; a check-in holds the largest that can begin there"
     )
 
 
@@ -300,14 +360,21 @@ class Configuration(Section):
     email: Email
     admin: Admin = Field(default=Admin())
     clock: Clock = Field(default=Clock())
+    realtime: Realtime = Field(default=Realtime())
+    zones: tuple[ZoneFare, ...] = Field(default=(), max_length=10_000, description="the fares of zones, if any")
     lanes: tuple[Lane, ...] = Field(
         default=(), max_length=256, description="any number; none: only what the journal holds is sent"
     )
 
 
+def fields_of(model: type[Section]) -> dict[str, FieldInfo]:
+    """A section's settings by the names they have in the file."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
 def section_of(model: type[Section], key: str) -> type[Section] | None:
     """The section under ``key`` of ``model`` (of one element, where it is a list); None for a plain value."""
-    field = model.model_fields.get(key)
+    field = fields_of(model).get(key)
     found: list[Any] = [] if field is None else [field.annotation]
     while found:
         candidate = found.pop()

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, SecretStr
 from pydantic_core import PydanticUndefined
 
-from schemas.config import Configuration, Section, section_of
+from schemas.config import Configuration, Section, fields_of, section_of
 
 SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -27,7 +27,7 @@ def settings_table() -> str:
 
 
 def _rows(section: type[Section], prefix: str) -> Iterator[tuple[str, str, str]]:
-    for name, field in section.model_fields.items():
+    for name, field in fields_of(section).items():
         inner = section_of(section, name)
         is_list = inner is not None and field.annotation is not inner
         key = f"{prefix}{name}{'[]' if is_list else ''}"

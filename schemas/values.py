@@ -22,11 +22,11 @@ AMOUNT_MAX = 999_999_999_999  # minor units: tag 9F02 is n12 (EMV Book 3 Annex A
 BAUD_MIN = 57_600  # baud: a 300-byte tap takes 52 ms here and 312 ms at 9,600 (links.md part 1)
 BAUD_USUAL = 115_200  # baud: below it the wire takes more than half of tpsd's share of the 500 ms
 PASS_BACK_SECONDS_MAX = 86_400.0  # seconds: a card refused for longer than a day belongs on the deny list
+VERDICT_SECONDS_MIN = 2.0  # seconds: a send is a second shorter, and a bank needs the other one
 TIMEOUT_SECONDS_MAX = 60.0  # seconds: the longest a person waits for a terminal
 
 _HEX_KEY = re.compile(r"[0-9A-Fa-f]{32,}")
 _MAIL_ADDRESS = re.compile(r"[^@\s<>,;:\"()\[\]]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
-_LATER_KINDS = frozenset({"RETAIL_PAYMENT", "RETAIL_CHECK_IN", "RETAIL_CHECK_OUT", "RETAIL_REFUND", "RETAIL"})
 
 
 def _absolute(path: Path, info: ValidationInfo) -> Path:
@@ -113,18 +113,6 @@ def _pass_back(seconds: tuple[float, float]) -> tuple[float, float]:
     return seconds
 
 
-def _deferred_kind(kind: Any) -> Any:
-    if kind in _LATER_KINDS:
-        raise ValueError(f"{kind} is realtime, and this version runs deferred kinds only; set MTT or KFT")
-    return kind
-
-
-def _deferred_timing(timing: Any) -> Any:
-    if timing == "realtime":
-        raise ValueError('this version runs deferred kinds only; set timing = "deferred"')
-    return timing
-
-
 def _spoken(protocol: Any) -> Any:
     if protocol == "vivopay":
         raise ValueError('ViVOpay readers are not driven by this version; set protocol = "vl1"')
@@ -154,8 +142,8 @@ Listen = Annotated[str, AfterValidator(_listen)]
 Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=64)]
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
 Baud = Annotated[StrictInt, AfterValidator(_baud)]
-DeferredKind = Annotated[Literal["MTT", "KFT"], BeforeValidator(_deferred_kind)]
-DeferredTiming = Annotated[Literal["deferred"], BeforeValidator(_deferred_timing)]
+LaneKind = Literal["MTT", "KFT", "RETAIL_PAYMENT", "RETAIL_CHECK_IN", "RETAIL_CHECK_OUT", "RETAIL_CHECK_IN_OUT"]
+Zone = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,32}$")]
 Port = Annotated[str, AfterValidator(_port)]
 Protocol = Annotated[Literal["vl1"], BeforeValidator(_spoken)]
 SmtpUrl = Annotated[SecretStr, AfterValidator(_smtp_url)]

@@ -6,12 +6,13 @@ from typing import Any
 from uuid import UUID
 
 from device.tlv import Tlv
-from tpsd.core.intake import Candidate, CardKeys, LanePolicy, Operator, Setting, prepare
+from tpsd.core.intake import Candidate, CardKeys, Decision, LanePolicy, Operator, Setting, prepare
 from tpsd.core.requests import TransactionRequest
 from tpsd.core.retry import DEFAULT_LADDER
 from tpsd.domain.tap import Kind, TapReport, Told, Verdict
 from tpsd.domain.time import Micros
 from tpsd.emv.tapdata import Ttk
+from tpsd.ports import Taken
 
 VISA = "4761739001010119"
 TOKEN = "0a" * 32
@@ -82,6 +83,12 @@ def setting(requests: Requests | None = None, **fields: Any) -> Setting:
 
 def prepared(lane: dict[str, Any] | None = None, configured: dict[str, Any] | None = None, **fields: Any) -> Candidate:
     return prepare(report(**fields), replace(LANE, **(lane or {})), setting(**(configured or {})), UUID_1)
+
+
+def told_of(of: Decision | Taken) -> Told:
+    """What the validator is told, where that is known at once."""
+    assert of.told is not None
+    return of.told
 
 
 OK = Told(Verdict.ACCEPTED, "ok")

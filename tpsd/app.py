@@ -19,10 +19,13 @@ from tpsd import __version__, pacing
 from tpsd import config as settings
 from tpsd.admin import denylist, mailing, operations, upkeep, watching
 from tpsd.admin.metrics import Metrics
+from tpsd.asking import Answered
 from tpsd.clock import SystemClock
 from tpsd.config.changes import Changes
 from tpsd.config.keys import read_hex_key
-from tpsd.core.intake import Setting
+from tpsd.core.answering import Ending, Policy, Waiting
+from tpsd.core.answering import settle as settle_asked
+from tpsd.core.candidate import Setting
 from tpsd.core.notices import Totals, close_window
 from tpsd.core.outcomes import classify
 from tpsd.core.settlement import Settlement
@@ -31,7 +34,7 @@ from tpsd.credentials import afc_client, certified_anew, tls_contexts
 from tpsd.domain.authorisation import Claimed
 from tpsd.domain.notice import Episode, NoticeRow
 from tpsd.domain.outcome import NoAnswer, Outcome
-from tpsd.domain.time import DAY, SECOND, iso_millis
+from tpsd.domain.time import DAY, HOUR, SECOND, iso_millis
 from tpsd.doubts import Ask
 from tpsd.errors import ConfigError
 from tpsd.lanes import Lanes, policy_of, port_of, setting_anew, setting_of, wire_profile
@@ -48,13 +51,16 @@ from tpsd.store.housekeeping import Keep
 from tpsd.store.seal import KEY_BYTES
 from tpsd.store.sqlite import Identity, Secrets, SqliteJournal
 from tpsd.store.viewing import JournalView
+from tpsd.workers.attendant import Attendant
+from tpsd.workers.authoriser import Authoriser, terms_of
 from tpsd.workers.bodies import BodyMaker
+from tpsd.workers.cashier import Cashier
 from tpsd.workers.desk import Desk
 from tpsd.workers.dispatcher import Dispatcher
 from tpsd.workers.enquirer import Enquirer, Heed, conclude_crashed
 from tpsd.workers.examiner import Examiner
 from tpsd.workers.mailer import Mailer
-from tpsd.workers.reader import Lane, LaneParts
+from tpsd.workers.reader import Asking, Lane, LaneParts
 from tpsd.workers.timekeeper import Timekeeper
 from tpsd.workers.uplink import Uplink, WatchedTps
 from tpsd.workers.warden import Warden
@@ -143,11 +149,35 @@ class Daemon:
         )
         self.warden = Warden(journal, world.clock, self.mailer.wake.set)
         setting, tell = setting_of(config, journal), self.mailer.wake.set
+        self._policy = Policy(doubt, gives_back=setting.gives_back)
+        self.authoriser = Authoriser(
+            journal,
+            self._line,
+            world.clock,
+            world.rng,
+            setting,
+            config.sfey.timeout_seconds,
+            on_notice=tell,
+            on_doubt=self._wake_enquirer,
+            on_follower=self._wake_sends,
+            ask_first=None if self.enquirer is None else self.enquirer.first,
+        )
+        if self.enquirer is not None:
+            self.enquirer.follow, self.enquirer.gives_back = self.authoriser.follow, setting.gives_back
+        self.cashier = Cashier(journal.asked, self.authoriser, world.clock, self._policy)
+        self.attendant = Attendant(
+            journal.asked,
+            world.clock,
+            round(config.realtime.journey_hours * HOUR),
+            enquires=doubt.enquires,
+            on_notice=tell,
+            on_doubt=self._wake_enquirer,
+        )
         self.bodies = BodyMaker(journal.bodies, world.clock, setting, on_given=self._wake_sends, on_notice=tell)
         self.dispatcher.may_claim = lambda: self.bodies.ready
         self.timekeeper = Timekeeper(world.clock, sorted(credentials), self._ask_time, self._time_is_known)
         self._rng, self._renew = world.rng, renew
-        self._metrics = self.dispatcher.meter = metrics
+        self._metrics = self.dispatcher.meter = self.authoriser.meter = metrics
         self.fleet = Lanes(config, ports, setting, self._lane, world.rng)
         self.lanes = self.fleet.running
         self.observer = Observer(
@@ -156,7 +186,7 @@ class Daemon:
             metrics,
             lanes=lambda: [lane.state for lane in self.lanes],
             uplinks=lambda: [self.uplink.status()],
-            in_flight=lambda: self.dispatcher.in_flight,
+            in_flight=lambda: self.dispatcher.in_flight + self.authoriser.in_flight,
         )
         self.observer.time = lambda: (world.clock.trusted, world.clock.offset_us / SECOND)
         self.reloading = Reloading(self.adopt, world.clock)
@@ -168,7 +198,9 @@ class Daemon:
         """Recover what a crash left, then work until ``stop``; returns when everything in flight is settled."""
         floor = settings.clock_floor(self.config)
         log.info("ages_mended", rows=await self.journal.bodies.begin(self.clock.schedule(), floor))
-        done = await self.journal.recover(self.clock.schedule(), self._credentials, self._after_crash)
+        done = await self.journal.recover(
+            self.clock.schedule(), self._credentials, self._after_crash, self._after_crash_asked
+        )
         log.info("recovered", **done)
         await self.uplink.load()
         now = self.clock.schedule()
@@ -186,10 +218,11 @@ class Daemon:
                 loops.create_task(self.enquirer.run(), name="enquirer")
             loops.create_task(self.mailer.run(), name="mailer")
             loops.create_task(self.warden.run(), name="warden")
+            attendant = loops.create_task(self.attendant.run(), name="attendant")
             log.info("ready", lanes=len(self.lanes))
             await self._stopping.wait()
             # Stop reading, then claiming, then let the sends in flight finish (design 10).
-            for loop in (reloading, uplink, examiner, bodies, timekeeper):
+            for loop in (reloading, uplink, examiner, bodies, timekeeper, attendant):
                 loop.cancel()
             self.fleet.stop()
             self.dispatcher.stop()
@@ -199,6 +232,7 @@ class Daemon:
             if not sends.done():
                 log.error("sends_cut", in_flight=self.dispatcher.in_flight)  # they end as unknown at the next start
                 sends.cancel()
+            await self.authoriser.drain(self._patience() + STOP_SECONDS_BEYOND_SEND)
             self.mailer.stop()
             self.warden.stop()
         log.info("stopped")
@@ -244,7 +278,7 @@ class Daemon:
         setting = setting_anew(self.fleet.setting, new)
         await self.fleet.change(new, changes.lanes, ports, setting)
         self.desk.setting, self.desk.lanes = setting, {lane.name: policy_of(lane) for lane in new.lanes}
-        self.bodies.setting = setting
+        self.bodies.setting = self.authoriser.setting = setting
         self._catalogue, self.config = catalogue, new
         self.mailer.use(postman)
         self._wake_sends()  # a lane that left may have kept a tap and told nobody
@@ -256,9 +290,36 @@ class Daemon:
         return await try_mail(settings.mail_settings(self.config), self.clock.wall())
 
     def _lane(self, parts: LaneParts, alias: str, setting: Setting) -> Lane:
-        lane = Lane(parts, alias, self.journal, setting, self.clock, self._rng, self._on_taken)
+        lane = Lane(parts, alias, self.journal, setting, self.clock, self._rng, self._on_taken, self._ask)
         lane.meter = self._metrics
         return lane
+
+    def _ask(self, asking: Asking) -> None:
+        """A realtime tap's request goes now; its lane tells what came of it."""
+        taken, lane = asking.taken, asking.policy
+        if taken.asked is None:
+            return
+        terms = terms_of(
+            self._policy,
+            partial_accepted=lane.partial_accepted,
+            can_take_pin=asking.can_take_pin,
+            patience=lane.verdict_us / SECOND,
+        )
+        task = self.authoriser.begin(taken.asked, terms, taken.asks_first)
+        task.add_done_callback(partial(self._tell, asking.tell))
+
+    def _tell(self, tell: Callable[[Answered], None], task: asyncio.Task[Answered | None]) -> None:
+        if task.cancelled():
+            return
+        answered = task.result()
+        if answered is not None:
+            tell(answered)
+            self.attendant.wake.set()
+
+    def _patience(self) -> float:
+        """The longest that anybody may still wait for an answer, in seconds."""
+        lanes = (lane.verdict_seconds for lane in self.config.lanes if settings.is_realtime(lane))
+        return max((*lanes, self.config.sfey.timeout_seconds))
 
     def _wake_sends(self) -> None:
         self.bodies.wake.set()  # what was released may wait for its body
@@ -275,6 +336,7 @@ class Daemon:
 
     def _time_is_known(self) -> None:
         self.bodies.wake.set()
+        self.attendant.wake.set()
         for lane in self.lanes:
             lane.time_is_known()
 
@@ -292,6 +354,10 @@ class Daemon:
     def _after_crash(self, claimed: Claimed) -> tuple[Outcome, Settlement]:
         outcome = classify(NoAnswer("crash"))
         return outcome, self.dispatcher.decide(claimed, outcome, self.clock.schedule())
+
+    def _after_crash_asked(self, waiting: Waiting) -> Ending:
+        now = self.clock.schedule()
+        return settle_asked(waiting, classify(NoAnswer("crash")), self._policy, number=1, ended_at=now)
 
     def _close_window(self, episode: Episode, rows: Sequence[NoticeRow], totals: Totals) -> WindowPlan:
         now = self.clock.schedule()

@@ -6,10 +6,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 from uuid import UUID
 
+from tpsd.asking import Answered, Follow
 from tpsd.core.enquiry import Conclusion, Heard
+from tpsd.core.following import Original
 from tpsd.core.settlement import Settlement
+from tpsd.domain.authorisation import Claimed, Draft
 from tpsd.domain.doubt import Enquired
 from tpsd.domain.outcome import Exchange
+from tpsd.domain.tap import Kind
 from tpsd.domain.time import Micros
 
 Judge = Callable[[Micros], Settlement | None]
@@ -20,6 +24,11 @@ Crashed = Callable[[Enquired], tuple[Heard, Conclusion]]
 
 Ask = Callable[[UUID], Awaitable[Exchange]]
 """One enquiry at TPS. Never raises for network trouble: that is a value."""
+
+
+def nothing_follows(original: Original, kind: Kind, amount: int) -> Draft:
+    """For where nothing is given back. Raises ValueError."""
+    raise ValueError(f"a {kind.value} of {amount} would follow {original.uuid}, and nobody makes its request")
 
 
 def never_judged(_since: Micros) -> Settlement | None:
@@ -42,8 +51,35 @@ class Doubts(Protocol):
     async def claim(self, now: Micros, limit: int) -> Sequence[Enquired]:
         """The rows whose enquiry is due, oldest first, each with its attempt number written."""
 
-    async def conclude(self, enquired: Enquired, heard: Heard, conclusion: Conclusion, ended_at: Micros) -> bool:
-        """End the attempt and write what follows; False when something else moved the row: then only the attempt."""
+    async def claim_one(self, uuid: str, now: Micros) -> Enquired | None:
+        """This row, because its passenger stands at the lane again: beside the series, which it does not use up.
+
+        None where it is in doubt no more, or an enquiry is under way.
+        """
+
+    async def conclude(
+        self,
+        enquired: Enquired,
+        heard: Heard,
+        conclusion: Conclusion,
+        ended_at: Micros,
+        follow: Follow = nothing_follows,
+    ) -> bool:
+        """End the attempt and write what follows; False when something else moved the row: then only the attempt.
+
+        ``follow`` makes the request that gives back what the conclusion says.
+        """
+
+    async def cover(
+        self, enquired: Enquired, heard: Heard, conclusion: Conclusion, claimed: Claimed, ended_at: Micros
+    ) -> Answered | None:
+        """It is found approved and pays for the tap that waits (``claimed``): one commit for both.
+
+        None when something else moved either of them: then only the enquiry's attempt is ended.
+        """
+
+    async def leave(self, enquired: Enquired, heard: Heard, ended_at: Micros) -> None:
+        """End the attempt of ``claim_one`` and leave the row as it is."""
 
     async def control(self, since: Micros, until: Micros) -> UUID | None:
         """The transaction that TPS approved last between these instants, None where it approved none."""

@@ -19,9 +19,9 @@ from schemas.config import Lane as LaneSection
 from tpsd import config as settings
 from tpsd.config.changes import LaneChanges, language_of
 from tpsd.config.keys import read_hex_key, read_ttk
-from tpsd.core.intake import CardKeys, LanePolicy, Operator, Setting
+from tpsd.core.candidate import CardKeys, LanePolicy, Operator, Setting
 from tpsd.core.texts import load as load_texts
-from tpsd.domain.tap import Kind
+from tpsd.domain.time import SECOND
 from tpsd.errors import ConfigError, PortError
 from tpsd.link.network import NetworkPort
 from tpsd.link.reconnect import Backoff
@@ -159,6 +159,9 @@ def setting_of(config: Configuration, journal: Journal) -> Setting:
         serialise=lambda request: transaction(profile, request),
         digest=journal.digest,
         clock_floor=settings.clock_floor(config),
+        zones=settings.zones(config),
+        enquires=config.sfey.afc_base_url is not None,
+        gives_back=config.realtime.found_approved == "refund",
     )
 
 
@@ -169,6 +172,7 @@ def setting_anew(before: Setting, config: Configuration) -> Setting:
         operator=_operator(config),
         ladder=settings.ladder(config),
         config_digest=settings.config_digest(config),
+        zones=settings.zones(config),
     )
 
 
@@ -189,11 +193,11 @@ def port_of(section: LaneSection) -> Port:
 
 def policy_of(section: LaneSection) -> LanePolicy:
     """What a lane allows and charges."""
-    kind = Kind(section.kind)
+    kinds = settings.kinds(section)
     return LanePolicy(
         name=section.name,
-        kinds=frozenset({kind}),
-        kind=kind,
+        kinds=kinds,
+        kind=next(iter(kinds)) if len(kinds) == 1 else None,
         fare=section.fare,
         amount_limit=section.amount_limit,
         zero_allowed=section.zero_allowed,
@@ -203,7 +207,11 @@ def policy_of(section: LaneSection) -> LanePolicy:
         pass_back=settings.pass_back(section),
         pass_group=section.pass_back_group,
         untokenised_denied=section.untokenised == "deny",
-        realtime=section.timing != "deferred",
+        realtime=settings.is_realtime(section),
+        verdict_us=round(section.verdict_seconds * SECOND),
+        partial_accepted=section.partial == "accept",
+        zone=section.zone,
+        closes_old_journey=section.check_in_again == "close",
     )
 
 

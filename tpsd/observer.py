@@ -154,10 +154,10 @@ class MeteredTps:
         self._meter = meter
         self._clock = clock
 
-    async def post(self, credential: str, path: str, body: bytes) -> Exchange:
+    async def post(self, credential: str, path: str, body: bytes, *, within: float | None = None) -> Exchange:
         """As the line itself."""
         began = self._clock.monotonic()
-        exchange = await self._tps.post(credential, path, body)
+        exchange = await self._tps.post(credential, path, body, within=within)
         self._meter.sent(self._clock.monotonic() - began)
         return exchange
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from schemas.config import Configuration
+from tpsd.config import is_realtime
 from tpsd.core.places import deferred_places
 from tpsd.domain.time import HOUR, SECOND
 from tpsd.workers.dispatcher import Pace
@@ -12,7 +13,7 @@ from tpsd.workers.uplink import Waiting
 def pace(config: Configuration) -> Pace:
     """The deferred path's sends in flight and its jitter."""
     retry = config.retry
-    realtime = any(lane.timing != "deferred" for lane in config.lanes)
+    realtime = any(is_realtime(lane) for lane in config.lanes)
     return Pace(deferred_places(retry.concurrency, retry.realtime_share, realtime=realtime), retry.jitter)
 
 

@@ -10,8 +10,10 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from tpsd.asking import Asked
+from tpsd.asking import Judge as AskedJudge
+from tpsd.core.candidate import Candidate, Decision, Facts
 from tpsd.core.display import Display
-from tpsd.core.intake import Candidate, Decision, Facts
 from tpsd.core.notices import Totals
 from tpsd.core.settlement import Settlement
 from tpsd.core.trust import Judging
@@ -19,7 +21,7 @@ from tpsd.denylist import DenyList
 from tpsd.domain.authorisation import Claimed
 from tpsd.domain.notice import Episode, MailDraft, MailRow, NoticeRow
 from tpsd.domain.outcome import Exchange, Outcome
-from tpsd.domain.tap import TapReport, Told
+from tpsd.domain.tap import Kind, TapReport, Told
 from tpsd.domain.time import Micros
 from tpsd.domain.views import JournalTotals, TapFilter, TapRow, TapStory
 from tpsd.doubts import Doubts, Judge, never_judged
@@ -75,14 +77,19 @@ class Timepiece(Clock, Protocol):
 class Taken:
     """What commit 1 left: the tap's number, what the validator is told, whether it was new and left notices.
 
-    ``untimed``: something of it waits until the time is known.
+    ``kind`` None: it could not be read. ``told`` None: it is kept, and TPS is asked. ``asked``: that attempt, to be
+    sent now; ``asks_first``: the UUID of a transaction in doubt that is enquired about before. ``untimed``: something
+    of it waits until the time is known.
     """
 
     number: int
-    told: Told
+    told: Told | None
     new: bool
     noticed: bool = False
     untimed: bool = False
+    asked: Claimed | None = None
+    asks_first: str | None = None
+    kind: Kind | None = None
 
 
 class SettledLate(Exception):  # noqa: N818 - the name of the event, raised across the port
@@ -126,6 +133,10 @@ class Journal(TapReader, Protocol):
         """The deny list; taps ask it in commit 1."""
 
     @property
+    def asked(self) -> Asked:
+        """Realtime taps and their journeys."""
+
+    @property
     def doubts(self) -> Doubts:
         """The rows TPS is asked about."""
 
@@ -137,7 +148,10 @@ class Journal(TapReader, Protocol):
         """The keyed digest (32 bytes) of a tap's payload or body, under the journal's own key."""
 
     async def take(self, candidate: Candidate, decide: Decide, now: Micros) -> Taken:
-        """Commit 1. ``decide`` runs inside the transaction; what it raises comes out, and nothing was written."""
+        """Commit 1. ``decide`` runs inside the transaction; what it raises comes out, and nothing was written.
+
+        Of a realtime tap it is commit 2 as well.
+        """
 
     async def reject(
         self,
@@ -174,8 +188,12 @@ class Journal(TapReader, Protocol):
         now: Micros,
         credentials: Collection[str],
         settle: Callable[[Claimed], tuple[Outcome, Settlement]],
+        judge: AskedJudge,
     ) -> dict[str, int]:
-        """At start: ends attempts a crash left open, holds rows without a credential; what was done, by name."""
+        """At start: ends attempts a crash left open, holds rows without a credential; what was done, by name.
+
+        ``judge`` says what a realtime attempt's end means that nobody saw.
+        """
 
     async def close_windows(self, now: Micros, close: CloseWindow) -> int:
         """Close every mail window that is over; the number of mails frozen."""
@@ -236,6 +254,7 @@ class DeviceUp:
     type_name: str
     firmware: str
     alarm: str | None = None
+    can_take_pin: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +280,14 @@ class TapArrived:
     answer_to: object
 
 
-DeviceEvent = DeviceUp | DeviceDown | DeviceStatus | TapArrived
+@dataclass(frozen=True, slots=True)
+class VerdictTaken:
+    """The device's link has the verdict that was given with this handle."""
+
+    answer_to: object
+
+
+DeviceEvent = DeviceUp | DeviceDown | DeviceStatus | TapArrived | VerdictTaken
 
 
 class Device(Protocol):
@@ -287,6 +313,9 @@ class Device(Protocol):
     def tell(self, answer_to: object, told: Told, display: Display, now: float) -> None:
         """Send the verdict."""
 
+    def keep(self, answer_to: object, now: float) -> None:
+        """Say that the tap is safe, and that its verdict follows."""
+
     def configure(self, lane_open: bool, wall: Micros | None, now: float) -> None:
         """Say whether the lane is open, and the time where it is trusted."""
 
@@ -297,8 +326,11 @@ class Device(Protocol):
 class Tps(Protocol):
     """The one way out to TPS. Never raises for network trouble: that is a value."""
 
-    async def post(self, credential: str, path: str, body: bytes) -> Exchange:
-        """Send these bytes to this path under this credential."""
+    async def post(self, credential: str, path: str, body: bytes, *, within: float | None = None) -> Exchange:
+        """Send these bytes to this path under this credential.
+
+        ``within``: seconds for everything, the wait for a turn and a probe included, because somebody waits.
+        """
 
     async def knock(self, credential: str) -> Exchange:
         """A harmless request on a fresh connection: can the host be reached?"""

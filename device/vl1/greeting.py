@@ -18,6 +18,9 @@ _BOOT = 0xDF8A56
 _LAST_TAP = 0xDF8A57
 _LAST_KEPT = 0xDF8A58
 _TIME = 0xDF8A41
+_CAPABILITIES = 0xDF8A59
+
+_CAN_TAKE_PIN = 0x01
 
 
 class TapNumber(NamedTuple):
@@ -54,6 +57,7 @@ class Hello:
     firmware: str = ""
     versions: tuple[int, int] = (VERSION, VERSION)  # lowest and highest it speaks
     largest_payload: int = PAYLOAD_MAX  # bytes
+    can_take_pin: bool = False  # it can ask for the card to be inserted, or for a PIN
 
     @property
     def is_usable(self) -> bool:
@@ -70,6 +74,7 @@ class Hello:
         fields.text(_FIRMWARE, self.firmware, SERIAL_MAX)
         fields.number(_BOOT, self.boot, 4)
         fields.number(_LAST_TAP, self.last_tap, 4)
+        fields.number(_CAPABILITIES, _CAN_TAKE_PIN if self.can_take_pin else None, 1)
         return encode(fields.items)
 
     @classmethod
@@ -80,7 +85,7 @@ class Hello:
             versions = fields.octets(_VERSIONS, 2)
             serial = fields.text(_SERIAL, SERIAL_MAX)
             boot, last_tap = fields.number(_BOOT, 4), fields.number(_LAST_TAP, 4)
-            largest = fields.number(_PAYLOAD, 2)
+            largest, capabilities = fields.number(_PAYLOAD, 2), fields.octets(_CAPABILITIES)
             if versions is None or not serial or boot is None or last_tap is None:
                 raise GreetingError("HELLO lacks its versions, its serial or a counter")
             return cls(
@@ -91,6 +96,7 @@ class Hello:
                 firmware=fields.text(_FIRMWARE, SERIAL_MAX) or "",
                 versions=(versions[0], versions[1]),
                 largest_payload=PAYLOAD_MAX if largest is None else largest,
+                can_take_pin=bool((capabilities or b"\x00")[-1] & _CAN_TAKE_PIN),
             )
         except (TlvError, FieldError) as exc:
             raise GreetingError(f"HELLO: {exc}") from exc

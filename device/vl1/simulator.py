@@ -56,6 +56,7 @@ class SimulatedValidator:
         limit_seconds: float | None = LIMIT_SECONDS,
         kept_limit_seconds: float = KEPT_LIMIT_SECONDS,
         when_late: Shown = Shown.LET_IN,
+        can_take_pin: bool = False,
     ) -> None:
         self.serial = serial
         self.type_name = type_name
@@ -64,6 +65,7 @@ class SimulatedValidator:
         self._limit = limit_seconds
         self._kept_limit = kept_limit_seconds
         self._when_late = when_late
+        self._can_take_pin = can_take_pin
         self._baud = baud
         self._start(state)
 
@@ -197,6 +199,7 @@ class SimulatedValidator:
             last_tap=self._last_tap,
             type_name=self.type_name,
             firmware=self.firmware,
+            can_take_pin=self._can_take_pin,
         )
 
     @property

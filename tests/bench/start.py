@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import apsw
 
 from tests.bench.measure import Figure, report
-from tests.store.builders import NOW, crashed, take
+from tests.store.builders import NOW, crashed, crashed_asked, take
 from tests.store.engines import SqliteEngine
 
 ROWS = 1_000_000
@@ -70,7 +70,7 @@ def _files(trace: Path) -> list[Path]:
 async def _opened(engine: SqliteEngine) -> float:
     began = time.perf_counter()
     journal = await engine.open()
-    await journal.recover(NOW, {"common"}, crashed)
+    await journal.recover(NOW, {"common"}, crashed, crashed_asked)
     await journal.next_due()
     took = (time.perf_counter() - began) * 1000
     await journal.close()

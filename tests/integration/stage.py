@@ -35,7 +35,7 @@ from tpsd.sfey.simulator import Simulator
 __all__ = ["VISA", "Gate", "Line", "PostOffice", "Stage", "Tap", "configuration", "opened", "until"]
 
 SEND_SECONDS = 5.0  # nothing here may hang on a slow machine; tests of silence set less
-LOOPS_ON_THE_CLOCK = 3  # dispatcher, mailer and uplink
+LOOPS_ON_THE_CLOCK = 4  # dispatcher, mailer, uplink and attendant
 DOOR = "door-{}"
 
 
@@ -158,7 +158,12 @@ class Stage:
             if enough():
                 return True
             loops = LOOPS_ON_THE_CLOCK + (daemon.enquirer is not None)
-            busy = daemon.dispatcher.in_flight or daemon.mailer.busy or (daemon.enquirer and daemon.enquirer.busy)
+            busy = (
+                daemon.dispatcher.in_flight
+                or daemon.authoriser.in_flight
+                or daemon.mailer.busy
+                or (daemon.enquirer and daemon.enquirer.busy)
+            )
             if busy or not self.clock.quiet(loops):
                 return False
             due = self.clock.next_due()

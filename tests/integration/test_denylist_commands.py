@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from tests.intake_taps import told_of
 from tests.store.builders import NOW, SALT, VISA, take
 from tests.store.engines import SqliteEngine
 from tpsd.admin.client import stream, tell
@@ -93,7 +94,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 
 
 async def told(desk: Desk, counter: int) -> str:
-    return (await take(desk.journal, counter)).told.reason
+    return told_of(await take(desk.journal, counter)).reason
 
 
 async def test_single_cards(desk: Desk) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from device.tlv import Tlv
+from tpsd.core.answering import Ending, Policy, Waiting
+from tpsd.core.answering import settle as settle_asked
 from tpsd.core.intake import Candidate, CardKeys, Decision, Facts, LanePolicy, Operator, Setting, decide, prepare
 from tpsd.core.notices import Totals, close_window
 from tpsd.core.outcomes import classify
@@ -155,6 +157,11 @@ async def fail_for_good(journal: Journal, exchange: Exchange = SILENCE) -> None:
 def crashed(claimed: Claimed) -> tuple[Outcome, Settlement]:
     """What recovery decides about an attempt that was under way."""
     return outcome_of(claimed, NoAnswer("crash"))
+
+
+def crashed_asked(waiting: Waiting) -> Ending:
+    """What recovery decides about a realtime attempt that was under way."""
+    return settle_asked(waiting, classify(NoAnswer("crash")), Policy(), number=1, ended_at=NOW)
 
 
 def closer(now: Micros) -> Callable[[Episode, Sequence[NoticeRow], Totals], WindowPlan]:

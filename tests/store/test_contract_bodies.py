@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import apsw
 import pytest
 
+from tests.intake_taps import told_of
 from tests.store.builders import (
     APPROVED,
     LANE,
@@ -20,6 +21,7 @@ from tests.store.builders import (
     after,
     claim_one,
     crashed,
+    crashed_asked,
     report,
     send,
     setting,
@@ -103,7 +105,7 @@ def sent_time(body: bytes) -> str:
 
 async def test_a_tap_of_an_unset_clock_is_taken_and_waits(journal: SqliteJournal) -> None:
     taken = await take_unset(journal, 1)
-    assert (taken.told.verdict, taken.told.reason, taken.new, taken.untimed) == (1, "ok", True, True)
+    assert (told_of(taken).verdict, told_of(taken).reason, taken.new, taken.untimed) == (1, "ok", True, True)
     assert await journal.claim(after(0), 10) == []
     assert await journal.next_due() is None
     story = await journal.story("1")
@@ -181,7 +183,7 @@ async def test_a_crash_at_every_step(engine: SqliteEngine, journal: SqliteJourna
     for number, copy in enumerate(left):
         again = await copy.open()
         await again.bodies.begin(UNSET, CLOCK_FLOOR)
-        await again.recover(UNSET, ["common"], crashed)
+        await again.recover(UNSET, ["common"], crashed, crashed_asked)
         await give_all(again, next_life)
         claims = {str(claimed.uuid): claimed.body for claimed in await again.claim(unset(1), 10)}
         assert claims.keys() == {str(uuid) for uuid in uuids}
@@ -337,11 +339,11 @@ async def test_a_held_one_that_does_not_open_ends_its_empty_hold(engine: SqliteE
 
 async def test_without_its_credential_it_is_held_and_comes_back(engine: SqliteEngine, journal: SqliteJournal) -> None:
     await take_unset(journal, 1)
-    await journal.recover(UNSET, [], crashed)
+    await journal.recover(UNSET, [], crashed, crashed_asked)
     assert (await journal.story("1")).tap.cause == "no_credential"
     await give_all(journal)
     assert await journal.claim(after(9), 10) == []
-    await journal.recover(UNSET, ["common"], crashed)
+    await journal.recover(UNSET, ["common"], crashed, crashed_asked)
     assert isinstance((await claim_one(journal)).body, bytes)
 
 
@@ -388,7 +390,7 @@ async def test_the_horizon_across_lives(
     await journal.close()
     again = await engine.open()
     await again.bodies.begin(now, CLOCK_FLOOR)
-    await again.recover(now, ["common"], crashed)
+    await again.recover(now, ["common"], crashed, crashed_asked)
     await again.bodies.know(Known(OTHER, shift, shift, now, CLOCK_FLOOR))
     later = Micros(now + 7 * HOUR) if sent else Micros(now + MINUTE)
     seen: list[Micros] = []
@@ -426,7 +428,7 @@ async def test_a_due_time_of_a_clock_that_was_ahead(journal: SqliteJournal) -> N
     ahead = Micros(NOW + 900 * DAY)
     candidate = prepare(report(1, tapped_at=None, received_at=ahead), LANE, setting(journal), uuid4(), OTHER)
     await journal.take(candidate, decide, ahead)
-    await journal.recover(NOW, ["common"], crashed)
+    await journal.recover(NOW, ["common"], crashed, crashed_asked)
     await give_all(journal, Known(LIFE, 0, 0, NOW, CLOCK_FLOOR))
     assert await complete_all(journal) == []
     claimed = await claim_one(journal, NOW)

@@ -20,6 +20,7 @@ from tests.store.builders import (
     after,
     claim_one,
     crashed,
+    crashed_asked,
     fail_for_good,
     outcome_of,
     send,
@@ -347,7 +348,7 @@ async def test_a_crash_in_an_enquiry_beside_a_send_ends_both(engine: Engine, jou
     await journal.doubts.claim(after(90), 10)
     await claim_one(journal, after(120))
     again = await engine.after_sigkill().open()
-    await again.recover(after(130), ["common"], crashed)
+    await again.recover(after(130), ["common"], crashed, crashed_asked)
     await again.doubts.begin(after(130), True, crash_at(after(130)))
     story = await again.story("1")
     assert [attempt.cause for attempt in story.attempts] == ["timeout", "system.303", "crash", "crash"]

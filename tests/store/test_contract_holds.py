@@ -10,6 +10,7 @@ from tests.store.builders import (
     TERMINAL,
     TERMINAL_REFUSED,
     after,
+    crashed_asked,
     settle,
     take,
     take_many,
@@ -158,7 +159,9 @@ async def test_a_crash_under_a_canary_leaves_it_held_and_unclean(engine: Engine,
     copy = engine.after_sigkill()
     again = await copy.open()
     assert isinstance(again, SqliteJournal)
-    done = await again.recover(after(16 * 60), {"common"}, lambda claimed: judged(claimed, NoAnswer("crash")))
+    done = await again.recover(
+        after(16 * 60), {"common"}, lambda claimed: judged(claimed, NoAnswer("crash")), crashed_asked
+    )
     assert done["attempts_ended_unknown"] == 1
     row = (await again.story("1")).tap
     assert (row.uuid, row.state, row.cause, row.may_have_charged) == (str(canary.uuid), "held", CAUSE, True)
@@ -172,7 +175,7 @@ async def test_after_a_start_a_canary_waits_no_longer_than_its_quarter(engine: E
     copy = engine.after_sigkill()
     again = await copy.open()
     earlier = after(-1e6)
-    await again.recover(earlier, {"common"}, lambda claimed: judged(claimed, NoAnswer("crash")))
+    await again.recover(earlier, {"common"}, lambda claimed: judged(claimed, NoAnswer("crash")), crashed_asked)
     assert await again.next_due() == earlier + 15 * MINUTE
     await again.close()
 
@@ -195,10 +198,10 @@ async def test_a_hold_is_its_terminals_alone(held: SqliteJournal) -> None:
 
 async def test_no_credential_is_a_hold_of_no_terminal(engine: Engine, journal: SqliteJournal) -> None:
     await take_many(journal, [1, 2], credential="gate-9")
-    await journal.recover(NOW, {"common"}, lambda claimed: judged(claimed, SILENCE))
+    await journal.recover(NOW, {"common"}, lambda claimed: judged(claimed, SILENCE), crashed_asked)
     (cause,) = await journal.operations.held()
     assert (cause.cause, cause.count, cause.canary_due) == ("no_credential", 2, None)
     await take(journal, 3)
     assert (await state(journal, 3))[0] == "pending"
-    await journal.recover(NOW, {"common", "gate-9"}, lambda claimed: judged(claimed, SILENCE))
+    await journal.recover(NOW, {"common", "gate-9"}, lambda claimed: judged(claimed, SILENCE), crashed_asked)
     assert await journal.operations.held() == []

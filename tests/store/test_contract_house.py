@@ -12,6 +12,7 @@ from tests.store.builders import (
     after,
     claim_one,
     crashed,
+    crashed_asked,
     fail_for_good,
     report,
     send,
@@ -150,7 +151,7 @@ async def test_a_resting_body_goes_after_its_keeping_time_and_the_row_says_so(
         case "held":
             await send(journal, TERMINAL_REFUSED)
         case _:
-            await journal.recover(NOW, [], crashed)
+            await journal.recover(NOW, [], crashed, crashed_asked)
     assert await keep_days(journal, days - 1) == 0
     assert (await journal.story("1")).body_kept
     assert await keep_days(journal, 1) == 1
@@ -201,9 +202,9 @@ async def test_a_crowd_is_erased_in_one_call(journal: Journal) -> None:
 
 async def test_a_body_that_went_is_failed_for_good_when_it_should_be_sent(journal: Journal) -> None:
     await take(journal, credential="gone")
-    await journal.recover(NOW, ["common"], crashed)
+    await journal.recover(NOW, ["common"], crashed, crashed_asked)
     await keep_days(journal, 30)
-    await journal.recover(after(10), ["gone"], crashed)
+    await journal.recover(after(10), ["gone"], crashed, crashed_asked)
     assert await journal.claim(after(10), 10) == []
     story = await journal.story("1")
     assert (story.tap.state, story.tap.cause, story.attempts[0].outcome) == ("permanently_failed", "seal", "not_sent")

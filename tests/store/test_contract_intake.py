@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.intake_taps import told_of
 from tests.store.builders import (
     APPROVED,
     LANE,
@@ -283,7 +284,7 @@ async def test_another_terminal_is_not_held_with_it(journal: Journal) -> None:
 async def test_a_denied_tap_of_a_held_terminal_is_only_denied(journal: Journal) -> None:
     await take(journal, 1)
     await send(journal, TERMINAL_REFUSED)
-    assert (await take(journal, 2, card=EXPIRED)).told.reason == "expired"
+    assert told_of(await take(journal, 2, card=EXPIRED)).reason == "expired"
     await take(journal, 2, card=EXPIRED, shown=Shown.LET_IN)
     assert (await journal.story("2")).tap.state == "held"
 

@@ -12,6 +12,7 @@ from tests.store.builders import (
     after,
     closer,
     crashed,
+    crashed_asked,
     send,
     settle,
     take,
@@ -169,7 +170,7 @@ async def test_a_frozen_mail_survives_a_sigkill(engine: Engine, journal: Journal
     await close(journal, after(60))
     before = await mails(journal, after(60))
     copy = await engine.after_sigkill().open()
-    await copy.recover(after(61), ["common"], crashed)
+    await copy.recover(after(61), ["common"], crashed, crashed_asked)
     assert await mails(copy, after(61)) == before
     await copy.close()
 

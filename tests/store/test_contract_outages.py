@@ -17,6 +17,7 @@ from tests.store.builders import (
     claim_one,
     closer,
     crashed,
+    crashed_asked,
     outcome_of,
     report,
     send,
@@ -253,7 +254,7 @@ async def test_a_restart_in_the_middle_goes_on_with_the_same_draw(engine: Engine
     await outage(journal)
     assert await journal.claim(ENDED, 1000) == []
     again = await engine.after_sigkill().open()
-    await again.recover(ENDED, ["common"], crashed)
+    await again.recover(ENDED, ["common"], crashed, crashed_asked)
     assert await spread_all(again) == []
     before, then = await dues(journal), await dues(again)
     done = {number for number, due in before.items() if due != NOW}
@@ -270,7 +271,7 @@ async def test_a_restart_after_the_spread_keeps_its_times(journal: Journal) -> N
     await outage(journal)
     await spread_all(journal)
     before = await dues(journal)
-    assert (await journal.recover(ENDED, ["common"], crashed))["due_times_pulled"] == 0
+    assert (await journal.recover(ENDED, ["common"], crashed, crashed_asked))["due_times_pulled"] == 0
     assert await dues(journal) == before
 
 

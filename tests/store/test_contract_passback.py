@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.intake_taps import told_of
 from tests.store.builders import (
     DECLINED,
     LANE,
@@ -35,7 +36,7 @@ GATE = replace(LANE, pass_back=RULE)
 async def tap(journal: Journal, counter: int, seconds: float, lane: LanePolicy = GATE, **fields: Any) -> str:
     """The reason of a tap so many seconds after NOW by its own time; it arrives when its counter says."""
     given = report(counter, tapped_at=after(seconds), received_at=after(100_000 + counter), **fields)
-    return (await journal.take(candidate(journal, given, lane), decide, after(100_000 + counter))).told.reason
+    return told_of(await journal.take(candidate(journal, given, lane), decide, after(100_000 + counter))).reason
 
 
 async def test_again_refused_and_new_by_the_times_of_the_taps(journal: Journal) -> None:

@@ -17,6 +17,7 @@ from tests.store.builders import (
     claim_one,
     closer,
     crashed,
+    crashed_asked,
     fail_for_good,
     outcome_of,
     report,
@@ -74,7 +75,7 @@ async def test_whatever_was_acknowledged_survives_a_sigkill(engine: Engine, jour
     assert (await after_kill.totals()).states == {"approved": 10, "sending": 10, "pending": 20}
     for one, again in zip(taken, await take_many(after_kill, range(1, 41)), strict=True):
         assert again == replace(one, new=False)
-    await after_kill.recover(after(1), COMMON, crashed)
+    await after_kill.recover(after(1), COMMON, crashed, crashed_asked)
     bodies = {claimed.uuid: claimed.body for claimed in await after_kill.claim(after(100), 100)}
     assert len(bodies) == 30
     assert all(bodies[claimed.uuid] == claimed.body for claimed in claims[10:])
@@ -93,7 +94,7 @@ async def test_what_was_erased_stays_erased_after_a_sigkill(engine: Engine, jour
 async def test_an_attempt_left_open_ends_unknown_and_goes_to_its_next_rung(journal: Journal) -> None:
     await take(journal)
     await claim_one(journal, NOW)
-    done = await journal.recover(after(10), COMMON, crashed)
+    done = await journal.recover(after(10), COMMON, crashed, crashed_asked)
     assert done["attempts_ended_unknown"] == 1
     story = await journal.story("1")
     assert (story.tap.state, story.tap.due, story.tap.may_have_charged) == ("pending", after(60), True)
@@ -104,16 +105,16 @@ async def test_an_attempt_left_open_ends_unknown_and_goes_to_its_next_rung(journ
 async def test_recovery_is_done_once(journal: Journal) -> None:
     await take(journal)
     await claim_one(journal)
-    await journal.recover(after(10), COMMON, crashed)
+    await journal.recover(after(10), COMMON, crashed, crashed_asked)
     before = await journal.story("1")
-    assert not any((await journal.recover(after(11), COMMON, crashed)).values())
+    assert not any((await journal.recover(after(11), COMMON, crashed, crashed_asked)).values())
     assert await journal.story("1") == before
 
 
 async def test_a_result_from_before_the_crash_is_late(journal: Journal) -> None:
     await take(journal)
     claimed = await claim_one(journal)
-    await journal.recover(after(10), COMMON, crashed)
+    await journal.recover(after(10), COMMON, crashed, crashed_asked)
     with pytest.raises(SettledLate):
         await settle(journal, claimed, APPROVED)
 
@@ -126,7 +127,7 @@ async def test_a_crash_in_the_last_attempt_is_permanently_failed(journal: Journa
         due = (await send(journal, SILENCE, due)).due
     assert due is not None
     await claim_one(journal, due)
-    await journal.recover(due, COMMON, crashed)
+    await journal.recover(due, COMMON, crashed, crashed_asked)
     story = await journal.story("1")
     assert (story.tap.state, len(story.attempts)) == ("permanently_failed", 13)
     assert [line.cause for line in story.notices] == ["permanently_failed/crash"]
@@ -135,7 +136,7 @@ async def test_a_crash_in_the_last_attempt_is_permanently_failed(journal: Journa
 async def test_a_row_without_its_credential_is_held_and_told_of(journal: Journal) -> None:
     await take_many(journal, [1, 2], credential="gate-9")
     await take(journal, 3)
-    done = await journal.recover(after(10), COMMON, crashed)
+    done = await journal.recover(after(10), COMMON, crashed, crashed_asked)
     assert done["held_without_credential"] == 2
     rows = {row.number: row for row in await journal.taps(TapFilter(state="held"))}
     assert {row.cause for row in rows.values()} == {"no_credential"}
@@ -152,8 +153,8 @@ async def test_a_row_without_its_credential_is_held_and_told_of(journal: Journal
 
 async def test_a_credential_that_comes_back_frees_its_rows(journal: Journal) -> None:
     await take(journal, credential="gate-9")
-    await journal.recover(after(10), COMMON, crashed)
-    done = await journal.recover(after(20), ["common", "gate-9"], crashed)
+    await journal.recover(after(10), COMMON, crashed, crashed_asked)
+    done = await journal.recover(after(20), ["common", "gate-9"], crashed, crashed_asked)
     assert done["freed_with_credential"] == 1
     row = (await journal.story("1")).tap
     assert (row.state, row.cause, row.due) == ("pending", None, after(20))
@@ -162,16 +163,16 @@ async def test_a_credential_that_comes_back_frees_its_rows(journal: Journal) -> 
 
 async def test_a_missing_credential_does_not_hold_its_terminals_new_taps(journal: Journal) -> None:
     await take(journal, 1, credential="gate-9")
-    await journal.recover(after(10), COMMON, crashed)
+    await journal.recover(after(10), COMMON, crashed, crashed_asked)
     await take(journal, 2)
     assert (await journal.story("2")).tap.state == "pending"
 
 
 async def test_a_row_held_for_its_credential_can_still_be_turned_away(journal: Journal) -> None:
     await take(journal, credential="gate-9")
-    await journal.recover(after(10), COMMON, crashed)
+    await journal.recover(after(10), COMMON, crashed, crashed_asked)
     await take(journal, shown=Shown.TURNED_AWAY)
-    await journal.recover(after(20), ["common", "gate-9"], crashed)
+    await journal.recover(after(20), ["common", "gate-9"], crashed, crashed_asked)
     assert (await journal.story("1")).tap.state == "not_charged"
 
 
@@ -179,7 +180,7 @@ async def test_due_times_of_a_clock_that_was_ahead_are_pulled_in(journal: Journa
     await take_many(journal, [1, 2], now=after(9e6))
     claims = await journal.claim(after(9e6), 1)
     await settle(journal, claims[0], UNAVAILABLE)
-    done = await journal.recover(NOW, COMMON, crashed)
+    done = await journal.recover(NOW, COMMON, crashed, crashed_asked)
     assert done["due_times_pulled"] == 2
     assert sorted(row.due or 0 for row in await journal.taps(TapFilter())) == [NOW, after(60)]
 
@@ -187,7 +188,7 @@ async def test_due_times_of_a_clock_that_was_ahead_are_pulled_in(journal: Journa
 async def test_due_times_within_their_tier_stay(journal: Journal) -> None:
     await take(journal)
     await send(journal, UNAVAILABLE)
-    assert (await journal.recover(after(0), COMMON, crashed))["due_times_pulled"] == 0
+    assert (await journal.recover(after(0), COMMON, crashed, crashed_asked))["due_times_pulled"] == 0
     assert await journal.next_due() == after(60)
 
 
@@ -195,25 +196,25 @@ async def test_short_tiers_are_pulled_in_too(journal: Journal) -> None:
     quick = replace(setting(journal), ladder=(Tier(3, 2 * SECOND),))
     await journal.take(prepare(report(), LANE, quick, uuid4()), decide, after(30))
     await send(journal, UNAVAILABLE, after(30))
-    await journal.recover(NOW, COMMON, crashed)
+    await journal.recover(NOW, COMMON, crashed, crashed_asked)
     assert await journal.next_due() == after(2)
 
 
 async def test_an_attempt_of_a_clock_that_was_ahead_is_recovered_by_ours(journal: Journal) -> None:
     await take(journal, now=after(9e6))
     await claim_one(journal, after(9e6))
-    await journal.recover(NOW, COMMON, crashed)
+    await journal.recover(NOW, COMMON, crashed, crashed_asked)
     assert await journal.next_due() == after(60)
 
 
 async def test_windows_and_mails_of_a_clock_that_was_ahead_are_pulled_in(journal: Journal) -> None:
     await take(journal, 1, now=after(9e6), shown=Shown.LET_IN, kind=0x04)
-    await journal.recover(NOW, COMMON, crashed)
+    await journal.recover(NOW, COMMON, crashed, crashed_asked)
     assert await journal.next_mail() == NOW + HOUR
     await journal.close_windows(Micros(NOW + HOUR), closer(Micros(NOW + HOUR)))
     (mail,) = await journal.mails_due(Micros(NOW + HOUR), 10)
     await journal.mail_refused(mail.id, after(9e6), "421")
-    await journal.recover(NOW, COMMON, crashed)
+    await journal.recover(NOW, COMMON, crashed, crashed_asked)
     assert [mail.due for mail in await journal.mails_due(Micros(NOW + HOUR), 10)] == [NOW + HOUR]
 
 
@@ -223,7 +224,7 @@ async def test_two_ladders_are_told_apart_at_the_next_start(journal: Journal) ->
     await take(journal, 2, now=after(9e6))
     for claimed in await journal.claim(after(9e6), 10):
         await settle(journal, claimed, UNAVAILABLE)
-    await journal.recover(NOW, COMMON, crashed)
+    await journal.recover(NOW, COMMON, crashed, crashed_asked)
     rows = {row.number: row.due for row in await journal.taps(TapFilter())}
     assert rows == {1: after(600), 2: after(60)}
 
@@ -267,7 +268,7 @@ async def test_another_set_up_is_refused_while_taps_are_unfinished(
 async def test_resting_taps_hold_the_set_up_too(engine: Engine, journal: Journal, exchange: str) -> None:
     await take(journal, credential="gone")
     if exchange == "held":
-        await journal.recover(NOW, COMMON, crashed)
+        await journal.recover(NOW, COMMON, crashed, crashed_asked)
     else:
         await fail_for_good(journal)
     await journal.close()

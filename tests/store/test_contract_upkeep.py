@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.intake_taps import told_of
 from tests.store.builders import (
     APPROVED,
     NOW,
@@ -15,6 +16,7 @@ from tests.store.builders import (
     card,
     claim_one,
     closer,
+    crashed_asked,
     fail_for_good,
     send,
     settle,
@@ -138,10 +140,10 @@ class TestPrune:
         await approved(journal, 3)
         await journal.upkeep.prune(90 * DAY, LATER, BY)
         away = await take(journal, 1, now=LATER, shown=Shown.TURNED_AWAY)
-        assert (away.told.verdict, away.new, away.noticed) == (Verdict.ACCEPTED, False, True)
+        assert (told_of(away).verdict, away.new, away.noticed) == (Verdict.ACCEPTED, False, True)
         assert not (await take(journal, 1, now=LATER, shown=Shown.TURNED_AWAY)).noticed
         let_in = await take(journal, 2, now=LATER, card=EXPIRED, shown=Shown.LET_IN)
-        assert (let_in.told.verdict, let_in.noticed) == (Verdict.DENIED, True)
+        assert (told_of(let_in).verdict, let_in.noticed) == (Verdict.DENIED, True)
         assert await journal.claim(LATER, 10) == []
         assert await journal.close_windows(after(101 * DAY / 1e6), closer(LATER)) == 2
 
@@ -314,7 +316,7 @@ class TestRestore:
         assert (found.taps, found.in_doubt, found.bodies_kept, found.bodies_lost) == (5, 3, 4, 0)
         assert source.exists()
         again = await engine.open()
-        done = await again.recover(LATER, ["common"], lambda claimed: pytest.fail("no attempt is open"))
+        done = await again.recover(LATER, ["common"], lambda claimed: pytest.fail("no attempt is open"), crashed_asked)
         assert done["attempts_ended_unknown"] == done["freed_with_credential"] == 0
         assert await again.claim(after(1e9), 10) == []
         rows = {row.number: row for row in await again.taps(TapFilter())}

@@ -83,10 +83,16 @@ FIELD_REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "socket port": ({"lanes": [LANE | {"port": "socket://h"}]}, "lanes[0].port is not a socket port"),
     "slow": ({"lanes": [LANE | {"baud": 9600}]}, "lanes[0].baud 9600 baud is too slow for a gate; set 57600"),
     "vivopay": ({"lanes": [LANE | {"protocol": "vivopay"}]}, 'this version; set protocol = "vl1"'),
-    "retail": ({"lanes": [LANE | {"kind": "RETAIL_PAYMENT"}]}, "RETAIL_PAYMENT is realtime, and this version runs"),
-    "realtime": ({"lanes": [LANE | {"timing": "realtime"}]}, 'deferred kinds only; set timing = "deferred"'),
+    "MTT in realtime": ({"lanes": [LANE | {"timing": "realtime"}]}, "MTT's verdict is local; leave it out, or use KFT"),
+    "retail afterwards": (
+        {"lanes": [LANE | {"kind": "RETAIL_PAYMENT", "timing": "deferred"}]},
+        "RETAIL_PAYMENT needs TPS's answer; leave it out",
+    ),
     "terminal_sn": ({"lanes": [LANE | {"terminal_sn": "a/b"}]}, "lanes[0].terminal_sn is wrong"),
-    "no fare": ({"lanes": [{"name": "a", "port": "/dev/x"}]}, "lanes[0].fare is missing; add it: minor units"),
+    "no fare": (
+        {"lanes": [{"name": "a", "port": "/dev/x"}]},
+        "lanes[0].fare is missing, and so is zone; set one: what taps without amount cost",
+    ),
 }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.stage import until
-from tests.store.builders import outcome_of, take_many
+from tests.store.builders import crashed_asked, outcome_of, take_many
 from tests.unit.workshop import BOUND_SECONDS, COMMON, ScriptedTps, running, workshop
 from tpsd.app import Daemon
 from tpsd.demo.clock import WarpClock
@@ -116,7 +116,7 @@ async def test_a_late_result_changes_nothing(tmp_path: Path) -> None:
         await until(lambda: tps.started, "the send")
         crash: Exchange = NoAnswer("crash")
         now = daemon.clock.schedule()
-        await daemon.journal.recover(now, {COMMON}, lambda claimed: outcome_of(claimed, crash, now))
+        await daemon.journal.recover(now, {COMMON}, lambda claimed: outcome_of(claimed, crash, now), crashed_asked)
         tps.gate.release()
         await until(lambda: daemon.dispatcher.in_flight == 0, "the late result")
         assert await states(daemon) == ["pending"]

@@ -17,6 +17,7 @@ from tests.intake_taps import (
     card,
     denied,
     prepared,
+    told_of,
     try_again,
 )
 from tpsd.core.intake import Decision, Effect, Facts, KnownTap, decide
@@ -229,4 +230,4 @@ def test_nothing_that_decodes_makes_intake_raise(raw: bytes) -> None:
             items = decode(raw, vendor_lengths=vendor_lengths)
         except TlvError:
             continue
-        assert decide(prepared(card=items), Facts()).told.reason
+        assert told_of(decide(prepared(card=items), Facts())).reason

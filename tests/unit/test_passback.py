@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from tests.intake_taps import told_of
 from tests.store.builders import LANE, SALT, card, report
 from tpsd.core.intake import Candidate, CardKeys, Facts, KnownTap, LanePolicy, Operator, Setting, decide, prepare
 from tpsd.core.passback import AGAIN, OFF, REFUSED, CardPast, PassBack, judge
@@ -75,7 +76,7 @@ def candidate(lane: LanePolicy = STRICT, setting: Setting = SETTING, **fields: A
 def told(facts: Facts, lane: LanePolicy = STRICT, setting: Setting = SETTING, **fields: Any) -> tuple[str, str | None]:
     """The reason and the disposition."""
     decision = decide(candidate(lane, setting, **fields), facts)
-    return decision.told.reason, decision.disposition.value if decision.disposition else None
+    return told_of(decision).reason, decision.disposition.value if decision.disposition else None
 
 
 def test_the_tap_again_is_a_repeat_with_nothing_to_send() -> None:
@@ -123,7 +124,7 @@ def test_what_the_passenger_was_shown_comes_before_all_of_it(facts: Facts) -> No
     assert told(facts, shown=Shown.TURNED_AWAY) == ("turned_away", "denied")
     let_in = decide(candidate(shown=Shown.LET_IN), facts)
     assert (let_in.told, let_in.state) == (Told(Verdict.ACCEPTED, "let_in"), State.PENDING)
-    assert let_in.note == decide(candidate(), facts).told.reason
+    assert let_in.note == told_of(decide(candidate(), facts)).reason
 
 
 def test_who_was_let_in_meanwhile_is_charged_even_where_it_was_the_tap_again() -> None:
@@ -139,7 +140,7 @@ def test_a_card_without_a_token_is_as_the_lane_says() -> None:
     assert told(Facts(), STRICT, no_salt, card=card(expiry="2001")) == ("expired", "denied")
     assert told(Facts(), STRICT, no_salt, token=CardToken("ab" * 32)) == ("ok", None)
     let_in = decide(candidate(STRICT, no_salt, shown=Shown.LET_IN), Facts())
-    assert (let_in.told.reason, let_in.note) == ("let_in", "untokenised")
+    assert (told_of(let_in).reason, let_in.note) == ("let_in", "untokenised")
 
 
 def test_lanes_of_one_group() -> None:

@@ -35,7 +35,7 @@ class ScriptedTps:
         """From now on each answer waits for a ``gate.release()``."""
         self.gate = asyncio.Semaphore(0)
 
-    async def post(self, credential: str, path: str, body: bytes) -> Exchange:
+    async def post(self, credential: str, path: str, body: bytes, *, within: float | None = None) -> Exchange:
         assert credential == COMMON
         self.started.append(body)
         number = len(self.started)

@@ -4,7 +4,19 @@
 """
 
 from tpsd.config.changes import Changes, changes
-from tpsd.config.effective import clock_floor, config_digest, doubt, effective, flat, ladder, pass_back
+from tpsd.config.effective import (
+    clock_floor,
+    config_digest,
+    doubt,
+    effective,
+    flat,
+    is_realtime,
+    kinds,
+    ladder,
+    makes_tokens,
+    pass_back,
+    zones,
+)
 from tpsd.config.keys import exposed, read_hex_key, read_token, read_ttk
 from tpsd.config.load import load
 from tpsd.config.problems import Problem
@@ -20,15 +32,19 @@ __all__ = [
     "effective",
     "exposed",
     "flat",
+    "is_realtime",
     "key_files",
+    "kinds",
     "ladder",
     "listen_address",
     "load",
     "mail_settings",
+    "makes_tokens",
     "pass_back",
     "read_hex_key",
     "read_token",
     "read_ttk",
     "store_path",
     "warnings",
+    "zones",
 ]

@@ -14,6 +14,8 @@ RELOADABLE: Final = (
     "operator.stock_location_id",
     "operator.currency",
     "operator.language",
+    "operator.merchant",
+    "zones",
     "retry.tiers",
     "email.",
 )
@@ -23,6 +25,11 @@ ADJUSTABLE: Final = frozenset(
     {
         "kind",
         "timing",
+        "verdict_seconds",
+        "partial",
+        "check_in_again",
+        "tokens",
+        "zone",
         "fare",
         "amount_limit",
         "zero_allowed",
@@ -100,9 +107,10 @@ def _lanes(old: Configuration, new: Configuration) -> LaneChanges:
 def _keys(config: Configuration) -> Iterator[tuple[str, Any]]:
     """Every value in force; lanes by name, since their order means nothing, lists of tables whole."""
     values = effective(config)
-    lanes, tiers = values.pop("lanes"), values["retry"].pop("tiers")
+    lanes, tiers, zones = values.pop("lanes"), values["retry"].pop("tiers"), values.pop("zones")
     yield from ((key, value) for key, value in flat(values) if value != {})
     yield "retry.tiers", tiers
+    yield "zones", zones
     for lane in lanes:
         yield from flat(lane, f"lanes.{lane['name']}.")
 

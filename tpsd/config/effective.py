@@ -14,8 +14,10 @@ from pydantic import SecretStr
 
 from schemas.config import Configuration, Lane
 from tpsd.core.doubt import DoubtPolicy
+from tpsd.core.fares import Zones
 from tpsd.core.passback import PassBack
 from tpsd.domain.authorisation import Ladder, Tier
+from tpsd.domain.tap import Kind
 from tpsd.domain.time import DAY, HOUR, MINUTE, SECOND, Micros
 
 _PASSWORD = re.compile(r"(?<=://)([^:@/]*):.*(?=@)")
@@ -24,7 +26,7 @@ DIGEST_CHARACTERS = 16  # 64 bits: enough to tell an operator's configurations a
 
 def effective(config: Configuration) -> dict[str, Any]:
     """Every value in force, as JSON types. Passwords are starred; key files are paths, never contents."""
-    shown: dict[str, Any] = _plain(config.model_dump())
+    shown: dict[str, Any] = _plain(config.model_dump(by_alias=True))
     return shown
 
 
@@ -62,6 +64,30 @@ def doubt(config: Configuration) -> DoubtPolicy:
     """When rows are asked about instead of sent, as the core takes it."""
     horizon_us = round(config.retry.idempotency_horizon_hours * HOUR)
     return DoubtPolicy(horizon_us, enquires=config.sfey.afc_base_url is not None)
+
+
+def is_realtime(lane: Lane) -> bool:
+    """Whether TPS's answer is a lane's verdict."""
+    return lane.timing == "realtime" or (lane.timing is None and lane.kind.startswith("RETAIL"))
+
+
+def kinds(lane: Lane) -> frozenset[Kind]:
+    """What taps of a lane may be."""
+    if lane.kind == "RETAIL_CHECK_IN_OUT":
+        return frozenset({Kind.RETAIL_CHECK_IN, Kind.RETAIL_CHECK_OUT})
+    return frozenset({Kind(lane.kind)})
+
+
+def makes_tokens(lane: Lane, config: Configuration) -> bool:
+    """Whether a card's token can be had there."""
+    if lane.tokens is None:
+        return config.keys.token_key_file is not None
+    return lane.tokens == "validator" or (lane.tokens == "ours" and config.keys.token_key_file is not None)
+
+
+def zones(config: Configuration) -> Zones:
+    """The zone table as the core takes it."""
+    return Zones({(zone.start, zone.end): zone.amount for zone in config.zones})
 
 
 def pass_back(lane: Lane) -> PassBack:

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from schemas.config import Configuration, Section, section_of
+from schemas.config import Configuration, Section, fields_of, section_of
 from tpsd.config.lines import line_of
 from tpsd.config.problems import KeyPath, Problem, dotted
 from tpsd.config.relations import problems
@@ -103,7 +103,7 @@ def _problem(error: ErrorDetails) -> Problem:
 def _nearest(key: KeyPath) -> str:
     section = _section_at(key[:-1])
     name = str(key[-1])
-    known = list(section.model_fields) if section else []
+    known = list(fields_of(section)) if section else []
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if close:
         return f"did you mean {dotted((*key[:-1], close[0]))}?"
@@ -115,7 +115,7 @@ def _nearest(key: KeyPath) -> str:
 
 def _has(section_name: str, key: str) -> bool:
     section = section_of(Configuration, section_name)
-    return section is not None and key in section.model_fields
+    return section is not None and key in fields_of(section)
 
 
 def _section_at(key: KeyPath) -> type[Section] | None:
@@ -130,7 +130,7 @@ def _description(key: KeyPath) -> str:
     names = [part for part in key if isinstance(part, str)]
     for length in range(len(names), 0, -1):
         section = _section_at(tuple(names[: length - 1]))
-        field = section.model_fields.get(names[length - 1]) if section else None
+        field = fields_of(section).get(names[length - 1]) if section else None
         if field is not None:
             return field.description or ""
     return ""

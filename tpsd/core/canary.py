@@ -46,6 +46,7 @@ def settle_canary(
     jitter_draw: float,
     jitter_share: float,
     terminal: str,
+    asked: int | None = None,
 ) -> Settlement:
     """What becomes of the canary's own row; the arguments are those of ``settle``, ``cause`` the held row's.
 
@@ -59,6 +60,7 @@ def settle_canary(
         jitter_draw=jitter_draw,
         jitter_share=jitter_share,
         terminal=terminal,
+        asked=asked,
     )
     if judged(outcome):
         return own

@@ -7,7 +7,7 @@ then only a definite answer counts.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 
@@ -17,7 +17,7 @@ from tpsd.domain.authorisation import State
 from tpsd.domain.doubt import Enquired
 from tpsd.domain.notice import NoticeDraft, NoticeKind
 from tpsd.domain.outcome import Answer, Approved, Declined, Exchange, Outcome
-from tpsd.domain.tap import Timing
+from tpsd.domain.tap import Kind, Timing
 from tpsd.domain.time import HOUR, MINUTE, Micros, later
 
 ENQUIRIES: Final = 5
@@ -86,7 +86,8 @@ class Conclusion:
 
     ``state`` and ``cause`` are the row's. ``released``: back on the ladder, due at once, the same bytes under
     the next release. ``enquiry_due``: when TPS is asked again (schedule clock). ``counts``: the finding decided
-    something. ``approved_amount`` in minor units, where TPS said one.
+    something. ``approved_amount`` in minor units, where TPS said one. ``gives_back``: minor units that are given back
+    in the same commit, because the passenger was turned away.
     """
 
     state: State
@@ -96,6 +97,7 @@ class Conclusion:
     counts: bool = False
     notices: tuple[NoticeDraft, ...] = ()
     approved_amount: int | None = None
+    gives_back: int | None = None
 
     @property
     def erase(self) -> bool:
@@ -120,36 +122,52 @@ def needs_control(enquired: Enquired, heard: Heard) -> bool:
     return heard.finding is Finding.NOT_FOUND and enquired.state is State.IN_DOUBT and _is_last(enquired)
 
 
-def conclude(enquired: Enquired, heard: Heard, *, believed: bool, ended_at: Micros) -> Conclusion:
-    """Where the row goes. ``believed``: a control said that "not found" may be believed (``needs_control``)."""
+def conclude(
+    enquired: Enquired, heard: Heard, *, believed: bool, ended_at: Micros, gives_back: bool = False
+) -> Conclusion:
+    """Where the row goes. ``believed``: a control said that "not found" may be believed (``needs_control``).
+
+    ``gives_back``: what is found charged though its passenger was turned away is given back unasked.
+    """
     finding = heard.finding
     if finding is Finding.NOT_FOUND and not (believed and needs_control(enquired, heard)):
         finding = Finding.UNCLEAR
     alarm = _alarm(heard.outcome)
     if finding is Finding.UNCLEAR:
         return _left(enquired, heard, ended_at, alarm)
-    state, notices = NEXT[enquired.timing, finding]
+    state = NEXT[enquired.timing, finding]
     if state is State.PENDING and not enquired.body_kept:
         return _rests(enquired, "TPS never had it, and its body is gone, so it cannot be sent again", alarm)
-    told = tuple(notice(enquired) for notice in notices)
     if state is State.PENDING:
-        return Conclusion(state, None, released=True, counts=True, notices=(*told, *alarm))
+        return Conclusion(state, None, released=True, counts=True, notices=alarm)
+    if state is not State.APPROVED:
+        return Conclusion(state, heard.outcome.cause, counts=True, notices=alarm)
     amount = heard.outcome.amount if isinstance(heard.outcome, Approved) else None
-    return Conclusion(state, heard.outcome.cause, counts=True, notices=(*told, *alarm), approved_amount=amount)
+    found = Conclusion(state, heard.outcome.cause, counts=True, notices=alarm, approved_amount=amount)
+    if not _turned_away(enquired):
+        return found
+    if gives_back:
+        return replace(found, gives_back=enquired.amount if amount is None else amount)
+    return replace(found, notices=(_charged_unseen(enquired), *alarm))
+
+
+def _turned_away(enquired: Enquired) -> bool:
+    """Whether a passenger was refused what is now found charged; who checked out has travelled, and pays for it."""
+    return enquired.timing is Timing.REALTIME and enquired.tapped and enquired.kind is not Kind.RETAIL_CHECK_OUT
 
 
 def _charged_unseen(enquired: Enquired) -> NoticeDraft:
     key = cause_key(NoticeKind.UNSEEN, "approved", enquired.terminal)
-    return NoticeDraft(NoticeKind.UNSEEN, key, "TPS approved it, but the passenger was turned away: refund it")
+    return NoticeDraft(NoticeKind.UNSEEN, key, "TPS approved it, but the passenger was turned away: tpsd refund")
 
 
-NEXT: Final[dict[tuple[Timing, Finding], tuple[State, tuple[Callable[[Enquired], NoticeDraft], ...]]]] = {
-    (Timing.DEFERRED, Finding.APPROVED): (State.APPROVED, ()),
-    (Timing.DEFERRED, Finding.DECLINED): (State.DECLINED, ()),
-    (Timing.DEFERRED, Finding.NOT_FOUND): (State.PENDING, ()),
-    (Timing.REALTIME, Finding.APPROVED): (State.APPROVED, (_charged_unseen,)),
-    (Timing.REALTIME, Finding.DECLINED): (State.DECLINED, ()),
-    (Timing.REALTIME, Finding.NOT_FOUND): (State.NOT_CHARGED, ()),
+NEXT: Final[dict[tuple[Timing, Finding], State]] = {
+    (Timing.DEFERRED, Finding.APPROVED): State.APPROVED,
+    (Timing.DEFERRED, Finding.DECLINED): State.DECLINED,
+    (Timing.DEFERRED, Finding.NOT_FOUND): State.PENDING,
+    (Timing.REALTIME, Finding.APPROVED): State.APPROVED,
+    (Timing.REALTIME, Finding.DECLINED): State.DECLINED,
+    (Timing.REALTIME, Finding.NOT_FOUND): State.NOT_CHARGED,
 }
 """Where a finding that counts leads. Nobody waits at the lane any more, so realtime is not sent again (design 2)."""
 

@@ -6,203 +6,112 @@ the request's bytes. ``decide`` runs inside the transaction with what the journa
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from enum import Enum
-from typing import assert_never
-from uuid import UUID
+from typing import Final, assert_never
+from uuid import UUID, uuid5
 
 from device.tlv import encode
+from tpsd.core import asking
+from tpsd.core.candidate import (
+    DEFERRED_CODES,
+    JOURNEY_KINDS,
+    KIND_BY_CODE,
+    KIND_BY_JOURNEY,
+    KIND_OF_LANE,
+    REALTIME_CODES,
+    Candidate,
+    CardKeys,
+    Decision,
+    Effect,
+    Facts,
+    KnownTap,
+    LanePolicy,
+    Operator,
+    Setting,
+)
+from tpsd.core.fares import Fare, price
+from tpsd.core.keeping import card_facts
 from tpsd.core.notices import cause_key
-from tpsd.core.passback import OFF, THE_REST, CardPast, PassBack, weigh
-from tpsd.core.requests import TransactionRequest
-from tpsd.core.taptime import CLOCK_FLOOR, has_own_time, received_less_age, tap_time
-from tpsd.domain.authorisation import Draft, Ladder, State
-from tpsd.domain.card import CardReading, CardToken, MaskedPan
+from tpsd.core.passback import weigh
+from tpsd.core.requests import TransactionRequest, follows_another
+from tpsd.core.taptime import has_own_time, received_less_age, tap_time
+from tpsd.domain.authorisation import Draft, State
+from tpsd.domain.card import CardReading, CardToken
+from tpsd.domain.journey import Journey
 from tpsd.domain.notice import NoticeDraft, NoticeKind
 from tpsd.domain.tap import Disposition, Kind, Oda, Shown, TapReport, Told, Verdict
 from tpsd.domain.time import Micros
 from tpsd.emv import tapdata
 from tpsd.emv.reading import card_token, read_card
 
-KIND_BY_CODE = {
-    0x01: Kind.MTT,
-    0x02: Kind.KFT,
-    0x03: Kind.KFT,
-    0x04: Kind.RETAIL_PAYMENT,
-    0x05: Kind.RETAIL_CHECK_IN,
-    0x06: Kind.RETAIL_CHECK_OUT,
-}
-"""VL1's DF8A03; 00 means the lane's own kind, 07 check-in or check-out by the open journey."""
+__all__ = [
+    "KIND_BY_CODE",
+    "KIND_BY_JOURNEY",
+    "KIND_OF_LANE",
+    "Candidate",
+    "CardKeys",
+    "Decision",
+    "Effect",
+    "Facts",
+    "KnownTap",
+    "LanePolicy",
+    "Operator",
+    "Setting",
+    "decide",
+    "kind_of",
+    "prepare",
+    "token_of",
+]
 
-KIND_OF_LANE = 0x00
-KIND_BY_JOURNEY = 0x07
-REALTIME_CODES = frozenset({0x03, 0x04, 0x05, 0x06, KIND_BY_JOURNEY})
+_NEVER_SENT: Final = frozenset({"kind", "mode", "clock", "stale", "no_fare", "no_token", "no_check_in"})
+"""Reasons of a tap that cannot be sent whatever the passenger was shown."""
 
-
-@dataclass(frozen=True, slots=True)
-class LanePolicy:
-    """What a lane allows and charges. Amounts in minor units."""
-
-    name: str
-    kinds: frozenset[Kind]
-    kind: Kind
-    fare: int
-    amount_limit: int
-    zero_allowed: bool
-    credential: str
-    terminal_sn: str | None = None
-    terminal_type: str | None = None
-    pass_back: PassBack = OFF
-    pass_group: str | None = None  # None: the lane alone
-    untokenised_denied: bool = False
-    realtime: bool = False  # TPS's answer is the verdict
+_AFTER_THE_CARD: Final = frozenset({"expired", "oda"})
+"""What a check-out is not refused for: the journey must end, and TPS judges the card."""
 
 
 @dataclass(frozen=True, slots=True)
-class Operator:
-    """Who the taps belong to, as Sfey numbers them."""
+class _Read:
+    """A tap's card data, read once."""
 
-    company_id: int
-    stock_location_id: int
-    currency: str
-
-
-@dataclass(frozen=True, slots=True)
-class CardKeys:
-    """Keys for card data: SALT for tokens, TTK for mode 01; either may be absent."""
-
-    salt: bytes | None = field(default=None, repr=False)
-    ttk: tapdata.Ttk | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """Everything ``prepare`` needs that is not the tap: the configuration in force, as values."""
-
-    operator: Operator
-    keys: CardKeys
-    ladder: Ladder
-    production: bool
-    config_digest: str
-    serialise: Callable[[TransactionRequest], tuple[str, bytes]]
-    digest: Callable[[bytes], bytes]
-    clock_floor: Micros = CLOCK_FLOOR
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A tap ready for its transaction. ``draft`` is None when it can never be sent."""
-
-    report: TapReport
-    lane: str
-    pass_group: str
-    pass_back: PassBack
-    terminal: str
-    digest: bytes
-    tapped_at: Micros
-    kind: Kind | None
-    amount: int | None
-    currency: str | None
+    data: tapdata.TapData | tapdata.CardFault | None
+    card: CardReading
     token: CardToken | None
-    masked: MaskedPan | None
-    local: Told
-    draft: Draft | None
-    card: bytes | None = field(repr=False)  # BER-TLV as it arrived, sealed beside the body for a rebuild
-    ladder: Ladder
-    config_digest: str
-    clock_life: str | None = None  # the life whose clock stamped it before that knew the time
-
-    @property
-    def untimed(self) -> bool:
-        """Whether something of it waits until the time is known."""
-        return self.clock_life is not None or (self.draft is not None and self.draft.body is None)
-
-    @property
-    def asks_of_card(self) -> bool:
-        """Whether the verdict depends on the card's past or a list: for some reasons it is clear without."""
-        return self.token is not None and self.local.reason in THE_REST
-
-
-@dataclass(frozen=True, slots=True)
-class KnownTap:
-    """The row a repeated tap finds."""
-
-    number: int
-    told: Told
-    disposition: Disposition | None
-    state: State | None
-    attempts: int
-    unseen: bool
-    shown: Shown = Shown.NOTHING  # what the validator last said it has shown
-    pruned: bool = False  # only its identity and verdict are kept
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What the journal knows when a tap arrives.
-
-    ``clash``: the same identity stands with other content. ``held_cause``: why this terminal's rows are held.
-    ``card_past``: for the lane's pass-back, None where it is off. ``denied``: the card stands on a deny list.
-    """
-
-    known: KnownTap | None = None
-    clash: bool = False
-    held_cause: str | None = None
-    card_past: CardPast | None = None
-    denied: bool = False
-
-
-class Effect(Enum):
-    """What a repeat does to the row it repeats."""
-
-    NONE = "none"
-    CANCEL = "cancel"  # turned away before anything was sent
-    UNSEEN = "unseen"  # turned away, but a request may have left
-    REVIVE = "revive"  # let in meanwhile although it had been denied: it is sent after all
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What commit 1 writes. ``known`` names the row this tap repeats; then only ``effect`` is applied."""
-
-    told: Told
-    known: int | None = None
-    effect: Effect = Effect.NONE
-    disposition: Disposition | None = None
-    state: State | None = None
-    cause: str | None = None
-    note: str | None = None
-    notices: tuple[NoticeDraft, ...] = ()
 
 
 def prepare(
-    report: TapReport, lane: LanePolicy, setting: Setting, uuid: UUID, untrusted: str | None = None
+    report: TapReport,
+    lane: LanePolicy,
+    setting: Setting,
+    uuid: UUID,
+    untrusted: str | None = None,
+    journey: Journey | None = None,
 ) -> Candidate:
     """Read the card, apply the local checks in the order of design 2, and make the request's bytes.
 
     ``untrusted``: the life whose clock took it before that knew the time; then the bytes wait, and the card's
-    expiry is judged only by a usable stamp of the tap's own.
+    expiry is judged only by a usable stamp of the tap's own. ``journey``: the card's open one, as last read.
     """
-    terminal_sn = lane.terminal_sn or report.serial
-    terminal_type = lane.terminal_type or report.type_name
+    terminal_sn, terminal_type = lane.terminal_sn or report.serial, lane.terminal_type or report.type_name
     clock_life = None if has_own_time(report, setting.clock_floor) else untrusted
     tapped_at = tap_time(report, setting.clock_floor) if clock_life is None else received_less_age(report)
-    kind = lane.kind if report.kind == KIND_OF_LANE else KIND_BY_CODE.get(report.kind)
-    amount = lane.fare if report.amount is None else report.amount
+    kind = kind_of(report, lane, journey)
+    start = None if journey is None else journey.zone
     currency = report.currency or setting.operator.currency
     report = report.masked()
-    data = None if report.fault else tapdata.read(report.card)
-    clear = data.clear if isinstance(data, tapdata.TapData) else ()
-    card = read_card(clear)
-    token = card_token(setting.keys.salt, card.pan) if setting.keys.salt and card.pan else report.token
+    zone = report.stop or lane.zone
+    amount = price(kind, Fare(report.amount, lane.fare, zone, start), setting.zones)
+    read = _read(report, setting)
     judged_at = None if clock_life is not None else tapped_at
-    local = _check(report, data, kind, amount, currency, card, judged_at, lane, setting)
-    if local.verdict.accepts and token is None and lane.untokenised_denied:
+    local = _check(report, read, kind, amount, currency, judged_at, lane, setting, journey)
+    if local.verdict.accepts and lane.realtime and untrusted is not None:
+        local = Told(Verdict.OUT_OF_SERVICE, "clock")
+    if local.verdict.accepts and read.token is None and lane.untokenised_denied:
         local = Told(Verdict.DENIED, "untokenised")
     draft = None
-    if isinstance(data, tapdata.TapData) and kind in lane.kinds and _sendable(local):
+    if isinstance(read.data, tapdata.TapData) and kind in lane.kinds and amount is not None and _sendable(local):
+        initial = journey.check_in if journey is not None and follows_another(kind.value) else None
         request = TransactionRequest(
             uuid=uuid,
             company_id=setting.operator.company_id,
@@ -215,14 +124,19 @@ def prepare(
             tapped_at=tapped_at,
             amount=amount,
             currency=currency,
-            pan_token=token,
-            tag=tapdata.envelope(data, setting.keys.ttk),
+            pan_token=read.token,
+            tag=tapdata.envelope(read.data, setting.keys.ttk),
+            initial_uuid=None if initial is None else UUID(initial),
         )
         path, body = setting.serialise(request)  # without a time too: what cannot be made is seen now
-        draft = Draft(uuid, kind.value, path, body, lane.credential, amount, currency)
+        draft = Draft(uuid, kind.value, path, body, lane.credential, amount, currency, initial)
         if untrusted is not None:
             draft = replace(draft, path="", body=None)
+    closing = None
+    if draft is not None and kind is Kind.RETAIL_CHECK_IN and journey is not None and lane.closes_old_journey:
+        closing = _closing(draft, journey, (report.serial, report.type_name), (terminal_sn, terminal_type), setting)
     priced = report.amount is not None or local.verdict is not Verdict.TRY_AGAIN
+    clear = read.data.clear if isinstance(read.data, tapdata.TapData) else ()
     return Candidate(
         report=report,
         lane=lane.name,
@@ -234,33 +148,97 @@ def prepare(
         kind=kind,
         amount=amount if priced else None,
         currency=currency if priced else None,
-        token=token,
-        masked=card.masked,
+        token=read.token,
+        masked=read.card.masked,
         local=local,
         draft=draft,
         card=encode(report.card) if draft else None,
         ladder=setting.ladder,
         config_digest=setting.config_digest,
         clock_life=clock_life,
+        operator=setting.operator.company_id,
+        realtime=lane.realtime,
+        journey=journey,
+        closes_old_journey=lane.closes_old_journey,
+        closing=closing,
+        enquires=setting.enquires,
+        zone=zone,
+        facts=card_facts(clear, read.card.pan),
     )
 
 
+def _closing(
+    draft: Draft, journey: Journey, validator: tuple[str, str], terminal: tuple[str, str], setting: Setting
+) -> Draft:
+    """The check-out that ends a journey whose passenger checks in anew: all that the check-in holds is charged."""
+    uuid = uuid5(draft.uuid, "closing")
+    path, body = setting.serialise(
+        TransactionRequest(
+            uuid=uuid,
+            company_id=setting.operator.company_id,
+            stock_location_id=setting.operator.stock_location_id,
+            terminal_sn=terminal[0],
+            terminal_type=terminal[1],
+            validator_serial=validator[0],
+            validator_type=validator[1],
+            type=Kind.RETAIL_CHECK_OUT.value,
+            tapped_at=journey.opened_at,
+            amount=journey.held,
+            currency=journey.currency,
+            initial_uuid=UUID(journey.check_in),
+        )
+    )
+    kind = Kind.RETAIL_CHECK_OUT.value
+    return Draft(uuid, kind, path, body, draft.credential, journey.held, journey.currency, journey.check_in)
+
+
+def kind_of(report: TapReport, lane: LanePolicy, journey: Journey | None) -> Kind | None:
+    """What a tap is: as it says, else as its lane says, else by whether the card's journey is open.
+
+    None where it cannot be known: a number that means nothing, or a card without a token.
+    """
+    if report.kind not in (KIND_OF_LANE, KIND_BY_JOURNEY):
+        return KIND_BY_CODE.get(report.kind)
+    if report.kind == KIND_OF_LANE and lane.kind is not None:
+        return lane.kind
+    open_one = journey is not None and journey.state.travels
+    return Kind.RETAIL_CHECK_OUT if open_one else Kind.RETAIL_CHECK_IN
+
+
+def token_of(report: TapReport, setting: Setting) -> CardToken | None:
+    """By what name the journal knows the card; what cannot be read has none."""
+    return _read(report, setting).token
+
+
+def _read(report: TapReport, setting: Setting) -> _Read:
+    data = None if report.fault else tapdata.read(report.card)
+    card = read_card(data.clear if isinstance(data, tapdata.TapData) else ())
+    salt = setting.keys.salt
+    return _Read(data, card, card_token(salt, card.pan) if salt and card.pan else report.token)
+
+
 def decide(candidate: Candidate, facts: Facts) -> Decision:
-    """The verdict and the rows, given what the journal knows of this tap and its terminal."""
+    """The verdict and the rows, given what the journal knows of this tap and its terminal.
+
+    Raises asking.JourneyMovedError.
+    """
     if facts.known is not None:
         return _repeat(candidate, facts.known, facts.held_cause)
     notices = (_clash(candidate),) if facts.clash else ()
     shown = candidate.report.shown
     if shown is Shown.TURNED_AWAY:
         return Decision(Told(Verdict.DENIED, "turned_away"), disposition=Disposition.DENIED, notices=notices)
-    told = weigh(candidate.local, candidate.pass_back, facts.card_past, facts.denied)
+    asking.check_journey(candidate, facts)
+    listed = facts.denied and candidate.kind is not Kind.RETAIL_CHECK_OUT  # the journey must end
+    told = weigh(candidate.local, candidate.pass_back, facts.card_past, listed)
     if shown is Shown.LET_IN and candidate.draft is None:
         notices = (*notices, _let_in_unsent(candidate, told.reason))
     if told.verdict is Verdict.TRY_AGAIN:
         return Decision(told, disposition=Disposition.REJECTED, notices=notices)
     if candidate.draft is None or (shown is Shown.NOTHING and not told.verdict.accepts):
-        repeat = told.verdict is Verdict.ALREADY_TAPPED
-        return Decision(told, disposition=Disposition.REPEAT if repeat else Disposition.DENIED, notices=notices)
+        return Decision(told, disposition=_DISPOSITIONS.get(told.reason, Disposition.DENIED), notices=notices)
+    if candidate.realtime:
+        return asking.begin(candidate, facts, told, notices)
     note = None
     if not told.verdict.accepts:
         told, note = Told(Verdict.ACCEPTED, "let_in"), told.reason
@@ -268,16 +246,21 @@ def decide(candidate: Candidate, facts: Facts) -> Decision:
     return Decision(told, state=state, cause=facts.held_cause, note=note, notices=(*notices, *joining))
 
 
+_DISPOSITIONS: Final = {"repeat": Disposition.REPEAT, "stale": Disposition.STALE}
+
+
 def _repeat(candidate: Candidate, known: KnownTap, held_cause: str | None) -> Decision:
     if known.pruned:
         return _repeat_of_pruned(candidate, known)
     shown = candidate.report.shown
+    if known.told is None:
+        # Its answer finds on the row what the passenger was shown meanwhile.
+        return Decision(None, known=known.number)
     match shown:
         case Shown.NOTHING:
             return Decision(known.told, known=known.number)
         case Shown.TURNED_AWAY:
-            let_in = known.told.verdict.accepts or known.shown is Shown.LET_IN
-            if not let_in or known.unseen or known.state in (None, State.NOT_CHARGED):
+            if not _let_in(known) or known.unseen or known.state in (None, State.NOT_CHARGED):
                 return Decision(known.told, known=known.number)
             if known.state in (State.PENDING, State.HELD) and known.attempts == 0:
                 return Decision(known.told, known=known.number, effect=Effect.CANCEL, cause="turned_away")
@@ -296,20 +279,20 @@ def _repeat(candidate: Candidate, known: KnownTap, held_cause: str | None) -> De
 def _repeat_of_pruned(candidate: Candidate, known: KnownTap) -> Decision:
     """The same verdict. What was shown can change nothing any more, so a person hears of a contradiction, once."""
     shown = candidate.report.shown
-    let_in = known.told.verdict.accepts or known.shown is Shown.LET_IN
     unpaid = known.disposition is not None or known.state is State.NOT_CHARGED
     notices: tuple[NoticeDraft, ...] = ()
-    if shown is Shown.TURNED_AWAY and let_in and not unpaid and not known.unseen:
+    if shown is Shown.TURNED_AWAY and _let_in(known) and not unpaid and not known.unseen:
         notices = (_turned_away_late(candidate),)
     elif shown is Shown.LET_IN and unpaid:
-        notices = (_let_in_unsent(candidate, known.told.reason),)
+        notices = (_let_in_unsent(candidate, _reason(known)),)
     if shown is known.shown:
         notices = ()  # a validator repeats itself every two seconds
     return Decision(known.told, known=known.number, notices=notices)
 
 
 def _let_in_after_all(candidate: Candidate, known: KnownTap, held_cause: str | None) -> Decision:
-    if known.disposition in (Disposition.DENIED, Disposition.REPEAT) and candidate.draft is not None:
+    deferred = not candidate.realtime  # a realtime tap's time is over: nobody may send it late (design 2)
+    if known.disposition in (Disposition.DENIED, Disposition.REPEAT) and candidate.draft is not None and deferred:
         state, joining = _start(held_cause)
         return Decision(
             known.told,
@@ -321,8 +304,9 @@ def _let_in_after_all(candidate: Candidate, known: KnownTap, held_cause: str | N
             notices=joining,
         )
     unpaid = known.disposition is not None or known.state is State.NOT_CHARGED
+    unpaid = unpaid or (candidate.realtime and known.state in _UNPAID)
     news = known.shown is not Shown.LET_IN  # a validator repeats itself every two seconds
-    notices = (_let_in_unsent(candidate, known.told.reason),) if unpaid and news else ()
+    notices = (_let_in_unsent(candidate, _reason(known)),) if unpaid and news else ()
     return Decision(known.told, known=known.number, notices=notices)
 
 
@@ -338,41 +322,67 @@ def _start(held_cause: str | None) -> tuple[State, tuple[NoticeDraft, ...]]:
 
 def _check(
     report: TapReport,
-    data: tapdata.TapData | tapdata.CardFault | None,
+    read: _Read,
     kind: Kind | None,
-    amount: int,
+    amount: int | None,
     currency: str,
-    card: CardReading,
     judged_at: Micros | None,
     lane: LanePolicy,
     setting: Setting,
+    journey: Journey | None,
 ) -> Told:
-    if report.fault is not None or data is None:
+    if report.fault is not None or read.data is None:
         return Told(Verdict.TRY_AGAIN, "malformed")
-    if kind is None and report.kind != KIND_BY_JOURNEY:
+    if kind is None:
         return Told(Verdict.TRY_AGAIN, "unknown_kind")
-    if isinstance(data, tapdata.CardFault):
-        return Told(Verdict.TRY_AGAIN, data.reason)
-    if kind not in lane.kinds or report.kind in REALTIME_CODES:
+    if isinstance(read.data, tapdata.CardFault):
+        return Told(Verdict.TRY_AGAIN, read.data.reason)
+    if kind not in lane.kinds or report.kind in (DEFERRED_CODES if lane.realtime else REALTIME_CODES):
         return Told(Verdict.DENIED, "kind")
+    if kind in JOURNEY_KINDS and read.token is None:
+        return Told(Verdict.DENIED, "no_token")
+    if kind is Kind.RETAIL_CHECK_OUT and journey is None:
+        return Told(Verdict.DENIED, "no_check_in")
     if currency != setting.operator.currency:
         return Told(Verdict.DENIED, "currency")
+    if amount is None:
+        return Told(Verdict.DENIED, "no_fare")
     if amount > lane.amount_limit or (amount == 0 and not lane.zero_allowed):
         return Told(Verdict.DENIED, "amount_limit")
-    if data.mode == tapdata.CLEAR_MODE and setting.production and setting.keys.ttk is None:
+    if lane.realtime and (report.age_ms is None or report.age_ms * 1000 > lane.verdict_us):
+        return Told(Verdict.DENIED, "stale")
+    if read.data.mode == tapdata.CLEAR_MODE and setting.production and setting.keys.ttk is None:
         return Told(Verdict.DENIED, "mode")
+    judged = _judge_card(report, read.card, judged_at)
+    return OK if kind is Kind.RETAIL_CHECK_OUT and judged.reason in _AFTER_THE_CARD else judged
+
+
+def _judge_card(report: TapReport, card: CardReading, judged_at: Micros | None) -> Told:
     if judged_at is not None and card.expiry is not None:
         moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=judged_at)
         if card.expiry.is_past(moment.year, moment.month):
             return Told(Verdict.DENIED, "expired")
     if report.oda is Oda.FAILED:
         return Told(Verdict.DENIED, "oda")
-    return Told(Verdict.ACCEPTED, "ok")
+    return OK
+
+
+OK: Final = Told(Verdict.ACCEPTED, "ok")
 
 
 def _sendable(local: Told) -> bool:
-    # A tap of another kind or in clear in production cannot be sent whatever the passenger was shown.
-    return local.reason not in ("kind", "mode") and local.verdict is not Verdict.TRY_AGAIN
+    return local.reason not in _NEVER_SENT and local.verdict is not Verdict.TRY_AGAIN
+
+
+_UNPAID: Final = frozenset({State.FAILED, State.DECLINED, State.TAP_REFUSED})
+
+
+def _let_in(known: KnownTap) -> bool:
+    return known.shown is Shown.LET_IN or (known.told is not None and known.told.verdict.accepts)
+
+
+def _reason(known: KnownTap) -> str:
+    return "asking" if known.told is None else known.told.reason
 
 
 def _clash(candidate: Candidate) -> NoticeDraft:

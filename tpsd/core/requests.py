@@ -30,7 +30,7 @@ class TransactionRequest:
 
     ``type`` is one of ``Kind``'s values. ``tapped_at`` is the tap's wall time; ``amount`` in minor units of
     ``currency`` (three digits). ``initial_uuid`` for a check-out (its check-in) and a refund, None otherwise.
-    ``tag`` is the tap data as BER-TLV (sfey.md 3).
+    ``tag`` is the tap data as BER-TLV (sfey.md 3); empty only where no card started it: a check-out or refund by hand.
     """
 
     uuid: UUID
@@ -44,7 +44,7 @@ class TransactionRequest:
     tapped_at: Micros
     amount: int
     currency: str
-    tag: bytes = field(repr=False)
+    tag: bytes = field(default=b"", repr=False)
     initial_uuid: UUID | None = None
     validation_status: str = VALIDATION_OK
     pan_token: CardToken | None = None
@@ -58,6 +58,6 @@ class TransactionRequest:
         for name in ("terminal_sn", "terminal_type", "validator_serial", "validator_type"):
             if not getattr(self, name):
                 raise ValueError(f"{name} is empty")
-        if not self.tag:
+        if not self.tag and not follows_another(self.type):
             raise ValueError("the tap data is empty: a card started this transaction (sfey.md 3)")
         Money(self.amount, self.currency)

@@ -22,6 +22,10 @@ from tpsd.domain.outcome import (
 )
 from tpsd.domain.time import Micros
 
+PARTLY: Final = "action.002"  # the one action code that approves less than was asked for
+DIFFERS: Final = "amount_differs"
+"""The cause of a row of which TPS approved another amount than was asked for."""
+
 ALARM_CAUSES: Final = frozenset(f"system.{row.number}" for row in SYSTEM_CODES.values() if row.alarm)
 
 
@@ -59,28 +63,32 @@ def settle(
     jitter_draw: float,
     jitter_share: float,
     terminal: str,
+    asked: int | None = None,
 ) -> Settlement:
     """The next state of a deferred authorisation. Times are the attempt's, on the schedule clock.
 
-    ``progress`` is as it stood when the attempt was claimed; ``terminal`` is ``type:serial``; the other
-    values are those of ``retry.next_due``, which names their limits.
+    ``progress`` is as it stood when the attempt was claimed; ``terminal`` is ``type:serial``; ``asked`` is the
+    request's amount in minor units, None where nobody compares; the other values are those of ``retry.next_due``,
+    which names their limits.
     """
     due = None
     cause = outcome.cause
     match outcome:
+        case Approved() if _differs(outcome, asked):
+            state, cause = State.IN_DOUBT, DIFFERS
         case Approved():
             state = State.APPROVED
         case Declined():
             # Also after an unknown attempt: what TPS says of a repeat, it says of the transaction (design 2).
             state = State.DECLINED
-        case TapRefused() | TerminalRefused() if progress.may_have_charged and _is_4xx(outcome):
+        case TapRefused() | TerminalRefused() if progress.may_have_charged and is_4xx(outcome):
             state = State.IN_DOUBT
         case TapRefused():
             state = State.TAP_REFUSED
         case TerminalRefused():
             state, cause = State.HELD, cause_at(cause, terminal)
         case TryAgain() | NotSent() | Unknown():
-            asked = outcome.retry_after if isinstance(outcome, TryAgain) else None
+            patience = outcome.retry_after if isinstance(outcome, TryAgain) else None
             ladder, sends = progress.ladder, progress.sends
             due = next_due(
                 ladder,
@@ -89,7 +97,7 @@ def settle(
                 ended_at=ended_at,
                 jitter_draw=jitter_draw,
                 jitter_share=jitter_share,
-                retry_after=asked,
+                retry_after=patience,
             )
             state = State.PERMANENTLY_FAILED if due is None else State.PENDING
         case _:
@@ -105,7 +113,13 @@ def settle(
     )
 
 
-def _is_4xx(outcome: Outcome) -> bool:
+def _differs(outcome: Approved, asked: int | None) -> bool:
+    """Whether TPS approved another amount than asked; a part of it (002) is said as such, and is none."""
+    return outcome.amount not in (None, asked) and asked is not None and outcome.cause != PARTLY
+
+
+def is_4xx(outcome: Outcome) -> bool:
+    """Whether an HTTP status of 400 to 499 is behind it."""
     return outcome.http is not None and outcome.http // 100 == 4
 
 
@@ -115,8 +129,8 @@ def _notices(state: State, cause: str, outcome: Outcome, charged: bool, sends: i
         kind, words = _TOLD[state]
         doubt = "it may have been charged" if charged else "nothing was charged"
         drafts.append(NoticeDraft(kind, cause_key(kind, cause), f"{words.format(sends=sends)}; {doubt}"))
-    if outcome.loud or outcome.cause in ALARM_CAUSES:
-        key = cause_key(NoticeKind.ALARM, outcome.cause)
+    if outcome.loud or outcome.cause in ALARM_CAUSES or cause == DIFFERS:
+        key = cause_key(NoticeKind.ALARM, DIFFERS if cause == DIFFERS else outcome.cause)
         drafts.append(NoticeDraft(NoticeKind.ALARM, key, "TPS's answer needs an engineer's eye"))
     return tuple(drafts)
 
@@ -125,5 +139,5 @@ _TOLD: Final[dict[State, tuple[NoticeKind, str]]] = {
     State.PERMANENTLY_FAILED: (NoticeKind.PERMANENTLY_FAILED, "send {sends} was the ladder's last"),
     State.HELD: (NoticeKind.HELD, "not sent again by itself until the cause is mended"),
     State.TAP_REFUSED: (NoticeKind.TAP_REFUSED, "TPS refused this transaction, so it is not sent again"),
-    State.IN_DOUBT: (NoticeKind.IN_DOUBT, "refused after an earlier send that had no clear answer"),
+    State.IN_DOUBT: (NoticeKind.IN_DOUBT, "TPS's answer does not settle what was charged"),
 }

@@ -33,7 +33,7 @@ ANSWER_SECONDS = 20.0  # for the verdicts of all taps, per 60 of them
 LADDER_SECONDS = 120.0  # real seconds that the ladder's 22 hours may take before something is wrong
 STATUS_SECONDS = 0.1
 SETTLE_SECONDS = 0.002  # how often the clock's driver looks whether everything waits
-LOOPS_ON_THE_CLOCK = 3  # dispatcher, mailer and uplink; the warden counts real time
+LOOPS_ON_THE_CLOCK = 4  # dispatcher, mailer, uplink and attendant; the warden counts real time
 
 T = TypeVar("T")
 OUTCOMES = ("approved", "declined", "tap_refused", "held", "permanently_failed", "in_doubt", "pending")
@@ -194,7 +194,8 @@ async def _let_time_pass(daemon: Daemon, clock: WarpClock) -> None:
     async with asyncio.timeout(LADDER_SECONDS):
         while True:
             await asyncio.sleep(SETTLE_SECONDS)
-            if not clock.quiet(LOOPS_ON_THE_CLOCK) or daemon.dispatcher.in_flight or daemon.mailer.busy:
+            busy = daemon.dispatcher.in_flight or daemon.authoriser.in_flight or daemon.mailer.busy
+            if busy or not clock.quiet(LOOPS_ON_THE_CLOCK):
                 continue
             due = clock.next_due()
             if due is None:

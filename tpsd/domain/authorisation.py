@@ -76,6 +76,7 @@ class Draft:
     credential: str
     amount: int
     currency: str
+    initial: str | None = None  # the UUID of the transaction it follows: a check-out's check-in, a refund's payment
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +107,5 @@ class Claimed:
     started_at: Micros  # schedule clock
     progress: Progress
     cause: str | None = None  # a canary's: the one it is held for
+    amount: int | None = None  # minor units that are asked for
+    realtime: bool = False  # nothing of it goes on a ladder

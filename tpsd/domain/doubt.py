@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from tpsd.domain.authorisation import State
-from tpsd.domain.tap import Timing
+from tpsd.domain.tap import Kind, Timing
 from tpsd.domain.time import Micros
 
 
@@ -31,3 +31,6 @@ class Enquired:
     body_kept: bool
     doubtful_since: Micros | None
     started_at: Micros
+    kind: Kind = Kind.MTT
+    amount: int = 0  # minor units that were asked for
+    tapped: bool = True  # a passenger's tap led to it

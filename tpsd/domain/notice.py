@@ -19,6 +19,7 @@ class NoticeKind(Enum):
     ALARM = "alarm"
     OUTAGE = "outage"
     BODY_GOES = "body_goes"
+    JOURNEY = "journey"
 
 
 @dataclass(frozen=True, slots=True)

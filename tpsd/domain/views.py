@@ -76,6 +76,27 @@ class TapStory:
 
 
 @dataclass(frozen=True, slots=True)
+class JourneyRow:
+    """A journey with its check-in's tap and its latest check-out. ``opened_at`` wall clock; amounts in minor units."""
+
+    id: int
+    state: str
+    lane: str
+    zone: str | None
+    opened_at: Micros
+    ended_at: Micros | None
+    tries: int
+    held: int
+    currency: str
+    check_in: str
+    tap: int | None
+    masked: str | None
+    check_out: str | None
+    check_out_state: str | None
+    check_out_amount: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class TapFilter:
     """Which taps to list; None = any. ``state`` is an authorisation's state or a disposition. Newest first."""
 

@@ -238,6 +238,7 @@ TAGS: dict[int, Tag] = {
     0xDF8A56: Tag("Boot counter", _VL1),
     0xDF8A57: Tag("Last tap counter", _VL1),
     0xDF8A58: Tag("Last kept tap id", _VL1, Show.FIXED),
+    0xDF8A59: Tag("Capabilities", _VL1),
 }
 
 

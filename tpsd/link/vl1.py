@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass, replace
 
 from device.vl1.daemon import DaemonSession
-from device.vl1.events import DaemonEvent, Received, SessionLost, SessionUp
+from device.vl1.events import DaemonEvent, Delivered, Received, SessionLost, SessionUp
 from device.vl1.messages import (
     Beeps,
     ConfigMessage,
@@ -16,6 +16,7 @@ from device.vl1.messages import (
     MessageNumber,
     StatusMessage,
     StatusState,
+    TapKeptMessage,
     TapMessage,
     TapNumber,
     VerdictMessage,
@@ -28,9 +29,10 @@ from tpsd.core.display import Display
 from tpsd.domain.card import CardToken, mask_runs
 from tpsd.domain.tap import Oda, Shown, TapReport, Told
 from tpsd.domain.time import Micros
-from tpsd.ports import DeviceDown, DeviceEvent, DeviceStatus, DeviceUp, TapArrived
+from tpsd.ports import DeviceDown, DeviceEvent, DeviceStatus, DeviceUp, TapArrived, VerdictTaken
 
 TEXT_BYTES = 64  # DF8A23 and DF8A43
+AMOUNT_MAX = 0xFFFF_FFFF  # DF8A26 has four bytes; the journal's amounts may be larger
 
 _STATUS_WORDS = {
     StatusState.READY: "ready",
@@ -60,6 +62,7 @@ class Vl1Device:
         self._last_kept: dict[str, TapNumber] = {}  # by serial, for people only (links.md)
         self._last_hello: dict[str, TapNumber] = {}
         self._wall: Micros | None = None
+        self._under_way: dict[int, AnswerTo] = {}  # by the link's ticket: verdicts not acknowledged yet
 
     @property
     def deadline(self) -> float | None:
@@ -102,10 +105,16 @@ class Vl1Device:
             text=clipped(display.text, TEXT_BYTES),
             light=int(display.light),
             beeps=Beeps(display.beeps, display.long_beep),
-            amount=display.amount,
+            amount=display.amount if (display.amount or 0) <= AMOUNT_MAX else None,
             show_seconds=display.seconds,
         )
-        self._session.send(message.encode(), now)
+        self._under_way[self._session.send(message.encode(), now)] = answer_to
+
+    def keep(self, answer_to: object, now: float) -> None:
+        """Send TAP_KEPT; dropped as ``tell`` drops."""
+        if not isinstance(answer_to, AnswerTo) or answer_to.session != self._id or answer_to.number is None:
+            return
+        self._session.send(TapKeptMessage(answer_to.number).encode(), now)
 
     def configure(self, lane_open: bool, wall: Micros | None, now: float) -> None:
         """Send CONFIG."""
@@ -121,10 +130,16 @@ class Vl1Device:
             match event:
                 case SessionUp(hello, session):
                     self._hello, self._id = hello, session
-                    translated.append(DeviceUp(hello.serial, hello.type_name, hello.firmware, self._backwards(hello)))
+                    alarm = self._backwards(hello)
+                    translated.append(
+                        DeviceUp(hello.serial, hello.type_name, hello.firmware, alarm, hello.can_take_pin)
+                    )
                 case SessionLost(reason):
                     self._hello, self._id = None, 0
+                    self._under_way.clear()
                     translated.append(DeviceDown(str(reason)))
+                case Delivered(ticket) if ticket in self._under_way:
+                    translated.append(VerdictTaken(self._under_way.pop(ticket)))
                 case Received(payload) if self._hello is not None:
                     translated.extend(self._message(payload, self._hello, wall))
         return translated

@@ -36,6 +36,7 @@ HEADLINES: Final[dict[NoticeKind, tuple[str, str]]] = {
     NoticeKind.ALARM: ("alarm", "alarms"),
     NoticeKind.OUTAGE: ("word on an outage", "words on an outage"),
     NoticeKind.BODY_GOES: ("tap soon beyond resending", "taps soon beyond resending"),
+    NoticeKind.JOURNEY: ("journey without a payment", "journeys without a payment"),
 }
 """For one notice and for several."""
 
@@ -58,6 +59,10 @@ MEANINGS: Final[dict[NoticeKind, str]] = {
         "Card data may be kept no longer: in 48 hours these taps can no longer be sent again. Decide before."
     ),
     NoticeKind.UNSEEN: "What the passenger was shown is not what the journal holds.",
+    NoticeKind.JOURNEY: (
+        "These passengers checked in, and no check-out was paid. The fare is not charged unless somebody sends the "
+        "check-out by hand."
+    ),
     NoticeKind.ALARM: "Something happened that should be impossible. An engineer should look at it.",
 }
 
@@ -205,6 +210,8 @@ def _commands(episode: Episode, rows: tuple[NoticeRow, ...]) -> tuple[str, ...]:
             return (*looking, f"tpsd resend {which}")
         case NoticeKind.HELD:
             return (*looking, "tpsd held", f"tpsd release --cause {_bare(episode)}")
+        case NoticeKind.JOURNEY:
+            return (*looking, "tpsd journeys --ended-unpaid", "tpsd journeys --expired", "tpsd checkout JOURNEY")
         case NoticeKind.IN_DOUBT:
             return (*looking, "tpsd in-doubt")
         case _:

@@ -10,6 +10,7 @@ import asyncio
 import ipaddress
 import ssl
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,6 +27,7 @@ from tpsd.sfey.wire import DEVICE_V1, Profile
 
 ANSWER_BYTES_MAX = 65_536  # bytes: the contract's answers are under 1 KiB; more is a page of somebody else's
 
+_BUSY: Final = NoConnection("busy")
 _UNDATED: Final = NoConnection("tls.server")  # nothing of a tap leaves to a server whose certificate may have expired
 
 
@@ -80,20 +82,30 @@ class TpsClient:
         self._timeout = timeout_seconds
         self._slots = asyncio.Semaphore(concurrency)
         self._profile = profile
-        self._concurrency = concurrency
         self._credentials = {name: self._credential(context) for name, context in credentials.items()}
         self.last_date: ServerDate | None = None
 
-    async def post(self, credential: str, path: str, body: bytes) -> Exchange:
+    async def post(self, credential: str, path: str, body: bytes, *, within: float | None = None) -> Exchange:
         """Send ``body`` to ``path`` under ``credential``, once, after ``ready``; network trouble is a value.
 
         Takes at most twice ``timeout_seconds`` (the probe, the request) beside the wait for its turn. A
-        credential it does not know is refused with the cause ``no_credential``; nothing was sent.
+        credential it does not know is refused with the cause ``no_credential``; nothing was sent. ``within``
+        seconds bound all of it where somebody waits: then it waits for no turn, and what could not leave in time
+        is ``NoConnection("busy")``.
         """
-        failure = await self.ready(credential)
+        began = self._monotonic()
+        try:
+            async with asyncio.timeout(within):
+                failure = await self.ready(credential)
+        except TimeoutError:
+            return _BUSY
         if failure is not None:
             return failure
-        return await self._exchange(self._credentials[credential], path, body)
+        known = self._credentials[credential]
+        if within is None:
+            return await self._exchange(known, path, body)
+        left = began + within - self._monotonic()
+        return await self._exchange(known, path, body, left) if left > 0 else _BUSY
 
     async def get(self, credential: str, path: str) -> Exchange:
         """One GET without effect: a probe, an enquiry; network trouble is a value.
@@ -169,18 +181,20 @@ class TpsClient:
 
     def _credential(self, context: ssl.SSLContext | None) -> Credential:
         def line() -> Line:
-            return Line(context, self._concurrency, self._timeout, context is None or self._dated())
+            return Line(context, self._timeout, context is None or self._dated())
 
         return Credential(line)
 
-    async def _exchange(self, credential: Credential, path: str, body: bytes | None) -> Exchange:
-        """A POST of ``body``, a GET where that is None."""
+    async def _exchange(
+        self, credential: Credential, path: str, body: bytes | None, urgent: float | None = None
+    ) -> Exchange:
+        """A POST of ``body``, a GET where that is None; an ``urgent`` one has so many seconds and takes no turn."""
         trail = Trail()
-        async with self._slots:
+        async with self._slots if urgent is None else nullcontext():
             line = credential.line
             line.enter()
             try:
-                async with asyncio.timeout(self._timeout):
+                async with asyncio.timeout(self._timeout if urgent is None else min(urgent, self._timeout)):
                     raw = await self._send(line.session, path, body, trail)
             except NETWORK_TROUBLE as exc:
                 failed = exchange_of(exc, trail.phase, harmless=body is None)

@@ -44,12 +44,12 @@ class Line:
     ``dated``: whether the server's certificate is judged by its dates too, on every one of them.
     """
 
-    def __init__(self, context: ssl.SSLContext | None, limit: int, timeout_seconds: float, dated: bool = True) -> None:
+    def __init__(self, context: ssl.SSLContext | None, timeout_seconds: float, dated: bool = True) -> None:
         self.dated = dated
         self.session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 ssl=context if context is not None else True,
-                limit=limit,
+                limit=0,  # who sends is limited: by turns, or by the passengers who wait
                 keepalive_timeout=KEEP_ALIVE_SECONDS,
                 resolver=aiohttp.ThreadedResolver(),  # the system's own, whatever else is installed
             ),

@@ -73,7 +73,7 @@ def _values(profile: Profile, request: TransactionRequest) -> dict[str, object]:
         "initial_uuid": None if request.initial_uuid is None else str(request.initial_uuid),
         "validation_status": profile.statuses.get(request.validation_status, request.validation_status),
         "pan_token": None if token is None else _TOKENS[profile.formats["pan_token"]](token),
-        "tag": base64.b64encode(request.tag).decode("ascii"),
+        "tag": base64.b64encode(request.tag).decode("ascii") or None,
     }
 
 

@@ -5,10 +5,14 @@ Plain look-ups inside commit 1; each is answered by an index, however many taps 
 
 from __future__ import annotations
 
+from typing import Any
+
 import apsw
 
-from tpsd.core.intake import Candidate
+from tpsd.core.candidate import JOURNEY_KINDS, Candidate
 from tpsd.core.passback import CardPast
+from tpsd.domain.authorisation import State
+from tpsd.domain.journey import Journey, JourneyState, LastTry
 from tpsd.store.queries import load
 
 Q = load("sqlite")
@@ -44,3 +48,53 @@ def past(connection: apsw.Connection, candidate: Candidate) -> CardPast | None:
         riders=int(connection.execute(Q["riders"], window).get),
         unsettled=connection.execute(Q["card_unsettled"], (token,)).get is not None,
     )
+
+
+def journey(connection: apsw.Connection, operator: int, token: str) -> Journey | None:
+    """The card's open journey."""
+    row = connection.execute(Q["journey_of_card"], (operator, token)).get
+    return None if row is None else journey_of(row)
+
+
+def journey_of(row: tuple[Any, ...]) -> Journey:
+    """A row of one of the queries ``journey_…`` that begin with a journey's number."""
+    number, token, state, check_in, tries, opened_at, zone, held, currency, last, *of_last = row
+    return Journey(
+        id=number,
+        token=token,
+        state=JourneyState(state),
+        check_in=check_in,
+        tries=tries,
+        opened_at=opened_at,
+        zone=zone,
+        held=held,
+        currency=currency,
+        last=None if last is None else _last(last, *of_last),
+    )
+
+
+def _last(uuid: str, state: str, amount: int, may_have_charged: int, unclear: int, enquired: int) -> LastTry:
+    return LastTry(uuid, State(state), amount, bool(may_have_charged), bool(unclear), bool(enquired))
+
+
+def under_way(connection: apsw.Connection, candidate: Candidate) -> bool:
+    """Whether the card is being authorised at this moment for the same."""
+    if candidate.token is None or candidate.kind is None:
+        return False
+    bindings = {
+        "token": candidate.token,
+        "journeys": candidate.kind in JOURNEY_KINDS,
+        "type": candidate.kind.value,
+        "lane": candidate.lane,
+        "amount": candidate.amount,
+    }
+    return connection.execute(Q["under_way"], bindings).get is not None
+
+
+def doubtful(connection: apsw.Connection, candidate: Candidate) -> str | None:
+    """The UUID of the card's last one for the same that is in doubt."""
+    if candidate.token is None or candidate.kind is None:
+        return None
+    bindings = (candidate.token, candidate.kind.value, candidate.lane, candidate.amount)
+    uuid: str | None = connection.execute(Q["doubtful"], bindings).get
+    return uuid

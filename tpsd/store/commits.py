@@ -11,9 +11,10 @@ from uuid import UUID
 import apsw
 
 from tpsd.core.canary import next_canary
-from tpsd.core.intake import Candidate, Decision, Effect, Facts, KnownTap
+from tpsd.core.candidate import Candidate, Decision, Effect, Facts, KnownTap
 from tpsd.core.notices import cause_key, open_episode
 from tpsd.core.settlement import Settlement
+from tpsd.core.taptime import received_less_age
 from tpsd.domain.authorisation import AttemptReason, Claimed, Ladder, Progress, State, Tier
 from tpsd.domain.notice import NoticeDraft, NoticeKind
 from tpsd.domain.outcome import (
@@ -37,6 +38,11 @@ Q = load("sqlite")
 
 SetAside = Callable[[apsw.Connection, str], bool]
 
+Ask = Callable[[apsw.Connection, Candidate, Decision], tuple[str, Claimed, Sealed | None]]
+"""Writes the authorisation of a realtime tap and its attempt: its UUID, the claim, and what is still to be opened."""
+
+ASKING = "asking"  # the reason of a tap that TPS is still being asked about
+
 OUTCOME_NAMES: dict[type[Outcome], str] = {
     Approved: "approved",
     Declined: "declined",
@@ -52,11 +58,11 @@ OUTCOME_NAMES: dict[type[Outcome], str] = {
 class SealedParts:
     """A candidate's body and card data, sealed before the transaction, with the body's keyed digest.
 
-    Without a body where that waits for the time.
+    Without a body where that waits for the time; without either where nothing is kept.
     """
 
     body: Sealed | None
-    card: Sealed
+    card: Sealed | None
     body_digest: bytes | None
 
 
@@ -70,7 +76,7 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedRow:
-    """A claim as the transaction left it, its body still sealed."""
+    """A claim as the transaction left it, its body still sealed; opened already where there is nothing sealed."""
 
     claimed: Claimed
     sealed: Sealed | None
@@ -85,24 +91,35 @@ def take(
     decide: Decide,
     parts: SealedParts | None,
     stamp: Stamp,
-) -> Taken:
-    """Decide one tap with what the journal knows, and write tap, authorisation, sealed parts and notices."""
+    ask: Ask,
+) -> tuple[Taken, ClaimedRow | None]:
+    """Decide one tap with what the journal knows, and write tap, authorisation, sealed parts and notices.
+
+    Where TPS is asked at once, the claim comes beside: commits 1 and 2 are one then.
+    """
     decision = decide(candidate, _facts(connection, candidate))
     if decision.known is not None:
         _apply_repeat(connection, candidate, decision, parts, stamp)
-        return Taken(
+        taken = Taken(
             decision.known,
             decision.told,
             new=False,
             noticed=bool(decision.notices),
             untimed=candidate.untimed and decision.effect is Effect.REVIVE,
         )
-    uuid = None
-    if decision.state is not None:
+        return taken, None
+    uuid, asked = None, None
+    if decision.asking is not None:
+        uuid, claimed, sealed = ask(connection, candidate, decision)
+        asked = ClaimedRow(claimed, sealed)
+    elif decision.state is not None:
         uuid = _insert_authorisation(connection, candidate, decision, parts, stamp)
     number = _insert_tap(connection, candidate, decision, uuid)
     insert_notices(connection, decision.notices, number, uuid, stamp.at)
-    return Taken(number, decision.told, new=True, noticed=bool(decision.notices), untimed=candidate.untimed)
+    first = None if decision.asking is None else decision.asking.asks_first
+    noticed = bool(decision.notices)
+    taken = Taken(number, decision.told, new=True, noticed=noticed, untimed=candidate.untimed, asks_first=first)
+    return taken, asked
 
 
 def reject(
@@ -120,14 +137,14 @@ def reject(
     for known in _rows_of_identity(connection, report, digest):
         if known[1] == digest:
             connection.execute(Q["repeat_tap"], (int(report.shown), known[0]))
-            return Taken(known[0], Told(Verdict(known[2]), known[3]), new=False)
+            return Taken(known[0], _known(known).told, new=False)
     told = Told(Verdict.TRY_AGAIN, "internal")
     connection.execute(
         Q["insert_tap"],
         (report.serial, *_numbers(report), digest, report.type_name, lane, lane, terminal, None, report.received_at,
          report.received_at, None, None, None, None, None, None, int(report.oda), int(report.shown),
          int(told.verdict), told.reason, None, Disposition.REJECTED.value, None, config_digest,
-         cards.list_version(connection), untrusted),
+         cards.list_version(connection), untrusted, None, None, None),
     )  # fmt: skip
     number = connection.last_insert_rowid()
     insert_sealed(connection, f"tap:{number}", "payload", payload(f"tap:{number}"), stamp.ran)
@@ -158,14 +175,21 @@ def _facts(connection: apsw.Connection, candidate: Candidate) -> Facts:
     if known is None and candidate.asks_of_card:
         past, denied = cards.past(connection, candidate), cards.denied(connection, candidate)
         facts = replace(facts, card_past=past, denied=denied)
+    if known is None and candidate.realtime and candidate.token is not None:
+        facts = replace(
+            facts,
+            journey=cards.journey(connection, candidate.operator, candidate.token),
+            under_way=cards.under_way(connection, candidate),
+            doubtful=cards.doubtful(connection, candidate) if candidate.enquires else None,
+        )
     return facts
 
 
 def _known(row: tuple[Any, ...]) -> KnownTap:
-    number, _, verdict, reason, disposition, unseen, shown, state, attempts, pruned = row
+    number, _, verdict, reason, disposition, unseen, shown, state, attempts, pruned, amount = row
     return KnownTap(
         number=number,
-        told=Told(Verdict(verdict), reason),
+        told=None if verdict is None else Told(Verdict(verdict), reason, amount),
         disposition=None if disposition is None else Disposition(disposition),
         state=None if state is None else State(state),
         attempts=attempts or 0,
@@ -226,7 +250,8 @@ def _insert_authorisation(
         begin_hold(connection, decision.cause, candidate.terminal, stamp.at)
     if parts.body is not None:
         insert_sealed(connection, uuid, "body", parts.body, stamp.ran)
-    insert_sealed(connection, uuid, "tap", parts.card, stamp.ran)
+    if parts.card is not None:
+        insert_sealed(connection, uuid, "tap", parts.card, stamp.ran)
     return uuid
 
 
@@ -236,15 +261,18 @@ def begin_hold(connection: apsw.Connection, cause: str, terminal: str | None, no
 
 
 def _insert_tap(connection: apsw.Connection, candidate: Candidate, decision: Decision, uuid: str | None) -> int:
-    report = candidate.report
+    report, told = candidate.report, decision.told
+    verdict, reason = (None, ASKING) if told is None else (int(told.verdict), told.reason)
     connection.execute(
         Q["insert_tap"],
         (report.serial, *_numbers(report), candidate.digest, report.type_name, candidate.pass_group, candidate.lane,
          candidate.terminal, candidate.kind.value if candidate.kind else None, candidate.tapped_at, report.received_at,
          candidate.amount, candidate.currency, report.stop, json.dumps(report.where) if report.where else None,
-         candidate.token, candidate.masked, int(report.oda), int(report.shown), int(decision.told.verdict),
-         decision.told.reason, decision.note, decision.disposition.value if decision.disposition else None, uuid,
-         candidate.config_digest, cards.list_version(connection), candidate.clock_life),
+         candidate.token, candidate.masked, int(report.oda), int(report.shown), verdict,
+         reason, decision.note, decision.disposition.value if decision.disposition else None, uuid,
+         candidate.config_digest, cards.list_version(connection), candidate.clock_life,
+         json.dumps(dict(candidate.facts)) if candidate.facts else None,
+         received_less_age(report) if candidate.realtime else None, candidate.zone),
     )  # fmt: skip
     return connection.last_insert_rowid()
 
@@ -324,7 +352,7 @@ def begin_attempt(
 
     A canary has its hold's ``cause``, and is counted apart from the ladder's sends.
     """
-    uuid, terminal, path, credential, attempt, sends, fence, may_have_charged, tiers, epoch, *box = row
+    uuid, terminal, path, credential, attempt, sends, fence, may_have_charged, tiers, amount, epoch, *box = row
     connection.execute(Q["insert_attempt"], (reason.value, now, uuid))
     counted = sends if reason is AttemptReason.CANARY else sends + 1
     claimed = Claimed(
@@ -339,6 +367,7 @@ def begin_attempt(
         started_at=now,
         progress=Progress(counted, bool(may_have_charged), ladder_of(tiers)),
         cause=cause,
+        amount=amount,
     )
     return ClaimedRow(claimed, None if epoch is None else Sealed(epoch, *box))
 

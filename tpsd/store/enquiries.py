@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 from uuid import UUID
 
 import apsw
 
+from tpsd.asking import Answered, Follow
 from tpsd.core.enquiry import NEXT_ENQUIRY_US, Conclusion, Finding, Heard
 from tpsd.core.notices import cause_key
-from tpsd.domain.authorisation import AttemptReason, State
+from tpsd.domain.authorisation import AttemptReason, Claimed, State
 from tpsd.domain.doubt import Enquired
 from tpsd.domain.notice import NoticeDraft, NoticeKind
-from tpsd.domain.tap import Timing
+from tpsd.domain.tap import Kind, Timing
 from tpsd.domain.time import Micros, later
-from tpsd.doubts import Crashed, Judge
+from tpsd.doubts import Crashed, Judge, nothing_follows
+from tpsd.store import journeys
+from tpsd.store.asked import SqliteAsked
 from tpsd.store.commits import OUTCOME_NAMES, Q, Stamp, insert_notices
-from tpsd.store.writer import Writer
+from tpsd.store.writer import Urgency, Writer
 
 ASKED_ABOUT = frozenset({State.IN_DOUBT, State.PENDING})
 ROWS_PER_COMMIT = 100  # about 4 ms of work, so that intake gets its turn
@@ -27,12 +29,15 @@ ROWS_PER_COMMIT = 100  # about 4 ms of work, so that intake gets its turn
 class SqliteDoubts:
     """``doubts.Doubts`` on a journal's writer."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writer, asked: SqliteAsked, stamp: Callable[[Micros], Stamp]) -> None:
         self._writer = writer
+        self._asked = asked
+        self._stamp = stamp
 
     async def begin(self, now: Micros, enquires: bool, crashed: Crashed) -> dict[str, int]:
         """See ``doubts.Doubts``."""
-        ended = await self._writer.write(lambda connection: _end_open(connection, now, crashed))
+        stamp = self._stamp(now)
+        ended = await self._writer.write(lambda connection: _end_open(connection, stamp, crashed))
         begun = told = 0
         if enquires:
             begun = await self._writer.write(lambda connection: _begin(connection, now))
@@ -45,10 +50,51 @@ class SqliteDoubts:
         """See ``doubts.Doubts``."""
         return await self._writer.write(lambda connection: _claim(connection, now, limit))
 
-    async def conclude(self, enquired: Enquired, heard: Heard, conclusion: Conclusion, ended_at: Micros) -> bool:
+    async def claim_one(self, uuid: str, now: Micros) -> Enquired | None:
         """See ``doubts.Doubts``."""
-        work = partial(_conclude, enquired=enquired, heard=heard, conclusion=conclusion, now=ended_at)
+        return await self._writer.write(lambda connection: _claim_one(connection, uuid, now), Urgency.INTAKE)
+
+    async def conclude(
+        self,
+        enquired: Enquired,
+        heard: Heard,
+        conclusion: Conclusion,
+        ended_at: Micros,
+        follow: Follow = nothing_follows,
+    ) -> bool:
+        """See ``doubts.Doubts``."""
+        stamp = self._stamp(ended_at)
+
+        def work(connection: apsw.Connection) -> bool:
+            held = _conclude(connection, enquired, heard, conclusion, stamp)
+            if held and conclusion.gives_back is not None:
+                self._asked.give_back(connection, str(enquired.uuid), conclusion.gives_back, follow, stamp)
+            return held
+
         return await self._writer.write(work)
+
+    async def cover(
+        self, enquired: Enquired, heard: Heard, conclusion: Conclusion, claimed: Claimed, ended_at: Micros
+    ) -> Answered | None:
+        """See ``doubts.Doubts``."""
+        stamp = self._stamp(ended_at)
+
+        def work(connection: apsw.Connection) -> Answered | None:
+            if connection.execute(Q["fence_of"], (str(claimed.uuid),)).get != claimed.fence:
+                _end_attempt(connection, enquired, heard, conclusion, stamp.at)
+                return None
+            if not _conclude(connection, enquired, heard, conclusion, stamp):
+                return None
+            return self._asked.cover(connection, claimed, str(enquired.uuid), stamp)
+
+        return await self._writer.write(work, Urgency.INTAKE)
+
+    async def leave(self, enquired: Enquired, heard: Heard, ended_at: Micros) -> None:
+        """See ``doubts.Doubts``."""
+        as_it_is = Conclusion(enquired.state, enquired.cause)
+        await self._writer.write(
+            lambda connection: _end_attempt(connection, enquired, heard, as_it_is, ended_at), Urgency.INTAKE
+        )
 
     async def control(self, since: Micros, until: Micros) -> UUID | None:
         """See ``doubts.Doubts``."""
@@ -79,20 +125,26 @@ def set_aside(judge: Judge, stamp: Stamp) -> Callable[[apsw.Connection, str], bo
 def _claim(connection: apsw.Connection, now: Micros, limit: int) -> list[Enquired]:
     claims = []
     for row in list(connection.execute(Q["enquiries_due"], (now, limit))):
-        uuid, terminal, timing, state, cause, attempt, fence, enquiries, body_kept = row
+        uuid, *before, attempt, fence, enquiries, body_kept, kind, amount = row
         connection.execute(Q["mark_enquiring"], (uuid,))
         connection.execute(Q["insert_attempt"], (AttemptReason.ENQUIRY.value, now, uuid))
-        claims.append(
-            _enquired(
-                connection,
-                (uuid, terminal, timing, state, cause, attempt + 1, fence + 1, enquiries + 1, body_kept, now),
-            )
-        )
+        numbers = (attempt + 1, fence + 1, enquiries + 1)
+        claims.append(_enquired(connection, (uuid, *before, *numbers, body_kept, kind, amount, now)))
     return claims
 
 
+def _claim_one(connection: apsw.Connection, uuid: str, now: Micros) -> Enquired | None:
+    row = connection.execute(Q["enquired_one"], (uuid,)).get
+    if row is None:
+        return None
+    _, *before, attempt, fence, enquiries, body_kept, kind, amount = row
+    connection.execute(Q["mark_asked_beside"], (uuid,))
+    connection.execute(Q["insert_attempt"], (AttemptReason.ENQUIRY.value, now, uuid))
+    return _enquired(connection, (uuid, *before, attempt + 1, fence + 1, enquiries, body_kept, kind, amount, now))
+
+
 def _enquired(connection: apsw.Connection, row: tuple[Any, ...]) -> Enquired:
-    uuid, terminal, timing, state, cause, number, fence, nth, body_kept, started_at = row
+    uuid, terminal, timing, state, cause, number, fence, nth, body_kept, kind, amount, started_at = row
     return Enquired(
         uuid=UUID(uuid),
         number=number,
@@ -105,13 +157,16 @@ def _enquired(connection: apsw.Connection, row: tuple[Any, ...]) -> Enquired:
         body_kept=bool(body_kept),
         doubtful_since=connection.execute(Q["doubtful_since"], (uuid,)).get,
         started_at=started_at,
+        kind=Kind(kind),
+        amount=amount,
+        tapped=connection.execute(Q["has_tap"], (uuid,)).get is not None,
     )
 
 
 def _conclude(
-    connection: apsw.Connection, enquired: Enquired, heard: Heard, conclusion: Conclusion, now: Micros
+    connection: apsw.Connection, enquired: Enquired, heard: Heard, conclusion: Conclusion, stamp: Stamp
 ) -> bool:
-    uuid, cause = str(enquired.uuid), heard.outcome.cause
+    uuid, cause, now = str(enquired.uuid), heard.outcome.cause, stamp.at
     _end_attempt(connection, enquired, heard, conclusion, now)
     if connection.execute(Q["is_enquired"], (uuid, enquired.fence, enquired.state.value)).get is None:
         return False
@@ -130,6 +185,7 @@ def _conclude(
     if conclusion.notices:
         tap = connection.execute(Q["tap_of_uuid"], (uuid,)).get
         insert_notices(connection, conclusion.notices, tap, uuid, now)
+    journeys.follow(connection, uuid, state, stamp)
     return True
 
 
@@ -149,13 +205,13 @@ def _name(heard: Heard, conclusion: Conclusion) -> str:
     return "not_found" if conclusion.counts else "unknown"
 
 
-def _end_open(connection: apsw.Connection, now: Micros, crashed: Crashed) -> int:
-    ended = 0
+def _end_open(connection: apsw.Connection, stamp: Stamp, crashed: Crashed) -> int:
+    ended, now = 0, stamp.at
     for *row, started_at in list(connection.execute(Q["enquiries_left_open"])):
         enquired = _enquired(connection, (*row, min(started_at, now)))
         heard, conclusion = crashed(enquired)
         if enquired.state in ASKED_ABOUT:
-            _conclude(connection, enquired, heard, conclusion, now)
+            _conclude(connection, enquired, heard, conclusion, stamp)
         else:
             _end_attempt(connection, enquired, heard, conclusion, now)
         ended += 1

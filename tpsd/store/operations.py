@@ -14,10 +14,10 @@ from tpsd.core.rebuilding import KeptTap, Rebuilt
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.authorisation import State
 from tpsd.domain.time import Micros
-from tpsd.errors import RefusedError, SealError
+from tpsd.errors import SealError
 from tpsd.operating import Cursor, Judge, Judged, Selection
 from tpsd.store import audit as audit_log
-from tpsd.store import holds, reading
+from tpsd.store import holds, journeys, reading
 from tpsd.store.commits import Q, SealedParts, Stamp, insert_sealed, ladder_id
 from tpsd.store.resting import RestingReader
 from tpsd.store.rotation import Rotation
@@ -136,11 +136,7 @@ class SqliteOperations(RestingReader):
 
 
 def _find(connection: apsw.Connection, reference: str) -> Standing:
-    number = reading.find(connection, reference)
-    uuid = connection.execute(Q["uuid_of_tap"], (number,)).get
-    if uuid is None:
-        raise RefusedError(f"tap {number} was never to be sent; see: tpsd show {number}")
-    return _standing(connection, uuid)
+    return _standing(connection, reading.find_authorisation(connection, reference))
 
 
 def _standing(connection: apsw.Connection, uuid: str) -> Standing:
@@ -172,6 +168,7 @@ def _change(connection: apsw.Connection, row: Standing, change: Change, due: Mic
         connection.execute(Q["end_row"], (change.state.value, stamp.at, None, row.uuid))
     if change.erase:
         connection.execute(Q["erase"], (row.uuid,))
+        journeys.follow(connection, row.uuid, change.state, stamp)
 
 
 def _replace(
@@ -186,7 +183,8 @@ def _replace(
     )  # fmt: skip
     if parts.body is not None:
         insert_sealed(connection, new, "body", parts.body, stamp.ran)
-    insert_sealed(connection, new, "tap", parts.card, stamp.ran)
+    if parts.card is not None:
+        insert_sealed(connection, new, "tap", parts.card, stamp.ran)
     connection.execute(Q["point_taps"], (new, made.token, row.uuid))
     connection.execute(Q["end_row"], (State.CLOSED.value, stamp.at, new, row.uuid))
     connection.execute(Q["erase"], (row.uuid,))

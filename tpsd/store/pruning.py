@@ -49,7 +49,9 @@ def bounds(connection: apsw.Connection, before: Micros, ran: int, keep_us: int |
 
 
 def prune_taps(connection: apsw.Connection, limits: Bounds, after: int, *, dry: bool = False) -> Step:
-    """One slice of the walk, oldest taps first."""
+    """One slice of the walk, oldest taps first; journeys that ended so long ago hold theirs no more."""
+    if not dry:
+        connection.execute(Q["prune_journeys"], (limits.before, SLICE))
     bindings = {"before": limits.before, "after": after, "last": limits.last, "limit": SLICE}
     rows = list(connection.execute(Q["walk_taps"], bindings))
     gone = [(tap, uuid) for tap, uuid, prunable in rows if prunable]

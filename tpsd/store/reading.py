@@ -8,7 +8,7 @@ from typing import Any
 import apsw
 
 from tpsd.domain.views import AttemptRow, NoticeLine, TapFilter, TapRow, TapStory
-from tpsd.errors import NotFoundError
+from tpsd.errors import NotFoundError, RefusedError
 from tpsd.store.commits import Q
 
 _NAME = re.compile(r"^(.+):(\d{1,10}):(\d{1,10})$")
@@ -50,6 +50,7 @@ def find(connection: apsw.Connection, reference: str) -> int:
         start = reference.lower()
         found = list(connection.execute(Q["tap_by_uuid"], (start, start + "g")))
         found = found or list(connection.execute(Q["tap_by_replaced_uuid"], (start, start + "g")))
+        found = found or list(connection.execute(Q["tap_by_following_uuid"], (start, start + "g")))
         if len(found) > 1:
             raise NotFoundError(f"more than one tap's UUID begins with {reference}: give more of it")
         if found:
@@ -58,6 +59,22 @@ def find(connection: apsw.Connection, reference: str) -> int:
         f"no tap {reference!r}: give its number, at least four characters of its UUID, or serial:boot:counter "
         "(see 'tpsd taps')"
     )
+
+
+def find_authorisation(connection: apsw.Connection, reference: str) -> str:
+    """The UUID of the transaction that a person means: of its own, or of a tap. Raises NotFoundError, RefusedError."""
+    start = reference.strip().lower()
+    if _UUID_START.match(start) and not start.isdecimal():
+        found = [uuid for (uuid,) in connection.execute(Q["authorisation_by_uuid"], (start, start + "g"))]
+        if len(found) > 1:
+            raise NotFoundError(f"more than one UUID begins with {reference}: give more of it")
+        if found:
+            return str(found[0])
+    number = find(connection, reference)
+    uuid: str | None = connection.execute(Q["uuid_of_tap"], (number,)).get
+    if uuid is None:
+        raise RefusedError(f"tap {number} was never to be sent; see: tpsd show {number}")
+    return uuid
 
 
 def _tap(row: tuple[Any, ...]) -> TapRow:

@@ -19,7 +19,9 @@ from tpsd.core.uplink import SPREAD_LONGEST_US
 from tpsd.domain.authorisation import AttemptReason, Claimed, Ladder, Progress
 from tpsd.domain.notice import NoticeDraft, NoticeKind
 from tpsd.domain.outcome import Outcome
+from tpsd.domain.tap import Timing
 from tpsd.domain.time import HOUR, Micros
+from tpsd.store import journeys
 from tpsd.store.commits import Q, Stamp, begin_hold, insert_notices, ladder_of, settle
 
 LATEST_WINDOW = HOUR  # microseconds: the longest mail window (core.notices)
@@ -31,11 +33,27 @@ def recover(
     stamp: Stamp,
     credentials: Collection[str],
     decide: Callable[[Claimed], tuple[Outcome, Settlement]],
+    end_asked: Callable[[apsw.Connection, Claimed], None],
 ) -> dict[str, int]:
     """End the attempts a crash left open, hold rows whose credential is gone, pull in due times of a former clock."""
     now, ended = stamp.at, 0
     for row in list(connection.execute(Q["left_open"])):
-        uuid, terminal, path, credential, attempt, sends, fence, may_have_charged, tiers, started_at, why, cause = row
+        (
+            uuid,
+            terminal,
+            path,
+            credential,
+            attempt,
+            sends,
+            fence,
+            may_have_charged,
+            tiers,
+            started_at,
+            why,
+            cause,
+            timing,
+            amount,
+        ) = row
         reason = AttemptReason(why)
         claimed = Claimed(
             uuid=UUID(uuid),
@@ -49,10 +67,16 @@ def recover(
             started_at=min(started_at, now),
             progress=Progress(sends, bool(may_have_charged), ladder_of(tiers)),
             cause=cause if reason is AttemptReason.CANARY else None,
+            amount=amount,
+            realtime=timing == Timing.REALTIME.value,
         )
+        ended += 1
+        if claimed.realtime:
+            end_asked(connection, claimed)
+            continue
         outcome, settlement = decide(claimed)
         settle(connection, claimed, outcome, settlement, stamp)
-        ended += 1
+        journeys.follow(connection, uuid, settlement.state, stamp)
     names = json.dumps(sorted(credentials))
     held = _hold_without_credential(connection, stamp, names)
     connection.execute(Q["free_with_credential"], (now, names))

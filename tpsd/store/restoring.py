@@ -17,12 +17,13 @@ import apsw
 
 from tpsd.core.notices import cause_key, open_episode
 from tpsd.domain.audit import AuditDraft
+from tpsd.domain.journey import JourneyState
 from tpsd.domain.notice import NoticeDraft, NoticeKind
 from tpsd.domain.time import Micros
 from tpsd.domain.upkeep import Restored
 from tpsd.errors import JournalError, RefusedError, SealError
 from tpsd.store import audit, housekeeping, migrations, opening
-from tpsd.store.commits import Q
+from tpsd.store.commits import Q, insert_notices
 from tpsd.store.copying import SPARE_BYTES, sync
 from tpsd.store.epochs import EpochKeys, KeyShelf
 from tpsd.store.seal import Sealed, unseal, unwrap
@@ -161,10 +162,20 @@ def _rest(connection: apsw.Connection, by: AuditDraft, source: Path) -> int:
         window = open_episode(notice, now)
         bindings = (notice.kind.value, notice.cause, window.step, window.opened_at, window.closes_at)
         connection.execute(Q["open_episode"], bindings)
-    for query in ("restore_failed", "restore_holds", "restore_outages"):
+    for query in ("restore_failed", "restore_holds", "restore_outages", "decide_restored"):
         connection.execute(Q[query])
+    _end_journeys(connection, now)
     audit.write(connection, by, str(source))
     return in_doubt
+
+
+def _end_journeys(connection: apsw.Connection, now: Micros) -> None:
+    """A journey that was open may have been checked out since: no tap may end it any more, and a person is told."""
+    for number, check_in in list(connection.execute(Q["restore_journeys"])):
+        connection.execute(Q["move_journey"], (JourneyState.EXPIRED.value, now, number))
+        words = f"journey {number}: open in the backup; it may have been checked out since"
+        notice = NoticeDraft(NoticeKind.JOURNEY, cause_key(NoticeKind.JOURNEY, CAUSE), words)
+        insert_notices(connection, (notice,), connection.execute(Q["tap_of_uuid"], (check_in,)).get, check_in, now)
 
 
 def _set_aside(target: Path) -> Path | None:

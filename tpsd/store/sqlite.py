@@ -10,7 +10,8 @@ from typing import Any
 
 import apsw
 
-from tpsd.core.intake import Candidate
+from tpsd.asking import Judge as AskedJudge
+from tpsd.core.candidate import Candidate, Decision
 from tpsd.core.notices import cause_key
 from tpsd.core.settlement import Settlement
 from tpsd.domain.authorisation import Claimed, State
@@ -23,7 +24,8 @@ from tpsd.doubts import Judge, never_judged
 from tpsd.errors import JournalError, JournalUnavailableError, SealError
 from tpsd.lockfile import LockFile
 from tpsd.ports import CloseWindow, Decide, Taken
-from tpsd.store import commits, holds, housekeeping, mailroom, opening, reading, recovery, warning
+from tpsd.store import commits, holds, housekeeping, journeys, mailroom, opening, reading, realtime, recovery, warning
+from tpsd.store.asked import SqliteAsked
 from tpsd.store.bodies import SqliteBodies
 from tpsd.store.commits import ClaimedRow, Q, SealedParts, Stamp
 from tpsd.store.denylist import SqliteDenyList
@@ -64,7 +66,8 @@ class SqliteJournal:
     def __init__(self, writer: Writer, keep: Keep, entropy: Entropy, lock: LockFile | None) -> None:
         self._writer = writer
         self.denylist = SqliteDenyList(writer)
-        self.doubts = SqliteDoubts(writer)
+        self.doubts: SqliteDoubts
+        self.asked: SqliteAsked
         self._keep = keep
         self._entropy = entropy
         self._lock = lock
@@ -129,19 +132,19 @@ class SqliteJournal:
 
     async def take(self, candidate: Candidate, decide: Decide, now: Micros) -> Taken:
         """Commit 1. Sealing happens here, before the writer's turn."""
-        parts = None
-        if candidate.draft is not None:
-            owner = str(candidate.draft.uuid)
-            body = candidate.draft.body
-            parts = SealedParts(
-                None if body is None else self._epochs.seal(owner, "body", body),
-                self._epochs.seal(owner, "tap", candidate.card or b""),
-                None if body is None else self.digest(body),
-            )
-        stamp = self._stamp(now)
-        return await self._writer.write(
-            lambda connection: commits.take(connection, candidate, decide, parts, stamp), Urgency.INTAKE
+        parts, stamp = self._sealed(candidate), self._stamp(now)
+
+        def ask(
+            connection: apsw.Connection, candidate: Candidate, decision: Decision
+        ) -> tuple[str, Claimed, Sealed | None]:
+            return realtime.ask(connection, candidate, decision, parts, self.asked.seal_body, stamp)
+
+        taken, row = await self._writer.write(
+            lambda connection: commits.take(connection, candidate, decide, parts, stamp, ask), Urgency.INTAKE
         )
+        if row is None:
+            return taken
+        return replace(taken, asked=self._opened(row))
 
     async def reject(
         self,
@@ -193,7 +196,12 @@ class SqliteJournal:
     async def settle(self, claimed: Claimed, outcome: Outcome, settlement: Settlement, ended_at: Micros) -> None:
         """Commit 3."""
         stamp = self._stamp(ended_at)
-        await self._writer.write(lambda connection: commits.settle(connection, claimed, outcome, settlement, stamp))
+
+        def work(connection: apsw.Connection) -> None:
+            commits.settle(connection, claimed, outcome, settlement, stamp)
+            journeys.follow(connection, str(claimed.uuid), settlement.state, stamp)
+
+        await self._writer.write(work)
 
     async def next_due(self) -> Micros | None:
         """The earliest due time of a pending row, or of a canary."""
@@ -204,10 +212,17 @@ class SqliteJournal:
         now: Micros,
         credentials: Collection[str],
         settle: Callable[[Claimed], tuple[Outcome, Settlement]],
+        judge: AskedJudge,
     ) -> dict[str, int]:
         """At start, in one transaction."""
         stamp = self._stamp(now)
-        return await self._writer.write(lambda connection: recovery.recover(connection, stamp, credentials, settle))
+
+        def end(connection: apsw.Connection, claimed: Claimed) -> None:
+            self.asked.end_crashed(connection, claimed, judge, stamp)
+
+        return await self._writer.write(
+            lambda connection: recovery.recover(connection, stamp, credentials, settle, end)
+        )
 
     # --- mail ---
 
@@ -324,6 +339,8 @@ class SqliteJournal:
         self._epochs = Rotation(self._writer, epoch_keys, keys.entropy)
         self.operations = SqliteOperations(self._writer, self._epochs, self.digest, self._stamp)
         self.bodies = SqliteBodies(self._writer, self._epochs, self.digest, self._stamp)
+        self.asked = SqliteAsked(self._writer, self._epochs, self.digest, self._stamp, identity.company_id)
+        self.doubts = SqliteDoubts(self._writer, self.asked, self._stamp)
         try:
             self._digest_key = unwrap(keys.kek, wrapped, f"digest key of journal {self.journal_id}")
             await self._epochs.open(live, self._ran)
@@ -332,6 +349,27 @@ class SqliteJournal:
                 f"the keys do not fit this journal ({exc}): give the kek_file and the epoch_dir it was made with; "
                 "each journal needs an epoch_dir of its own"
             ) from exc
+
+    def _sealed(self, candidate: Candidate) -> SealedParts | None:
+        """What stays sealed of a candidate: nothing of a realtime tap that can never be sent a second time."""
+        draft = candidate.draft
+        if draft is None:
+            return None
+        owner, body = str(draft.uuid), draft.body
+        digest = None if body is None else self.digest(body)
+        if candidate.realtime and draft.initial is None:
+            return SealedParts(None, None, digest)
+        sealed = None if body is None else self._epochs.seal(owner, "body", body)
+        card = None if candidate.realtime else self._epochs.seal(owner, "tap", candidate.card or b"")
+        return SealedParts(sealed, card, digest)
+
+    def _opened(self, row: ClaimedRow) -> Claimed:
+        """A realtime claim with its bytes; one whose sealed body does not open goes without, and fails."""
+        if row.sealed is None:
+            return row.claimed
+        with suppress(SealError):
+            return replace(row.claimed, body=self._open_body(row))
+        return row.claimed
 
     def _open_body(self, row: ClaimedRow) -> bytes:
         if row.sealed is None:

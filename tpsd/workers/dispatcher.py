@@ -90,7 +90,9 @@ class Dispatcher:
 
     def decide(self, claimed: Claimed, outcome: Outcome, ended_at: Micros) -> Settlement:
         """The settlement of one attempt, with this daemon's jitter."""
-        rule = settle if claimed.cause is None else partial(settle_canary, cause=claimed.cause)
+        rule = partial(settle, asked=claimed.amount)
+        if claimed.cause is not None:
+            rule = partial(settle_canary, cause=claimed.cause, asked=claimed.amount)
         settlement = rule(
             claimed.progress,
             outcome,

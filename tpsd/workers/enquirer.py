@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 from uuid import UUID
 
 import structlog
 
+from tpsd.asking import Answered, Follow
 from tpsd.core.doubt import DoubtPolicy, is_beyond_horizon
 from tpsd.core.enquiry import CONTROL_US, Conclusion, Finding, Heard, conclude, needs_control, read
+from tpsd.domain.authorisation import Claimed
 from tpsd.domain.doubt import Enquired
-from tpsd.domain.outcome import Exchange, NoAnswer, Unknown
+from tpsd.domain.outcome import Exchange, NoAnswer, NotSent, Outcome, Unknown
 from tpsd.domain.time import Micros, later
-from tpsd.doubts import Ask, Doubts
+from tpsd.doubts import Ask, Doubts, nothing_follows
 from tpsd.errors import JournalUnavailableError
 from tpsd.ports import Clock
 from tpsd.workers.journal_watch import JournalWatch
@@ -50,6 +53,8 @@ class Enquirer:
         self._stopping = False
         self.wake = asyncio.Event()
         self.busy = False
+        self.follow: Follow = nothing_follows
+        self.gives_back = False  # what is found charged though its passenger was turned away
         self._watch = JournalWatch(log, clock)
 
     async def run(self) -> None:
@@ -89,7 +94,7 @@ class Enquirer:
         heard = _read(enquired, await self._ask(enquired.uuid))
         believed = needs_control(enquired, heard) and await self._is_believed(enquired)
         ended_at = self._clock.schedule()
-        conclusion = conclude(enquired, heard, believed=believed, ended_at=ended_at)
+        conclusion = conclude(enquired, heard, believed=believed, ended_at=ended_at, gives_back=self.gives_back)
         held = await self._write(enquired, heard, conclusion, ended_at)
         log.info(
             "enquiry",
@@ -101,9 +106,36 @@ class Enquirer:
         )
         if held and conclusion.notices:
             self._heed.noticed()
-        if held and conclusion.released:
+        if held and (conclusion.released or conclusion.gives_back is not None):
             self._heed.released()
         return conclusion
+
+    async def first(self, uuid: str, claimed: Claimed, seconds: float) -> Answered | Outcome | None:
+        """Ask about an earlier one of the same card, lane and amount, before ``claimed`` is sent (design 4).
+
+        Found approved it pays for this tap; found declined, this tap may be sent (None). Anything else: it may not,
+        since both could be charged.
+        """
+        enquired = await self._doubts.claim_one(uuid, self._clock.schedule())
+        if enquired is None:
+            return _IN_DOUBT
+        try:
+            async with asyncio.timeout(max(seconds, 0)):
+                heard = _read(enquired, await self._ask(enquired.uuid))
+        except TimeoutError:
+            heard = read(NoAnswer("timeout"))
+        ended_at = self._clock.schedule()
+        log.info("enquiry_first", uuid=uuid, cause=heard.outcome.cause, found=heard.finding.value)
+        conclusion = conclude(enquired, heard, believed=False, ended_at=ended_at)
+        match heard.finding:
+            case Finding.APPROVED:
+                paid = replace(conclusion, notices=())
+                return await self._doubts.cover(enquired, heard, paid, claimed, ended_at) or _IN_DOUBT
+            case Finding.DECLINED:
+                return None if await self._write(enquired, heard, conclusion, ended_at) else _IN_DOUBT
+            case _:
+                await self._doubts.leave(enquired, heard, ended_at)
+                return _IN_DOUBT
 
     async def _is_believed(self, enquired: Enquired) -> bool:
         """Whether an enquiry finds what is known to be there: a wrong path says 404 too.
@@ -135,10 +167,14 @@ class Enquirer:
     async def _write(self, enquired: Enquired, heard: Heard, conclusion: Conclusion, ended_at: Micros) -> bool:
         while True:
             try:
-                return await self._doubts.conclude(enquired, heard, conclusion, ended_at)
+                return await self._doubts.conclude(enquired, heard, conclusion, ended_at, self.follow)
             except JournalUnavailableError as exc:
                 self._watch.failed("enquiry_not_written", exc, uuid=str(enquired.uuid))
                 await asyncio.sleep(RETRY_SECONDS)
+
+
+_IN_DOUBT: Final = NotSent("in_doubt", clean=True)
+"""Why a tap is not sent: an earlier one of the same card, lane and amount may have been charged."""
 
 
 def conclude_crashed(enquired: Enquired, now: Micros) -> tuple[Heard, Conclusion]:

@@ -9,15 +9,20 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 import structlog
 
+from tpsd.asking import Answered
+from tpsd.core.asking import JourneyMovedError
+from tpsd.core.candidate import JOURNEY_KINDS, LanePolicy, Setting
 from tpsd.core.display import display
-from tpsd.core.intake import KIND_BY_CODE, KIND_OF_LANE, LanePolicy, Setting, decide, prepare
+from tpsd.core.intake import decide, prepare, token_of
 from tpsd.core.texts import Catalogue
 from tpsd.core.trouble import Trouble
+from tpsd.domain.journey import Journey
+from tpsd.domain.tap import TapReport, Told
 from tpsd.domain.time import Micros
 from tpsd.errors import JournalError, JournalUnavailableError, PortError
 from tpsd.metering import UNMETERED, Meter
@@ -34,9 +39,11 @@ from tpsd.ports import (
     TapArrived,
     Timepiece,
     Transport,
+    VerdictTaken,
 )
 
 TAPS_WAITING_MAX = 64  # taps: a validator has at most two under way; more is a flood, and dropped ones come again
+MOVES_MAX = 5  # times a card's journey may move while its tap is prepared; more is a fault of ours
 REOPEN_SECONDS = 1.0  # how often a lane that could not commit tries the journal again
 
 log = structlog.get_logger("tpsd.lane")
@@ -73,8 +80,18 @@ class LaneParts:
     port_was_good: Callable[[], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A realtime tap whose request is to be sent now. ``can_take_pin``: its validator can ask for it."""
+
+    taken: Taken
+    policy: LanePolicy
+    can_take_pin: bool
+    tell: Callable[[Answered], None] = field(compare=False)
+
+
 class Lane:
-    """One validator's loop."""
+    """One validator's loop. ``ask`` sends a realtime tap and tells what came of it."""
 
     def __init__(
         self,
@@ -85,7 +102,12 @@ class Lane:
         clock: Timepiece,
         rng: random.Random,
         on_taken: Callable[[Taken], None],
+        ask: Callable[[Asking], None] | None = None,
     ) -> None:
+        self._ask = ask
+        self._can_take_pin = False
+        self._untaken: dict[object, int] = {}  # accepting verdicts that the link has not acknowledged, with their taps
+        self._shown: asyncio.Queue[int] = asyncio.Queue()  # taps whose verdict it has
         self._port = parts.port
         self._device = parts.device
         self._policy = parts.policy
@@ -113,6 +135,7 @@ class Lane:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._take_taps(), name=f"taps of {self._policy.name}")
             tasks.create_task(self._move_bytes(), name=f"bytes of {self._policy.name}")
+            tasks.create_task(self._note_shown(), name=f"verdicts of {self._policy.name}")
 
     def adopt(self, policy: LanePolicy, setting: Setting) -> None:
         """From the next tap on another fare, another configuration; the wire and its session are not disturbed."""
@@ -179,7 +202,11 @@ class Lane:
                     self._queue(event)
                 case DeviceUp():
                     self._up(event)
+                case VerdictTaken(answer_to):
+                    if (tap := self._untaken.pop(answer_to, None)) is not None:
+                        self._shown.put_nowait(tap)
                 case DeviceDown(reason):
+                    self._untaken.clear()  # they come again, and get their verdict from the row
                     self._show("waiting", reason)
                     if (times := self._link.happened(self._clock.monotonic(), reason)) is not None:
                         log.warning("session_lost", lane=self._policy.name, reason=reason, times=times)
@@ -189,6 +216,7 @@ class Lane:
     def _up(self, event: DeviceUp) -> None:
         type_name = self._policy.terminal_type or event.type_name
         self.state.serial, self.state.firmware = event.serial, event.firmware
+        self._can_take_pin = event.can_take_pin
         self.state.terminal = f"{type_name}:{self._policy.terminal_sn or event.serial}"
         lost = self._link.over(self._clock.monotonic())
         if lost is not None or self._heard_of != event.serial:
@@ -257,18 +285,45 @@ class Lane:
             except JournalUnavailableError as exc:
                 await self._wait_for_journal(exc)
                 continue
-            now = self._clock.monotonic()
-            self._device.tell(event.answer_to, taken.told, display(taken.told, self._catalogue), now)
-            self._wake.set()
+            self._answer(event, taken)
             self._on_taken(taken)
+
+    def _answer(self, event: TapArrived, taken: Taken) -> None:
+        if taken.new:
+            self.state.taps += 1
+            self.state.last_tap_at = event.report.received_at
+        else:
+            self.meter.repeated(self._policy.name)
+        if taken.told is not None:
+            self._tell(event, taken.number, taken.told)
             if taken.new:
-                self.state.taps += 1
-                self.state.last_tap_at = event.report.received_at
-                code = event.report.kind
-                kind = self._policy.kind if code == KIND_OF_LANE else KIND_BY_CODE.get(code)
-                self.meter.tapped(self._policy.name, kind, taken.told)
-            else:
-                self.meter.repeated(self._policy.name)
+                self.meter.tapped(self._policy.name, taken.kind, taken.told)
+            return
+        self._device.keep(event.answer_to, self._clock.monotonic())
+        self._wake.set()
+        if taken.asked is not None and self._ask is not None:
+
+            def tell(answered: Answered) -> None:
+                if answered.told is not None and answered.tap is not None:
+                    self._tell(event, answered.tap, answered.told)
+                    self.meter.tapped(self._policy.name, taken.kind, answered.told)
+
+            self._ask(Asking(taken, self._policy, self._can_take_pin, tell))
+
+    def _tell(self, event: TapArrived, tap: int, told: Told) -> None:
+        if self._policy.realtime and told.verdict.accepts:
+            self._untaken[event.answer_to] = tap
+        self._device.tell(event.answer_to, told, display(told, self._catalogue), self._clock.monotonic())
+        self._wake.set()
+
+    async def _note_shown(self) -> None:
+        while True:
+            tap = await self._shown.get()
+            try:
+                await self._journal.asked.delivered(tap)
+            except JournalUnavailableError:
+                self._shown.put_nowait(tap)
+                await asyncio.sleep(REOPEN_SECONDS)
 
     async def _take(self, event: TapArrived, timed: bool) -> Taken:
         report, untrusted = event.report, None
@@ -277,9 +332,7 @@ class Lane:
         elif not timed:
             untrusted = self._clock.life
         try:
-            uuid = UUID(int=self._rng.getrandbits(128), version=4)
-            candidate = prepare(report, self._policy, self._setting, uuid, untrusted)
-            return await self._journal.take(candidate, decide, self._clock.schedule())
+            return await self._decided(report, untrusted)
         except JournalError:
             raise
         except Exception as exc:  # one tap's surprise is that tap's alone (design 1)
@@ -289,6 +342,26 @@ class Lane:
             digest = self._setting.config_digest
             now = self._clock.schedule()
             return await self._journal.reject(report, self._policy.name, terminal, digest, now, untrusted)
+
+    async def _decided(self, report: TapReport, untrusted: str | None) -> Taken:
+        """Commit 1. A card whose journey moved between the look at it and the commit is prepared anew."""
+        for moves in range(MOVES_MAX):
+            uuid = UUID(int=self._rng.getrandbits(128), version=4)
+            candidate = prepare(report, self._policy, self._setting, uuid, untrusted, await self._journey(report))
+            try:
+                taken = await self._journal.take(candidate, decide, self._clock.schedule())
+            except JourneyMovedError:
+                if moves + 1 == MOVES_MAX:
+                    raise
+                continue
+            return replace(taken, kind=candidate.kind)
+        raise AssertionError("the loop returns or raises")
+
+    async def _journey(self, report: TapReport) -> Journey | None:
+        if not self._policy.realtime or not self._policy.kinds & JOURNEY_KINDS:
+            return None
+        token = token_of(report, self._setting)
+        return None if token is None else await self._journal.asked.journey(self._setting.operator.company_id, token)
 
     async def _wait_for_journal(self, exc: JournalUnavailableError) -> None:
         """Closed and silent until a commit succeeds: nothing was acknowledged, the validator keeps its taps."""

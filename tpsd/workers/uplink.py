@@ -215,10 +215,10 @@ class WatchedTps:
         self._tps = tps
         self._uplink = uplink
 
-    async def post(self, credential: str, path: str, body: bytes) -> Exchange:
+    async def post(self, credential: str, path: str, body: bytes, *, within: float | None = None) -> Exchange:
         """As the line itself; the uplink knows before the caller does."""
         era = self._uplink.era
-        exchange = await self._tps.post(credential, path, body)
+        exchange = await self._tps.post(credential, path, body, within=within)
         self._uplink.heard(exchange, credential, era)
         return exchange
 

@@ -26,7 +26,7 @@ SELECT cause FROM hold WHERE canary_due <= ? ORDER BY canary_due, cause LIMIT ?
 UPDATE hold SET canary_due = ? WHERE cause = ?
 
 -- name: canary_row
-SELECT a.uuid, a.terminal, a.path, a.credential, a.attempt, a.sends, a.fence, a.may_have_charged, l.tiers,
+SELECT a.uuid, a.terminal, a.path, a.credential, a.attempt, a.sends, a.fence, a.may_have_charged, l.tiers, a.amount,
        s.epoch, s.wrapped_key, s.nonce, s.data
 FROM authorisation a
 JOIN ladder l ON l.id = a.ladder

@@ -1,19 +1,21 @@
 -- The SQLite dialect of the journal's queries; the same names in every dialect.
 
 -- name: taps_of_identity
-SELECT t.id, t.digest, t.verdict, t.reason, t.disposition, t.unseen, t.shown, a.state, a.attempt, 0
+SELECT t.id, t.digest, t.verdict, t.reason, t.disposition, t.unseen, t.shown, a.state, a.attempt, 0,
+       CASE WHEN a.timing = 'realtime' AND t.verdict IN (1, 5, 6) THEN coalesce(a.approved_amount, a.amount) END
 FROM tap t LEFT JOIN authorisation a ON a.uuid = t.uuid
 WHERE t.serial = ?1 AND t.boot = ?2 AND t.counter = ?3
 UNION ALL
-SELECT number, digest, verdict, reason, disposition, unseen, shown, state, attempts, 1
+SELECT number, digest, verdict, reason, disposition, unseen, shown, state, attempts, 1, NULL
 FROM identity WHERE serial = ?1 AND boot = ?2 AND counter = ?3
 
 -- name: tap_unnamed
-SELECT t.id, t.digest, t.verdict, t.reason, t.disposition, t.unseen, t.shown, a.state, a.attempt, 0
+SELECT t.id, t.digest, t.verdict, t.reason, t.disposition, t.unseen, t.shown, a.state, a.attempt, 0,
+       CASE WHEN a.timing = 'realtime' AND t.verdict IN (1, 5, 6) THEN coalesce(a.approved_amount, a.amount) END
 FROM tap t LEFT JOIN authorisation a ON a.uuid = t.uuid
 WHERE t.serial = ?1 AND t.digest = ?2 AND t.boot IS NULL
 UNION ALL
-SELECT number, digest, verdict, reason, disposition, unseen, shown, state, attempts, 1
+SELECT number, digest, verdict, reason, disposition, unseen, shown, state, attempts, 1, NULL
 FROM identity WHERE serial = ?1 AND digest = ?2 AND boot IS NULL
 
 -- name: insert_ladder
@@ -30,8 +32,8 @@ VALUES (?, ?, 'deferred', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 -- name: insert_tap
 INSERT INTO tap (serial, boot, counter, digest, type_name, pass_group, lane, terminal, kind, tapped_at, received_at, amount, currency, stop,
                  place, token, masked, oda, shown, verdict, reason, note, disposition, uuid, config_digest, list_version,
-                 clock_life)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                 clock_life, facts, made_at, zone)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: repeat_tap
 UPDATE tap SET repeats = repeats + 1, shown = coalesce(nullif(?, 0), shown) WHERE id = ?
@@ -56,7 +58,7 @@ INSERT INTO sealed (owner, purpose, epoch, wrapped_key, nonce, data, ran_sealed)
 DELETE FROM sealed WHERE owner = ?
 
 -- name: claim_due
-SELECT a.uuid, a.terminal, a.path, a.credential, a.attempt, a.sends, a.fence, a.may_have_charged, l.tiers,
+SELECT a.uuid, a.terminal, a.path, a.credential, a.attempt, a.sends, a.fence, a.may_have_charged, l.tiers, a.amount,
        s.epoch, s.wrapped_key, s.nonce, s.data
 FROM authorisation a
 JOIN ladder l ON l.id = a.ladder
@@ -89,7 +91,9 @@ SET state = ?, cause = ?, due = ?, may_have_charged = ?, settled_at = ?, ran_res
 WHERE uuid = ?
 
 -- name: tap_of_uuid
-SELECT id FROM tap WHERE uuid = ? ORDER BY id LIMIT 1
+-- Its own, or that of the transaction it follows.
+SELECT coalesce((SELECT min(id) FROM tap WHERE uuid = ?1),
+                (SELECT min(t.id) FROM authorisation a JOIN tap t ON t.uuid = a.initial_uuid WHERE a.uuid = ?1))
 
 -- name: insert_notice
 INSERT INTO notice (kind, cause, detail, tap, uuid, created_at) VALUES (?, ?, ?, ?, ?, ?)
@@ -102,7 +106,7 @@ SELECT min(due) FROM authorisation WHERE state = 'pending' AND body_digest IS NO
 
 -- name: left_open
 SELECT a.uuid, a.terminal, a.path, a.credential, a.attempt, a.sends, a.fence, a.may_have_charged, l.tiers,
-       t.started_at, t.reason, a.cause
+       t.started_at, t.reason, a.cause, a.timing, a.amount
 FROM authorisation a
 JOIN ladder l ON l.id = a.ladder
 JOIN attempt t ON t.uuid = a.uuid AND t.number = a.attempt
@@ -235,10 +239,11 @@ WHERE state IN ('pending', 'sending', 'awaiting_tap', 'held', 'permanently_faile
 -- name: tap_rows
 SELECT t.id, t.serial, t.boot, t.counter, t.lane, t.terminal, t.kind, t.tapped_at, t.received_at,
        coalesce(a.amount, t.amount), coalesce(a.currency, t.currency), t.masked, t.verdict, t.reason, t.disposition,
-       t.repeats, t.unseen, t.uuid, a.state, a.cause, coalesce(a.attempt, 0), a.due, coalesce(a.may_have_charged, 0)
+       t.repeats, t.unseen OR coalesce(t.delivered, 1) <> 1, t.uuid, a.state, a.cause, coalesce(a.attempt, 0), a.due, coalesce(a.may_have_charged, 0)
 FROM tap t LEFT JOIN authorisation a ON a.uuid = t.uuid
 WHERE (:lane IS NULL OR t.lane = :lane)
-  AND (:state IS NULL OR a.state = :state OR t.disposition = :state)
+  AND (:state IS NULL OR a.state = :state OR t.disposition = :state
+       OR (:state = 'unseen' AND (t.unseen = 1 OR t.delivered IN (0, 2))))
   AND (:cause IS NULL OR a.cause = :cause OR t.reason = :cause)
 ORDER BY t.id DESC LIMIT :limit
 
@@ -254,7 +259,7 @@ SELECT id FROM tap WHERE serial = ? AND boot = ? AND counter = ? ORDER BY id DES
 -- name: tap_row
 SELECT t.id, t.serial, t.boot, t.counter, t.lane, t.terminal, t.kind, t.tapped_at, t.received_at,
        coalesce(a.amount, t.amount), coalesce(a.currency, t.currency), t.masked, t.verdict, t.reason, t.disposition,
-       t.repeats, t.unseen, t.uuid, a.state, a.cause, coalesce(a.attempt, 0), a.due, coalesce(a.may_have_charged, 0)
+       t.repeats, t.unseen OR coalesce(t.delivered, 1) <> 1, t.uuid, a.state, a.cause, coalesce(a.attempt, 0), a.due, coalesce(a.may_have_charged, 0)
 FROM tap t LEFT JOIN authorisation a ON a.uuid = t.uuid
 WHERE t.id = ?
 

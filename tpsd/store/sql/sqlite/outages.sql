@@ -41,7 +41,7 @@ UPDATE outage SET past_due = ?, past_uuid = ?, place = ? WHERE host = ?
 UPDATE authorisation SET sends = sends - 1 WHERE uuid = ?
 
 -- name: claim_old
-SELECT a.uuid, a.terminal, a.path, a.credential, a.attempt, a.sends, a.fence, a.may_have_charged, l.tiers,
+SELECT a.uuid, a.terminal, a.path, a.credential, a.attempt, a.sends, a.fence, a.may_have_charged, l.tiers, a.amount,
        s.epoch, s.wrapped_key, s.nonce, s.data
 FROM authorisation a
 JOIN ladder l ON l.id = a.ladder

@@ -10,6 +10,8 @@ SELECT t.id, t.uuid,
             ELSE a.settled_at IS NOT NULL AND a.settled_at < :before
                  AND NOT EXISTS (SELECT 1 FROM journey j WHERE j.check_in = a.uuid OR j.check_out = a.uuid)
                  AND NOT EXISTS (SELECT 1 FROM notice n WHERE n.uuid = a.uuid AND n.mail IS NULL)
+                 AND NOT EXISTS (SELECT 1 FROM authorisation f WHERE f.initial_uuid = a.uuid
+                                 AND coalesce(f.settled_at >= :before, 1))
        END
        AND NOT EXISTS (SELECT 1 FROM notice n WHERE n.tap = t.id AND n.mail IS NULL)
        AND NOT EXISTS (SELECT 1 FROM sealed s WHERE s.owner = 'tap:' || t.id)
@@ -38,7 +40,8 @@ DELETE FROM tap WHERE id IN (SELECT value FROM json_each(?))
 WITH RECURSIVE gone (uuid) AS (
   SELECT value FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM tap WHERE tap.uuid = value)
   UNION
-  SELECT a.uuid FROM gone JOIN authorisation a ON a.replaced_by = gone.uuid
+  SELECT a.uuid FROM gone JOIN authorisation a ON a.replaced_by = gone.uuid OR a.initial_uuid = gone.uuid
+  WHERE NOT EXISTS (SELECT 1 FROM tap WHERE tap.uuid = a.uuid)
 )
 SELECT uuid FROM gone
 
@@ -114,7 +117,7 @@ SELECT count(*) || ' epochs' FROM epoch WHERE ran_closed IS NULL AND destroyed =
 
 -- name: check_authorisation_tapless
 SELECT a.uuid FROM authorisation a
-WHERE a.replaced_by IS NULL AND NOT EXISTS (SELECT 1 FROM tap t WHERE t.uuid = a.uuid)
+WHERE a.replaced_by IS NULL AND a.initial_uuid IS NULL AND NOT EXISTS (SELECT 1 FROM tap t WHERE t.uuid = a.uuid)
 
 -- name: check_identity_doubled
 SELECT 'tap ' || i.number FROM identity i

@@ -1,0 +1,222 @@
+"""``asking.Asked`` on a journal's writer: realtime attempts answered, journeys ended by hand or by time, refunds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+
+import apsw
+
+from tpsd.asking import Answered, Follow, Judge, Ordered
+from tpsd.core.byhand import Already, CheckOutOrder, Given, RefundOrder, Send, judge_check_out, judge_refund
+from tpsd.core.following import Original
+from tpsd.core.notices import cause_key
+from tpsd.core.operations import Refusal
+from tpsd.core.outcomes import classify
+from tpsd.domain.audit import AuditDraft
+from tpsd.domain.authorisation import AttemptReason, Claimed, Draft, State
+from tpsd.domain.card import CardToken
+from tpsd.domain.journey import Journey, JourneyState
+from tpsd.domain.notice import NoticeDraft, NoticeKind
+from tpsd.domain.outcome import NoAnswer, Outcome
+from tpsd.domain.tap import Kind
+from tpsd.domain.time import Micros
+from tpsd.domain.views import JourneyRow
+from tpsd.doubts import nothing_follows
+from tpsd.errors import NotFoundError
+from tpsd.store import audit as audit_log
+from tpsd.store import cards, journeys, reading, realtime
+from tpsd.store.commits import Q, Stamp, insert_notices
+from tpsd.store.resting import Reads
+from tpsd.store.rotation import Rotation
+from tpsd.store.seal import Sealed
+from tpsd.store.writer import Urgency, Writer
+
+SLICE_ROWS = 50  # rows a commit, about 4 ms of work: a passenger's tap waits no longer for its turn
+
+
+class JourneyRows:
+    """``asking.JourneyReader`` on whatever reads."""
+
+    def __init__(self, reads: Reads) -> None:
+        self._reads = reads
+
+    async def rows(self, states: Sequence[JourneyState], limit: int) -> list[JourneyRow]:
+        """See ``asking.JourneyReader``."""
+        names = json.dumps(sorted(state.value for state in states)) if states else None
+        bindings = {"states": names, "limit": limit}
+        return await self._reads.read(
+            lambda connection: [JourneyRow(*row) for row in connection.execute(Q["journey_rows"], bindings)]
+        )
+
+
+class SqliteAsked(JourneyRows):
+    """A journal's realtime taps. ``digest`` and ``stamp`` are the journal's own; ``operator`` is Sfey's company id."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        epochs: Rotation,
+        digest: Callable[[bytes], bytes],
+        stamp: Callable[[Micros], Stamp],
+        operator: int,
+    ) -> None:
+        super().__init__(writer)
+        self._writer = writer
+        self._epochs = epochs
+        self._digest = digest
+        self._stamp = stamp
+        self._operator = operator
+
+    async def journey(self, operator: int, token: CardToken) -> Journey | None:
+        """See ``asking.Asked``."""
+        return await self._writer.read(lambda connection: cards.journey(connection, operator, token))
+
+    async def answer(
+        self, claimed: Claimed, outcome: Outcome, judge: Judge, follow: Follow, ended_at: Micros
+    ) -> Answered:
+        """See ``asking.Asked``."""
+        stamp = self._stamp(ended_at)
+        return await self._writer.write(
+            lambda connection: realtime.answer(
+                connection, claimed, outcome, judge, follow, self.seal_body, self._operator, stamp
+            ),
+            Urgency.INTAKE,
+        )
+
+    async def delivered(self, tap: int) -> None:
+        """See ``asking.Asked``."""
+        await self._writer.write(lambda connection: connection.execute(Q["tap_delivered"], (tap,)) and None)
+
+    async def check_out(
+        self, journey: str, order: CheckOutOrder, follow: Follow, now: Micros, audit: AuditDraft
+    ) -> Ordered | Refusal:
+        """See ``asking.Asked``."""
+        stamp = self._stamp(now)
+
+        def work(connection: apsw.Connection) -> Ordered | Refusal:
+            found = _journey(connection, journey)
+            original = realtime.original_of(connection, found.check_in)
+            judged = judge_check_out(found, order)
+            if isinstance(judged, Already):
+                return Ordered(original, already=judged.uuid, amount=order.amount)
+            if isinstance(judged, Refusal):
+                return judged
+            if found.last is not None and judged.ends is not None:
+                journeys.give_up(connection, found.last, stamp, enquires=False)
+            ordered = self._begin(connection, original, judged, follow, stamp, audit)
+            if ordered.claimed is not None:
+                journeys.begin_by_hand(connection, found, str(ordered.claimed.uuid))
+            return ordered
+
+        return await self._writer.write(work)
+
+    async def refund(
+        self, reference: str, order: RefundOrder, follow: Follow, now: Micros, audit: AuditDraft
+    ) -> Ordered | Refusal:
+        """See ``asking.Asked``."""
+        stamp = self._stamp(now)
+
+        def work(connection: apsw.Connection) -> Ordered | Refusal:
+            uuid = reading.find_authorisation(connection, reference)
+            original = realtime.original_of(connection, uuid)
+            releases = original.kind is Kind.RETAIL_CHECK_IN
+            given = [
+                Given(follower, State(state), amount)
+                for follower, _, state, amount in connection.execute(Q["followers"], (uuid, releases))
+            ]
+            judged = judge_refund(original, given, order)
+            if isinstance(judged, Already):
+                return Ordered(original, already=judged.uuid, amount=_amount_of(given, judged.uuid))
+            if isinstance(judged, Refusal):
+                return judged
+            return self._begin(connection, original, judged, follow, stamp, audit)
+
+        return await self._writer.write(work)
+
+    async def attend(self, expired: Micros, unseen: Micros, enquires: bool, now: Micros) -> dict[str, int]:
+        """See ``asking.Asked``."""
+        stamp = self._stamp(now)
+        ended = told = 0
+        while some := await self._writer.write(
+            lambda connection: realtime.attend(connection, expired, enquires, stamp, SLICE_ROWS)
+        ):
+            ended += some
+        while some := await self._writer.write(lambda connection: _tell_unseen(connection, unseen, stamp)):
+            told += some
+        return {"journeys_expired": ended, "verdicts_untaken": told}
+
+    async def next_attention(self, expires_us: int, unseen_us: int) -> Micros | None:
+        """See ``asking.Asked``."""
+
+        def work(connection: apsw.Connection) -> Micros | None:
+            firsts = ((connection.execute(Q["first_overdue"]).get, expires_us),
+                      (connection.execute(Q["first_undelivered"]).get, unseen_us))  # fmt: skip
+            return min((Micros(at + wait) for at, wait in firsts if at is not None), default=None)
+
+        return await self._writer.read(work)
+
+    def end_crashed(self, connection: apsw.Connection, claimed: Claimed, judge: Judge, stamp: Stamp) -> None:
+        """At start: an attempt whose end nobody saw; nothing of it is given back, since nothing was approved."""
+        outcome = classify(NoAnswer("crash"))
+        realtime.answer(connection, claimed, outcome, judge, nothing_follows, self.seal_body, self._operator, stamp)
+
+    def cover(self, connection: apsw.Connection, claimed: Claimed, paid: str, stamp: Stamp) -> Answered | None:
+        """For the doubts: a tap is paid by an earlier transaction."""
+        return realtime.cover(connection, claimed, paid, self._operator, stamp)
+
+    def give_back(self, connection: apsw.Connection, uuid: str, amount: int, follow: Follow, stamp: Stamp) -> None:
+        """For the doubts: what was found approved is given back."""
+        realtime.give_back(connection, uuid, amount, follow, self.seal_body, stamp)
+
+    def seal_body(self, draft: Draft) -> tuple[Sealed, bytes]:
+        """A request that may have to go again, sealed, with its digest."""
+        body = draft.body or b""
+        return self._epochs.seal(str(draft.uuid), "body", body), self._digest(body)
+
+    def _begin(
+        self,
+        connection: apsw.Connection,
+        original: Original,
+        send: Send,
+        follow: Follow,
+        stamp: Stamp,
+        audit: AuditDraft,
+    ) -> Ordered:
+        """Intent, request and attempt, before a byte of it leaves; it goes once, so its body is not kept."""
+        draft = follow(original, send.kind, send.amount)
+        ladder = int(connection.execute(Q["ladder_of_authorisation"], (original.uuid,)).get)
+        place = (original.lane, original.terminal)
+        realtime.insert_asked(connection, draft, place, self._digest(draft.body or b""), ladder, stamp.at, None)
+        connection.execute(Q["insert_attempt"], (AttemptReason.HAND.value, stamp.at, str(draft.uuid)))
+        audit_log.write(connection, audit, f"{original.uuid} -> {draft.uuid}")
+        claimed = realtime.claimed_first(draft, original.terminal, AttemptReason.HAND, stamp.at)
+        return Ordered(original, claimed, amount=send.amount)
+
+
+def _journey(connection: apsw.Connection, reference: str) -> Journey:
+    """By its number, or by what names its check-in or check-out. Raises NotFoundError."""
+    reference = reference.strip()
+    number = int(reference) if reference.isdecimal() and len(reference) <= reading.NUMBER_DIGITS_MAX else None
+    if number is None:
+        uuid = reading.find_authorisation(connection, reference)
+        number = connection.execute(Q["journey_of_authorisation"], (uuid,)).get
+    found = None if number is None else journeys.by_number(connection, number)
+    if found is None:
+        raise NotFoundError(f"no journey {reference!r}: give its number (see 'tpsd journeys')")
+    return found
+
+
+def _tell_unseen(connection: apsw.Connection, since: Micros, stamp: Stamp) -> int:
+    """Some accepting verdicts that no link ever took: the fare is charged, and nobody was shown it."""
+    found = list(connection.execute(Q["undelivered"], (since, SLICE_ROWS)))
+    for tap, uuid in found:
+        connection.execute(Q["undelivered_told"], (tap,))
+        words = "the verdict never reached the validator, so the passenger may have been turned away"
+        notice = NoticeDraft(NoticeKind.UNSEEN, cause_key(NoticeKind.UNSEEN, "link"), words)
+        insert_notices(connection, (notice,), tap, uuid, stamp.at)
+    return len(found)
+
+
+def _amount_of(given: Sequence[Given], uuid: str) -> int:
+    return next(one.amount for one in given if one.uuid == uuid)

@@ -1,0 +1,92 @@
+-- Journeys, and transactions that follow another one.
+
+-- name: journey_of_card
+-- The states are the index's own words: SQLite takes a partial index only by them.
+SELECT id, token, state, check_in, tries, opened_at, zone, held, currency, out_uuid, out_state, out_amount,
+       out_may_have_charged, out_unclear, out_enquired
+FROM journey_now WHERE operator = ? AND token = ? AND state IN ('open', 'checking_out')
+
+-- name: journey_of_check_out
+SELECT id, token, state, check_in, tries, opened_at, zone, held, currency, out_uuid, out_state, out_amount,
+       out_may_have_charged, out_unclear, out_enquired
+FROM journey_now WHERE id = (SELECT id FROM journey WHERE check_out = ?)
+
+-- name: journey_by_number
+SELECT id, token, state, check_in, tries, opened_at, zone, held, currency, out_uuid, out_state, out_amount,
+       out_may_have_charged, out_unclear, out_enquired
+FROM journey_now WHERE id = ?
+
+-- name: journey_of_authorisation
+SELECT id FROM journey WHERE check_in = ?1
+UNION ALL
+SELECT id FROM journey WHERE check_out = ?1
+UNION ALL
+SELECT j.id FROM authorisation a JOIN journey j ON j.check_in = a.initial_uuid WHERE a.uuid = ?1
+LIMIT 1
+
+-- name: open_journey
+INSERT INTO journey (operator, token, state, check_in, opened_at, zone, lane) VALUES (?, ?, 'open', ?, ?, ?, ?)
+
+-- name: move_journey
+UPDATE journey SET state = ?, ended_at = coalesce(?, ended_at) WHERE id = ?
+
+-- name: try_journey
+UPDATE journey SET state = ?, check_out = ?, tries = tries + 1 WHERE id = ?
+
+-- name: journey_by_hand
+UPDATE journey SET state = ?, check_out = ?, ended_at = NULL WHERE id = ?
+
+-- name: give_up_awaited
+UPDATE authorisation
+SET state = ?, cause = coalesce(cause, 'expired_journey'), settled_at = ?, ran_rested = ?, enquiry_due = ?, enquiries = 0,
+    warned = 0, fence = fence + 1
+WHERE uuid = ? AND state = 'awaiting_tap'
+
+-- name: overdue_journeys
+SELECT id FROM journey WHERE state IN ('open', 'checking_out') AND opened_at < ? ORDER BY opened_at LIMIT ?
+
+-- name: first_overdue
+SELECT min(opened_at) FROM journey WHERE state IN ('open', 'checking_out')
+
+-- name: journey_rows
+SELECT j.id, j.state, j.lane, j.zone, j.opened_at, j.ended_at, j.tries, j.held, j.currency, j.check_in,
+       (SELECT min(id) FROM tap t WHERE t.uuid = j.check_in), (SELECT masked FROM tap t WHERE t.uuid = j.check_in LIMIT 1),
+       j.out_uuid, j.out_state, j.out_amount
+FROM journey_now j
+WHERE :states IS NULL OR j.state IN (SELECT value FROM json_each(:states))
+ORDER BY j.id DESC LIMIT :limit
+
+-- name: journey_counts
+SELECT state, count(*) FROM journey GROUP BY state
+
+-- name: original
+SELECT a.uuid, a.type, a.state, a.lane, a.terminal,
+       coalesce(t.serial, substr(a.terminal, instr(a.terminal, ':') + 1)), coalesce(t.type_name, ''), a.credential,
+       a.amount, coalesce(a.approved_amount, a.amount), a.currency, a.settled_at,
+       (SELECT j.id FROM journey j WHERE j.check_in = a.uuid)
+FROM authorisation a
+LEFT JOIN tap t ON t.id = (SELECT min(x.id) FROM tap x WHERE x.uuid IN (a.uuid, a.initial_uuid))
+WHERE a.uuid = ?
+
+-- name: followers
+SELECT uuid, type, state, amount FROM authorisation
+WHERE initial_uuid = ? AND (type = 'RETAIL_REFUND' OR (?2 AND type = 'RETAIL_CHECK_OUT'))
+ORDER BY created_at
+
+-- name: ladder_of_authorisation
+SELECT ladder FROM authorisation WHERE uuid = ?
+
+-- name: authorisation_by_uuid
+SELECT uuid FROM authorisation WHERE uuid >= ? AND uuid < ? ORDER BY uuid LIMIT 2
+
+-- name: tap_by_following_uuid
+SELECT DISTINCT t.id FROM authorisation a JOIN tap t ON t.uuid = a.initial_uuid
+WHERE a.uuid >= ? AND a.uuid < ? AND a.initial_uuid IS NOT NULL LIMIT 2
+
+-- name: prune_journeys
+DELETE FROM journey WHERE id IN (
+  SELECT id FROM journey WHERE ended_at < ? AND ended_at IS NOT NULL AND state IN ('closed', 'ended_unpaid', 'expired')
+  ORDER BY ended_at LIMIT ?)
+
+-- name: restore_journeys
+SELECT id, check_in FROM journey WHERE state IN ('open', 'checking_out') ORDER BY id
