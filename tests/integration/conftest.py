@@ -44,5 +44,6 @@ def playing(open_stage: Opens) -> Opens:
         async with open_stage(**options) as stage, stage.daemon_running():
             yield stage
             stage.check_books()
+            await stage.check_money()
 
     return play

@@ -19,7 +19,7 @@ from device.vl1.cards import CARDS, SimulatedCard, read
 from device.vl1.codes import Oda, Shown
 from device.vl1.greeting import TapNumber
 from device.vl1.messages import StatusMessage, VerdictMessage
-from device.vl1.simulator import NEW, SimulatedValidator
+from device.vl1.simulator import KEPT_LIMIT_SECONDS, NEW, SimulatedValidator
 from device.vl1.simulator_events import ConfigReceived, SimulatorEvent, TapVerdict
 from device.vl1.tap_memory import ValidatorState
 from device.vl1.tap_message import TapMessage
@@ -95,6 +95,8 @@ class Gate:
         clock: WarpClock,
         *,
         patience: float | None = None,
+        kept_patience: float = KEPT_LIMIT_SECONDS,
+        can_take_pin: bool = False,
         when_late: Shown = Shown.LET_IN,
         type_name: str = "GATE-X1",
     ) -> None:
@@ -104,7 +106,8 @@ class Gate:
         self.events: list[SimulatorEvent] = []
         self.verdicts: dict[TapNumber, TapVerdict] = {}
         self._type_name = type_name
-        self._patience = patience
+        self._patience, self._kept_patience = patience, kept_patience
+        self._can_take_pin = can_take_pin
         self._when_late = when_late
         self._last_at = Micros(0)
         self._lane: SimulatedLane | None = None
@@ -185,6 +188,8 @@ class Gate:
             type_name=self._type_name,
             state=state,
             limit_seconds=self._patience,
+            kept_limit_seconds=self._kept_patience,
+            can_take_pin=self._can_take_pin,
             when_late=self._when_late,
         )
 

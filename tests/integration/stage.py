@@ -208,6 +208,16 @@ class Stage:
         assert self.tps.ledger.duplicates() == []
         assert self.tps.ledger.violations == []
 
+    async def check_money(self) -> None:
+        """What TPS charged is what the journal says; rows apart of which nobody knows, or that still work."""
+        charged = {charge.uuid: charge.amount for charge in self.tps.ledger.charges()}
+        query = """SELECT uuid, state, coalesce(approved_amount, amount) FROM authorisation
+                   WHERE state IN ('approved', 'declined', 'tap_refused', 'not_charged')
+                      OR (state = 'failed' AND may_have_charged = 0)"""
+        rows = await self.daemon.journal._writer.read(lambda connection: list(connection.execute(query)))
+        for uuid, state, amount in rows:
+            assert charged.get(uuid) == (amount if state == "approved" else None), (uuid, state)
+
     async def close(self) -> None:
         """Take it down."""
         await self.smtp_down()
@@ -229,8 +239,10 @@ async def opened(
     seed: int = 1,
     clock: WarpClock | None = None,
     tps_wall: Callable[[], Micros] | None = None,
+    zones: Sequence[str] = (),
 ) -> AsyncIterator[Stage]:
-    """A stage in ``folder``. ``changes`` go into the configuration, ``lane_changes`` into each of its lanes.
+    """A stage in ``folder``. ``changes`` go into the configuration, ``lane_changes`` into each of its lanes (None takes
+    a key away); ``zones`` are where the lanes stand.
 
     ``clock`` is the daemon's and its validators', ``tps_wall`` what TPS says; by default one that stands still is all.
     """
@@ -248,11 +260,17 @@ async def opened(
                 nobody = stack.enter_context(_reserved())
                 url = f"https://127.0.0.1:{nobody.getsockname()[1]}"
             given = configuration(folder, files, url, stage.smtp_port, [line.path for line in stage.lines])
-            given["lanes"] = [lane | dict(lane_changes or {}) for lane in given["lanes"]]
+            given["lanes"] = [_without_none(lane | dict(lane_changes or {})) for lane in given["lanes"]]
+            for lane, zone in zip(given["lanes"], zones, strict=False):
+                lane["zone"] = zone
             configurations.write(folder, configurations.changed(given, dict(changes or {})))
             yield stage
     finally:
         await stage.close()
+
+
+def _without_none(lane: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in lane.items() if value is not None}
 
 
 def configuration(folder: Path, files: Files, url: str, smtp_port: int, ports: Sequence[Path]) -> dict[str, Any]:

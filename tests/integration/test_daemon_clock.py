@@ -221,7 +221,7 @@ async def test_nobody_is_there_to_ask(open_stage: Opens) -> None:
 
         def mailed() -> bool:
             due = world.clock.next_due()
-            if world.clock.quiet(4) and not stage.daemon.mailer.busy and due is not None:
+            if world.clock.quiet(5) and not stage.daemon.mailer.busy and due is not None:
                 world.clock.jump(due)
             return bool(stage.post.mails)
 

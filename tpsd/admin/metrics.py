@@ -23,7 +23,7 @@ from prometheus_client.registry import Collector
 from tpsd.core.health import Check, Health
 from tpsd.core.outcomes import ADVICE
 from tpsd.core.queue import rungs
-from tpsd.domain.outcome import Outcome
+from tpsd.domain.outcome import Declined, Outcome
 from tpsd.domain.picture import Picture
 from tpsd.domain.tap import Kind, Told
 from tpsd.domain.time import SECOND
@@ -31,6 +31,7 @@ from tpsd.domain.time import SECOND
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 CODES_MAX: Final = 500  # TPS has under a hundred codes; what a broken one invents beyond is counted as "other"
 HELD_CAUSES_MAX: Final = 200  # labels of held causes: a cause names its terminal, and a depot has many
+SOFT_DECLINED: Final = "soft_declined"
 LANE_STATES: Final = ("ready", "waiting", "offline", "closed")
 
 COMMIT_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -81,7 +82,8 @@ class Metrics:
 
     def settled(self, outcome: Outcome) -> None:
         """See ``metering.Meter``."""
-        label = (ADVICE[type(outcome)][0], outcome.cause)
+        soft = isinstance(outcome, Declined) and outcome.wants_pin  # no fault: a PIN is wanted, and often follows
+        label = (SOFT_DECLINED if soft else ADVICE[type(outcome)][0], outcome.cause)
         if label not in self._codes and len(self._codes) >= CODES_MAX:
             label = (label[0], "other")
         self._codes.add(label)

@@ -34,10 +34,10 @@ class DirectLine:
         self._timeout = timeout_seconds
         self._on_date = on_date
 
-    async def post(self, credential: str, path: str, body: bytes) -> Exchange:
+    async def post(self, credential: str, path: str, body: bytes, *, within: float | None = None) -> Exchange:
         """Send ``body`` to ``path``; silence until the time-out is a value. Every credential is good here."""
         del credential
-        return await self._exchange("POST", path, body)
+        return await self._exchange("POST", path, body, within)
 
     async def knock(self, credential: str) -> Exchange:
         """One harmless GET."""
@@ -48,9 +48,9 @@ class DirectLine:
         """What became of a transaction."""
         return await self._exchange("GET", AFC_BASE_PATH + enquiry(self._teller.profile, self._company_id, uuid))
 
-    async def _exchange(self, method: str, path: str, body: bytes = b"") -> Exchange:
+    async def _exchange(self, method: str, path: str, body: bytes = b"", within: float | None = None) -> Exchange:
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._timeout if within is None else min(within, self._timeout)):
                 served = await self._teller.serve(method, path, body)
                 if served is not None and served.fate.delivery is Delivery.HOLD:
                     await asyncio.Event().wait()

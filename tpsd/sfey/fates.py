@@ -200,6 +200,8 @@ class Asked:
     tapped_at: Micros
     amount: int
     type: str
+    initial: str | None = None  # the transaction that it follows
+    carded: bool = True  # a card started it
 
 
 Choose = Callable[[Asked], Sequence[Fate]]

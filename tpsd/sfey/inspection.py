@@ -10,11 +10,13 @@ from datetime import datetime
 from uuid import UUID
 
 from device import tlv
+from tpsd.core.requests import follows_another
 from tpsd.domain.time import SECOND, Micros
 from tpsd.sfey.fates import Asked
 from tpsd.sfey.wire import Profile, pick
 
 DESERIALIZATION_FAILED = 9
+AUTHORIZATION_NOT_FOUND = 21
 INVALID_VALIDATOR_DATA = 12
 INVALID_REPEAT_REQUEST = 27
 INVALID_REQUEST_PARAMETERS = 35
@@ -58,13 +60,15 @@ def inspect(profile: Profile, body: bytes) -> Finding:
         return Finding(uuid, system_code=INVALID_REQUEST_PARAMETERS)
     if found["validation_status"] != profile.statuses["OK"]:
         return Finding(uuid, asked, INVALID_VALIDATION_STATUS)
-    return Finding(uuid, asked, _tag_fault(str(found["tag"])))
+    return Finding(uuid, asked, _tag_fault(str(found["tag"])) if asked.carded else None)
 
 
 def _asked(profile: Profile, found: dict[str, object]) -> Asked | None:
-    if any(value is None for name, value in found.items() if name not in _OPTIONAL):
+    by_hand = found["initial_uuid"] is not None and found["tag"] is None  # assumed: no card starts it
+    optional = _OPTIONAL | {"tag"} if by_hand else _OPTIONAL
+    if any(value is None for name, value in found.items() if name not in optional):
         return None
-    if not all(isinstance(found[name], str) and found[name] for name in _TEXTS):
+    if not all(isinstance(found[name], str) and found[name] for name in _TEXTS if name not in optional):
         return None
     amount, at = found["amount"], _micros(found["tapped_at"])
     if not isinstance(amount, int) or isinstance(amount, bool) or amount < 0 or at is None:
@@ -73,7 +77,11 @@ def _asked(profile: Profile, found: dict[str, object]) -> Asked | None:
     kind = kinds.get(str(found["type"]))
     if kind is None:
         return None
-    return Asked(str(found["uuid"]), str(found["validator_serial"]), at, amount, kind)
+    initial = found["initial_uuid"]
+    if follows_another(kind) != (_uuid(initial) is not None):
+        return None
+    carded = found["tag"] is not None
+    return Asked(str(found["uuid"]), str(found["validator_serial"]), at, amount, kind, _uuid(initial), carded)
 
 
 def _uuid(value: object) -> str | None:

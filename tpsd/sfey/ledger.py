@@ -15,7 +15,7 @@ from typing import IO
 
 from tpsd.domain.time import Micros
 
-_REFUND = "RETAIL_REFUND"
+_REFUND, _HOLD, _CHECK_OUT = "RETAIL_REFUND", "RETAIL_CHECK_IN", "RETAIL_CHECK_OUT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """Money moved: ``amount`` in minor units, by a refund the other way."""
+    """Money moved, by a refund the other way; by a check-in it was only held. ``amount`` in minor units.
+
+    ``initial``: the transaction it follows; ``carded``: a card started it.
+    """
 
     at: Micros
     uuid: str
@@ -42,6 +45,8 @@ class Charge:
     tapped_at: Micros
     amount: int
     type: str
+    initial: str | None = None
+    carded: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,20 +135,34 @@ class Ledger:
 
     @property
     def charged_total(self) -> int:
-        """Minor units charged, refunds taken off."""
-        return sum(-charge.amount if charge.type == _REFUND else charge.amount for charge in self.charges())
+        """Minor units charged, refunds taken off; what check-ins hold is not charged."""
+        return sum(_SIGN.get(charge.type, 1) * charge.amount for charge in self.charges())
+
+    def charged(self, uuid: str) -> int:
+        """Minor units of one transaction, what was given back of it taken off; of a check-in what it still holds."""
+        own = sum(charge.amount for charge in self.charges() if charge.uuid == uuid and charge.type != _REFUND)
+        back = sum(charge.amount for charge in self.charges() if charge.initial == uuid and charge.type == _REFUND)
+        return 0 if self.checked_out(uuid) else own - back
+
+    def checked_out(self, check_in: str) -> list[Charge]:
+        """The check-outs that ended a check-in; more than one is one too many."""
+        return [charge for charge in self.charges() if charge.type == _CHECK_OUT and charge.initial == check_in]
 
     def duplicates(self) -> list[Charge]:
-        """Charges beyond the first of their UUID or of their tap (validator serial and tap time)."""
+        """Charges beyond the first of their UUID, their tap (validator serial and tap time), or their check-in."""
         uuids: set[str] = set()
         taps: set[tuple[str, int]] = set()
+        ended: set[str | None] = set()
         found = []
         for charge in self.charges():
             tap = (charge.serial, charge.tapped_at)
-            if charge.uuid in uuids or tap in taps:
+            ends = charge.initial if charge.type == _CHECK_OUT else None
+            if charge.uuid in uuids or (charge.carded and tap in taps) or (ends is not None and ends in ended):
                 found.append(charge)
             uuids.add(charge.uuid)
-            taps.add(tap)
+            if charge.carded:
+                taps.add(tap)
+            ended.add(ends)
         return found
 
     @property
@@ -162,6 +181,9 @@ class Ledger:
     def dump(self) -> str:
         """All of it as one JSON array."""
         return json.dumps([_as_json(entry) for entry in self.entries])
+
+
+_SIGN = {_REFUND: -1, _HOLD: 0}
 
 
 def _as_json(entry: Entry) -> dict[str, object]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 from tpsd.domain.time import Micros
 from tpsd.sfey.fates import Asked, Choose, Delivery, Fate, by_amount, in_progress, system
-from tpsd.sfey.inspection import INVALID_REPEAT_REQUEST, Finding, inspect
+from tpsd.sfey.inspection import AUTHORIZATION_NOT_FOUND, INVALID_REPEAT_REQUEST, Finding, inspect
 from tpsd.sfey.ledger import Charge, Ledger, Reply, Request, Violation, Visit
 from tpsd.sfey.wire import DEVICE_V1, Profile
 
@@ -125,6 +125,8 @@ class Teller:
         if finding.system_code is not None or known is None or finding.asked is None:
             code = finding.system_code or 0
             return self._refusal(finding, code, f"does not keep the contract: system code {code}")
+        if known.settled is None and (wrong := self._follows_wrongly(finding.asked)) is not None:
+            return self._refusal(finding, AUTHORIZATION_NOT_FOUND, wrong)
         fates = self._choose(finding.asked)
         fate = fates[min(number, len(fates)) - 1]
         known.busy = True
@@ -132,6 +134,20 @@ class Teller:
         self._processing.add(task)
         task.add_done_callback(self._processing.discard)
         return await asyncio.shield(task)
+
+    def _follows_wrongly(self, asked: Asked) -> str | None:
+        """Why a transaction cannot follow the one it names; None where it can, or follows none."""
+        if asked.initial is None:
+            return None
+        charges = {charge.uuid: charge for charge in self.ledger.charges()}
+        first = charges.get(asked.initial)
+        if first is None:
+            return "follows a transaction that was never approved"
+        if asked.type == "RETAIL_CHECK_OUT":
+            if first.type != "RETAIL_CHECK_IN":
+                return "checks out of what was no check-in"
+            return "checks out a second time" if self.ledger.checked_out(asked.initial) else None
+        return "gives back more than was charged" if asked.amount > self.ledger.charged(asked.initial) else None
 
     def _refusal(self, finding: Finding, code: int, what: str) -> Fate:
         self.ledger.add(Violation(self.wall(), finding.uuid, what))
@@ -146,8 +162,7 @@ class Teller:
                 await asyncio.sleep(fate.delay_seconds)
             if fate.charges:
                 amount = asked.amount if fate.amount is None else fate.amount
-                charge = Charge(self.wall(), asked.uuid, asked.serial, asked.tapped_at, amount, asked.type)
-                self.ledger.add(charge)
+                self.ledger.add(_charge(self.wall(), asked, amount))
             if fate.settles:
                 known.settled = replace(fate, name="repeated", delivery=Delivery.ANSWER)
             return fate
@@ -159,6 +174,12 @@ class Teller:
         if known is None or (known.settled is None and not known.busy):
             return None
         return Served(known.settled or in_progress(), uuid)
+
+
+def _charge(at: Micros, asked: Asked, amount: int) -> Charge:
+    return Charge(
+        at, asked.uuid, asked.serial, asked.tapped_at, amount, asked.type, initial=asked.initial, carded=asked.carded
+    )
 
 
 def _pattern(template: str) -> re.Pattern[str]:
