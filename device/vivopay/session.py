@@ -21,6 +21,7 @@ from device.vivopay.limits import BAUDS, DECISION_SECONDS, PAUSE_SECONDS, REST_S
 from device.vivopay.rates import Rates
 from device.vivopay.states import DOWN, STARTING, Effect, Input, State, look_up
 from device.vivopay.telling import Teller
+from device.vivopay.wishes import Wishes
 
 _COMMANDS: dict[Effect, Command] = {
     Effect.SAY_FIRST_CANCEL: commands.FIRST_CANCEL,
@@ -50,13 +51,8 @@ class ReaderSession:
         self._rates = Rates(baud, probe)
         self._events_since: float | None = None  # events wait that no call has returned yet
         self._doubtful = False  # a command was unanswered, and only a ping was answered since
-        self._wanted: Transaction | None = None
-        self._active: Transaction | None = None
-        self._verdict: UserInterface | None = None
-        self._hold = 0.0
-        self._screen: UserInterface | None = None
+        self._wishes = Wishes()
         self._tap_again = tap_again
-        self._idle_until = self._decide_until = 0.0
 
     @property
     def state(self) -> State:
@@ -76,7 +72,12 @@ class ReaderSession:
     @property
     def deadline(self) -> float | None:
         """When to call ``tick``, at the latest; None: not before something else happens."""
-        times = (self._events_since, self._decoder.deadline, self._exchange.deadline, self._own_deadline())
+        times = (
+            self._events_since,
+            self._decoder.deadline,
+            self._exchange.deadline,
+            self._wishes.deadline(self._state),
+        )
         return min((at for at in times if at is not None), default=None)
 
     def open(self, now: float) -> None:
@@ -98,10 +99,9 @@ class ReaderSession:
         due = self._exchange.deadline
         if due is not None and now >= due and not self._exchange.silent(now):
             self._step(self._unanswered(), now)
-        if self._state is State.RESTING and now >= self._idle_until:
-            self._step(Input.RESTED, now)
-        if self._state is State.DECIDING and now >= self._decide_until:
-            self._step(Input.UNDECIDED, now)
+        overdue = self._wishes.overdue(self._state, now)
+        if overdue is not None:
+            self._step(overdue, now)
         return self._handed_over(now)
 
     def output(self) -> bytes:
@@ -110,30 +110,39 @@ class ReaderSession:
 
     def arm(self, transaction: Transaction, now: float) -> None:
         """From now on every card is asked for this; a transaction under way for something else is cancelled."""
-        self._wanted = transaction
+        self._wishes.transaction = transaction
         self._go_on(now)
 
     def disarm(self, now: float) -> None:
         """No card is asked for any more. One that is being read may still become a tap."""
-        self._wanted = None
+        self._wishes.transaction = None
         self._go_on(now)
 
     def show(self, screen: UserInterface, now: float) -> None:
-        """Shows something as soon as no transaction is under way; the latest wins. It is no verdict."""
-        self._screen = screen
+        """Shows something once no transaction is under way and the last verdict was held; the latest wins."""
+        self._wishes.screen = screen
         self._go_on(now)
 
+    def note(self, ticket: int, shown: UserInterface, now: float) -> None:
+        """Shows something while a tap waits for its verdict, which does not wait for this: a request to be patient."""
+        if self._waits_for_verdict(ticket):
+            self._wishes.note = shown
+            self._go_on(now)
+
     def verdict(self, ticket: int, shown: UserInterface, now: float, *, hold: float = 0.0) -> None:
-        """Ends a tap: shows this, and asks for the next card ``hold`` seconds later.
+        """Ends a tap: shows this, and asks for the next card, or shows something else, ``hold`` seconds later.
 
         Dropped if no tap with that ticket waits: its reader is gone, or it was undecided for too long.
         """
-        waits = self._state in (State.TAPPED, State.DECIDING, State.NOTING) and self._verdict is None
-        if not waits or ticket != self._teller.ticket:
+        if not self._waits_for_verdict(ticket):
             self.counters.verdicts_late += 1
             return
-        self._verdict, self._hold = shown, hold
+        self._wishes.verdict, self._wishes.hold = shown, hold
         self._go_on(now)
+
+    def _waits_for_verdict(self, ticket: int) -> bool:
+        waits = self._state in (State.TAPPED, State.DECIDING, State.NOTING) and self._wishes.verdict is None
+        return waits and ticket == self._teller.ticket
 
     def _hear(self, items: Iterable[Item], now: float) -> None:
         for item in items:
@@ -162,42 +171,18 @@ class ReaderSession:
         again = self._doubtful and self._state in STARTING - {State.CANCELLING, State.PINGING}
         return Input.HOPELESS if again else Input.UNANSWERED
 
-    def _own_input(self, now: float) -> Input | None:
-        """What follows from what the owner wants."""
-        match self._state:
-            case State.IDLE | State.DECIDING if self._verdict is None and self._screen is not None:
-                return Input.SCREEN
-            case State.IDLE if self._wanted is not None and now >= self._idle_until:
-                return Input.START
-            case State.ACTIVE if self._wanted != self._active:
-                return Input.STOP
-            case State.DECIDING if self._verdict is not None:
-                return Input.VERDICT
-            case _:
-                return None
-
-    def _own_deadline(self) -> float | None:
-        match self._state:
-            case State.RESTING:
-                return self._idle_until
-            case State.IDLE if self._wanted is not None:
-                return self._idle_until
-            case State.DECIDING:
-                return self._decide_until
-            case _:
-                return None
-
     def _step(self, given: Input, now: float, frame: Frame | None = None) -> None:
         before = self._state
         self._state, effects = look_up(before, given)
         for effect in effects:
-            if effect in _COMMANDS:
-                self._exchange.send(_COMMANDS[effect], now)
+            command = _COMMANDS.get(effect) or self._wishes.take(effect, now)
+            if command is not None:
+                self._exchange.send(command, now)
             self._do(effect, given, now)
             self._tell(effect, before, frame, now)
 
     def _go_on(self, now: float) -> None:
-        while (given := self._own_input(now)) is not None:
+        while (given := self._wishes.input(self._state, now)) is not None:
             self._step(given, now)
 
     def _do(self, effect: Effect, given: Input, now: float) -> None:
@@ -205,32 +190,18 @@ class ReaderSession:
         match effect:
             case Effect.SAY_LAST_PING:
                 self._doubtful = True
-            case Effect.ACTIVATE | Effect.SHOW_SCREEN | Effect.SHOW_VERDICT:
-                self._ask(effect, now)
+            case Effect.ACTIVATE:
+                self.counters.transactions += 1
             case Effect.PLAN_AGAIN:
-                self._screen = self._screen or self._tap_again
+                self._wishes.screen = self._wishes.screen or self._tap_again
             case Effect.PAUSE:
-                self._idle_until = now + PAUSE_SECONDS
+                self._wishes.wait(now + PAUSE_SECONDS)
             case Effect.REST:
-                self._idle_until = now + REST_SECONDS
+                self._wishes.wait(now + REST_SECONDS)
             case Effect.COUNT:
                 self.counters.interim += 1
             case Effect.DROP:
                 self.counters.dropped[given.name.lower()] += 1
-
-    def _ask(self, effect: Effect, now: float) -> None:
-        """Sends what the owner wants, which is there: ``_own_input`` said so."""
-        if effect is Effect.ACTIVATE and self._wanted is not None:
-            self._active = self._wanted
-            self.counters.transactions += 1
-            self._exchange.send(self._wanted.command(), now)
-        elif effect is Effect.SHOW_SCREEN and self._screen is not None:
-            self._exchange.send(self._screen.command(), now)
-            self._screen = None
-        elif effect is Effect.SHOW_VERDICT and self._verdict is not None:
-            self._exchange.send(self._verdict.command(), now)
-            self._idle_until = now + self._hold
-            self._verdict = None
 
     def _tell(self, effect: Effect, before: State, frame: Frame | None, now: float) -> None:
         """What the owner hears of."""
@@ -242,7 +213,7 @@ class ReaderSession:
                 self._rates.heard()
                 self._teller.up(self._rates.current)
             case Effect.TELL_DOWN:
-                self._verdict = self._screen = None
+                self._wishes.forget()
                 reopened = self._state is State.CANCELLING
                 self._teller.down(DownReason.REOPENED if reopened else DownReason.UNANSWERED)
             case Effect.ASK_BAUD:
@@ -254,7 +225,7 @@ class ReaderSession:
             case Effect.TELL_FAULT if frame is not None:
                 self._teller.fault(frame)
             case Effect.TELL_TAP if frame is not None:
-                self._decide_until = now + DECISION_SECONDS
+                self._wishes.decide_until = now + DECISION_SECONDS
                 self._teller.tap(frame.data)
             case Effect.TELL_LOST:
                 self._teller.lost(_lost_reason(before))

@@ -53,6 +53,7 @@ class Input(Enum):
     START = "a transaction is wanted"
     STOP = "none is wanted any more, or another"
     SCREEN = "something is to be shown"
+    NOTE = "something is to be shown before the verdict"
     VERDICT = "the verdict"
     UNDECIDED = "60 s without a verdict"
     RESTED = "5 s after a refusal"
@@ -74,6 +75,7 @@ class Effect(Enum):
     ASK_REOPEN = "event reopen wanted"
     ACTIVATE = "02-40"
     SHOW_SCREEN = "01-02 with what is to be shown"
+    SHOW_NOTE = "01-02 with what goes before the verdict"
     SHOW_VERDICT = "01-02 with the verdict"
     PLAN_AGAIN = "tap again is to be shown"
     PAUSE = "no transaction for 200 ms"
@@ -166,7 +168,7 @@ _OWN: Table = {
     (State.TAPPED, Input.REFUSED): (State.DECIDING, ()),
     (State.TAPPED, Input.UNANSWERED): (State.DECIDING, ()),  # 01-02 will show whether the reader is there
     (State.DECIDING, Input.VERDICT): (State.SHOWING, (Effect.SHOW_VERDICT,)),
-    (State.DECIDING, Input.SCREEN): (State.NOTING, (Effect.SHOW_SCREEN,)),
+    (State.DECIDING, Input.NOTE): (State.NOTING, (Effect.SHOW_NOTE,)),
     (State.DECIDING, Input.UNDECIDED): (State.IDLE, (Effect.TELL_UNDECIDED,)),
     (State.NOTING, Input.DONE): (State.DECIDING, ()),
     (State.NOTING, Input.REFUSED): (State.DECIDING, ()),

@@ -101,7 +101,7 @@ STEPS: dict[State, tuple[State, Callable[[ReaderSession], object]]] = {
     State.RESCUING: (State.ACTIVE, then_disarmed(noise(DAMAGED))),
     State.TAPPED: (State.STOPPING, result(0x23, PLAIN_VISA)),
     State.DECIDING: (State.ACTIVE, then_disarmed(result(0x23, PLAIN_VISA))),
-    State.NOTING: (State.DECIDING, lambda s: s.show(WAIT, NOW)),
+    State.NOTING: (State.DECIDING, lambda s: s.note(1, WAIT, NOW)),
     State.SHOWING: (State.DECIDING, lambda s: s.verdict(1, THANKS, NOW)),
 }
 """How each state is reached from another one."""
@@ -151,6 +151,7 @@ STIMULI: dict[Input, Callable[[ReaderSession], list[e.ReaderEvent]]] = {
     Input.START: called(lambda s: s.arm(MTT, NOW)),
     Input.STOP: called(lambda s: s.disarm(NOW)),
     Input.SCREEN: called(lambda s: s.show(WAIT, NOW)),
+    Input.NOTE: called(lambda s: s.note(1, WAIT, NOW)),
     Input.VERDICT: called(lambda s: s.verdict(1, THANKS, NOW)),
     Input.UNDECIDED: lambda s: s.tick(NOW + DECISION_SECONDS),
     Input.RESTED: lambda s: s.tick(NOW + REST_SECONDS),
@@ -167,6 +168,7 @@ WRITES: dict[Effect, tuple[int, int]] = {
     Effect.POLL_ON_DEMAND: (0x01, 0x01),
     Effect.ACTIVATE: (0x02, 0x40),
     Effect.SHOW_SCREEN: (0x01, 0x02),
+    Effect.SHOW_NOTE: (0x01, 0x02),
     Effect.SHOW_VERDICT: (0x01, 0x02),
 }
 TELLS: dict[Effect, type] = {
@@ -247,6 +249,7 @@ def test_no_answer_and_no_time_leaves_the_table(seed: int) -> None:
         lambda: session.arm(Transaction(rng.randrange(300), "978", "276"), now),
         lambda: session.disarm(now),
         lambda: session.show(WAIT, now),
+        lambda: session.note(session.counters.taps, WAIT, now),
         lambda: session.verdict(session.counters.taps, THANKS, now),
     ]
     session.open(now)
