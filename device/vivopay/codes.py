@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from enum import IntEnum
 from types import MappingProxyType
 
+SHOW = 0x01  # and the poll mode
 ACTIVATE = 0x02
 SERIAL = 0x12
 CONFIGURATION = 0x03
@@ -66,15 +67,14 @@ INTERIM = frozenset({Status.INTERIM, Status.USER_INTERFACE})
 
 COMMAND_NAMES: Mapping[tuple[int, int], str] = MappingProxyType(
     {
-        (0x01, 0x01): "set poll mode",
-        (0x01, 0x02): "user interface",
+        (SHOW, 0x01): "set poll mode",
+        (SHOW, 0x02): "user interface",
         (ACTIVATE, 0x40): "activate transaction",
         (CONFIGURATION, 0x02): "get configuration",
         (SET_CONFIGURATION, 0x00): "set configuration",
         (0x05, 0x01): "cancel",
         (SERIAL, 0x01): "get serial number",
         (0x18, 0x01): "ping",
-        (0x2C, 0x02): "pass-through: poll for token",
     }
 )
 
