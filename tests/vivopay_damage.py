@@ -68,18 +68,19 @@ def _between(rng: random.Random) -> bytes:
 def _damaged(wire: bytes, rng: random.Random) -> bytes:
     data = bytearray(wire)
     at = rng.randrange(len(data))
+    # Not the last byte alone: where the next frame's first makes up for it, that one is the damaged frame.
+    inside = min(at, len(data) - 2)
     match rng.randrange(6):
         case 0:
             data[at] ^= 1 << rng.randrange(8)
         case 1:
             data[_LENGTH] = rng.randrange(1 << 16).to_bytes(2, "big")
         case 2:
-            del data[at:]
+            del data[inside:]
         case 3:
             del data[: at + 1]
         case 4:
             data[at:at] = rng.randbytes(rng.randint(1, 4))
         case _:
-            # Within the frame: its last byte taken away may be made up for by the first of the next.
-            del data[min(at, len(data) - 2)]
+            del data[inside]
     return bytes(data)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
-from device.vivopay.frames import CRC_SIZE, HEAD_SIZE, HEADER, Frame, Side, checksum, found_order
+from device.vivopay.frames import HEAD_SIZE, HEADER, Frame, Side, checksum, found_order, is_from
 from device.vivopay.garbage import Garbage, GarbageReason, GarbageRun
 from device.vivopay.limits import DATA_MAX, OVERHEAD, SILENCE_SECONDS
 
@@ -118,10 +118,9 @@ class Decoder:
             self._needed = OVERHEAD + size
             return None
         end = at + HEAD_SIZE + size
-        crc = checksum(memoryview(buffer)[at:end])
         command, code = buffer[at + 10], buffer[at + 11]
-        order = found_order(crc, buffer[end], buffer[end + CRC_SIZE - 1], command, code, self._side)
-        if order is None:
+        order = found_order(checksum(buffer[at:end]), buffer[end], buffer[end + 1])
+        if order is None or not is_from(self._side, order, command, code):
             return GarbageReason.CRC
         return Frame(command, code, buffer[at + HEAD_SIZE : end], order, self._base + at)
 

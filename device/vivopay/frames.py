@@ -31,9 +31,14 @@ class CrcOrder(Enum):
 class Side(Enum):
     """Whose frames are looked for."""
 
-    COMMANDS = "commands"
     ANSWERS = "answers"
+    COMMANDS = "commands"
     BOTH = "both"
+
+
+# Looking up an enumeration's member costs as much as a comparison, and every frame asks for some.
+_LOW_FIRST, _HIGH_FIRST, _EITHER = CrcOrder
+_ANSWERS, _, _BOTH = Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ class Frame:
     offset: int = field(default=0, compare=False)
 
 
-def checksum(data: bytes | memoryview) -> int:
+def checksum(data: bytes) -> int:
     """The CRC over everything before it."""
     return crc_hqx(data, _CRC_INIT)
 
@@ -71,18 +76,18 @@ def encode_answer(command: int, status: int, data: bytes = b"") -> bytes:
     return _encode(command, status, data, CrcOrder.HIGH_FIRST)
 
 
-def found_order(crc: int, high: int, low: int, command: int, code: int, side: Side) -> CrcOrder | None:
+def found_order(crc: int, high: int, low: int) -> CrcOrder | None:
     """How the two bytes behind a frame are its CRC, ``high`` before ``low`` on the wire; None: they are not."""
     if crc == high << 8 | low:
-        order = CrcOrder.EITHER if high == low else CrcOrder.HIGH_FIRST
-    elif crc == low << 8 | high:
-        order = CrcOrder.LOW_FIRST
-    else:
-        return None
-    if side is Side.BOTH or order is CrcOrder.EITHER:
-        return order
-    expected = CrcOrder.HIGH_FIRST if side is Side.ANSWERS else order_of(command, code)
-    return order if order is expected else None
+        return _EITHER if high == low else _HIGH_FIRST
+    return _LOW_FIRST if crc == low << 8 | high else None
+
+
+def is_from(side: Side, order: CrcOrder, command: int, code: int) -> bool:
+    """Whether a frame with that order of CRC can be one of that side."""
+    if side is _ANSWERS:
+        return order is not _LOW_FIRST
+    return side is _BOTH or order is _EITHER or order is order_of(command, code)
 
 
 def _encode(command: int, code: int, data: bytes, order: CrcOrder) -> bytes:

@@ -78,6 +78,8 @@ class GarbageRun:
 
     def close(self) -> None:
         """Nothing more belongs to it."""
+        if self._readable and not self._held:
+            return
         size = len(self._held.rstrip(_PADDING))
         self.passed_over += len(self._held) - size
         if size:

@@ -6,6 +6,7 @@ import random
 import time
 from binascii import crc_hqx
 from collections.abc import Callable
+from functools import partial
 
 from device.vivopay.decoder import Decoder
 from device.vivopay.frames import encode_answer
@@ -25,9 +26,7 @@ def run(runs: int) -> None:
     wires = [encode_answer(0x02, 0x23, rng.randbytes(FRAME_BYTES - OVERHEAD)) for _ in range(FRAMES)]
     stream = b"".join(wires)
     figures = [
-        _figure(
-            f"frames of {FRAME_BYTES} bytes in reads of {step}", runs, stream, lambda step=step: _decode(stream, step)
-        )
+        _figure(f"frames of {FRAME_BYTES} bytes in reads of {step}", runs, stream, partial(_decode, stream, step))
         for step in (READ_BYTES, 64)
     ]
     baseline = _figure(
