@@ -1,6 +1,6 @@
 """How one reader is kept at work, as a table (links.md part 2, "Cycle").
 
-Every state but the closed one has the rules of ``_ALWAYS``; its own rules go before them.
+Every state but the closed one has the rules of ``ALWAYS``; its own rules go before them.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ _REOPEN: Rule = (State.WAITING, (Effect.ASK_REOPEN,))
 _REFUSED: Rule = (State.RESTING, (Effect.TELL_FAULT, Effect.REST))
 _CANCEL: Rule = (State.STOPPING, (Effect.SAY_CANCEL,))
 
-_ALWAYS: Mapping[Input, tuple[Effect, ...]] = {
+ALWAYS: Mapping[Input, tuple[Effect, ...]] = {
     Input.TAP: (Effect.TELL_LOST,),
     Input.INTERIM: (Effect.DROP,),
     Input.FAILED: (Effect.DROP,),
@@ -118,7 +118,7 @@ _ALWAYS: Mapping[Input, tuple[Effect, ...]] = {
 }
 """What changes no state, wherever it has no rule of its own."""
 
-_OWN: Table = {
+OWN_RULES: Table = {
     (State.CANCELLING, Input.DONE): (State.PINGING, (Effect.SAY_PING,)),
     (State.CANCELLING, Input.REFUSED): (State.PINGING, (Effect.SAY_PING,)),
     (State.CANCELLING, Input.UNANSWERED): (State.PINGING, (Effect.SAY_PING,)),
@@ -177,6 +177,7 @@ _OWN: Table = {
     (State.SHOWING, Input.REFUSED): (State.IDLE, ()),
     (State.SHOWING, Input.UNANSWERED): _PING_AFTER_LOSS,
 }
+"""What each state has besides; these two and the opening of the port are all there is to read."""
 
 
 class IllegalInputError(RuntimeError):
@@ -198,8 +199,8 @@ def _rules(state: State) -> dict[Input, Rule]:
     down = () if state in DOWN else (Effect.TELL_DOWN,)
     rules: dict[Input, Rule] = {Input.OPENED: (State.CANCELLING, (*down, Effect.SAY_FIRST_CANCEL))}
     if state is not State.CLOSED:
-        rules |= {given: (state, effects) for given, effects in _ALWAYS.items()}
-    return rules | {given: rule for (was, given), rule in _OWN.items() if was is state}
+        rules |= {given: (state, effects) for given, effects in ALWAYS.items()}
+    return rules | {given: rule for (was, given), rule in OWN_RULES.items() if was is state}
 
 
 READER_TABLE: Table = MappingProxyType(

@@ -16,6 +16,8 @@ from device.vivopay import events as e
 from device.vivopay.cards import ENCRYPTED_MASTERCARD, PLAIN_VISA, varied
 from device.vivopay.codes import Beep, Led, Text
 from device.vivopay.commands import Transaction, UserInterface
+from device.vivopay.frames import encode_answer, encode_command
+from device.vivopay.limits import SILENCE_SECONDS
 from device.vivopay.session import ReaderSession
 from device.vivopay.simulator import Faults, SimulatedReader
 from device.vivopay.simulator_events import Activated, BadCommand, Ended, Shown
@@ -275,6 +277,35 @@ class TestFaults:
         assert lane.told(e.ReaderDown) == [e.ReaderDown(e.DownReason.UNANSWERED)]
         lane.run(300.0)
         assert len(lane.told(e.LineText)) < 8 * 31 + 2
+
+
+class TestReaderAlone:
+    def test_it_knows_what_it_does_not_know(self) -> None:
+        reader = SimulatedReader(serial="630Z000001")
+        for wire, status in (
+            (encode_command(0x83, 0x50), 0x02),
+            (encode_command(0x02, 0x40, b"\x1e\x5a\x80"), 0x07),
+            (encode_command(0x18, 0x01)[:-1] + b"\x00", 0x04),
+        ):
+            assert reader.receive(wire, 1.0) + reader.tick(1.0 + SILENCE_SECONDS) == [BadCommand()]
+            assert reader.output() == encode_answer(wire[10], status)
+
+    def test_nobody_is_read_unless_it_waits(self) -> None:
+        reader = SimulatedReader(serial="630Z000001")
+        assert not reader.tap(PLAIN_VISA, 1.0)
+        reader.receive(MTT.command().encode(), 1.0)
+        assert reader.tap(PLAIN_VISA, 1.0)
+        assert not reader.tap(PLAIN_VISA, 1.0)
+        reader.unplug()
+        assert (reader.deadline, reader.tick(2.0), reader.output()) == (None, [], b"")
+
+    def test_half_a_command_is_forgotten(self) -> None:
+        reader = SimulatedReader(serial="630Z000001")
+        reader.receive(encode_command(0x18, 0x01)[:9], 1.0)
+        assert reader.deadline == 1.25
+        assert reader.tick(1.25) == [BadCommand()]
+        reader.receive(encode_command(0x18, 0x01), 1.3)
+        assert reader.output() == encode_answer(0x18, 0x00)
 
 
 class TestCancelRace:

@@ -8,7 +8,9 @@ from device.tlv import decode
 from device.vivopay import events as e
 from device.vivopay.cards import ENCRYPTED_MASTERCARD, PLAIN_VISA
 from device.vivopay.codes import Beep, Led, Text
-from device.vivopay.commands import TAP_AGAIN, Transaction, UserInterface, burst_is_on, parse_serial
+from device.vivopay.commands import CANCEL as STOP
+from device.vivopay.commands import PING, TAP_AGAIN, Transaction, UserInterface, burst_is_on, parse_serial
+from device.vivopay.exchange import Exchange
 from device.vivopay.frames import encode_answer, encode_command
 from device.vivopay.limits import (
     ANSWER_SECONDS,
@@ -132,6 +134,22 @@ class TestStart:
         session.tick(NOW + REST_SECONDS)
         assert session.output() == CANCEL
         assert session.counters.refused == {"01: 1D": 1}
+
+    def test_so_is_one_that_has_no_name(self) -> None:
+        session = ReaderSession(baud=115_200)
+        session.open(NOW)
+        session.receive(CANCELLED + FRAMES["ping answered"].octets, NOW)
+        assert session.receive(encode_answer(0x12, 0x00, bytes(15)), NOW) == [
+            e.ReaderFault("command 12: answered nothing that can be used")
+        ]
+
+    def test_one_command_at_a_time_and_only_a_cancel_cuts_in(self) -> None:
+        exchange = Exchange(e.Counters())
+        exchange.send(MTT.command(), NOW)
+        with pytest.raises(RuntimeError, match="18-01 while 02-40 is not answered"):
+            exchange.send(PING, NOW)
+        exchange.send(STOP, NOW)
+        assert exchange.drain() == MTT.command().encode() + CANCEL
 
 
 class TestPort:
