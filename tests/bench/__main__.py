@@ -8,11 +8,12 @@ import platform
 import sys
 from pathlib import Path
 
-from tests.bench import denylist, drain, journal, memory, path, start, tlv, verdict, writes
+from tests.bench import decoder, denylist, drain, journal, memory, path, start, tlv, verdict, writes
 from tpsd.log import configure
 
 BENCHES = {
     "tlv": tlv.run,
+    "decoder": decoder.run,
     "journal": journal.run,
     "denylist": denylist.run,
     "verdict": verdict.run,

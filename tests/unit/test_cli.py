@@ -11,6 +11,8 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from device.vl1.frames import Frame, FrameType, encode_frame
+from device.vl1.messages import StatusMessage
 from tests.configurations import changed, values, write
 from tests.golden.tlv_samples import R02, S01, S03, S05, S14, S17, nested_e1
 from tpsd import __version__
@@ -71,6 +73,15 @@ def test_tlv_masks_card_data() -> None:
     for text in (out, err, run("tlv", S17.hex())[1]):
         assert "4761739001010119" not in text
         assert "45585049" not in text
+
+
+def test_brackets_in_a_table_are_text() -> None:
+    """rich takes ``[…]`` for its markup unless told: hidden values vanished, and a device's ``[/x]`` was an error."""
+    assert "[hidden 12 bytes]" in run("tlv", S17.hex())[1]
+    status = encode_frame(Frame(FrameType.DATA, 1, payload=StatusMessage(1, "door [/x] open").encode()))
+    code, out, _ = run("frame", status.hex())
+    assert code == 0
+    assert "door [/x] open" in out
 
 
 def test_tlv_reads_vendor_lengths_only_when_asked() -> None:

@@ -131,7 +131,7 @@ def test_bad_hex_exits_2(text: str) -> None:
 
 
 def test_another_protocol_is_a_wrong_use() -> None:
-    assert run("00", "--protocol", "vivopay")[0] == 2
+    assert run("00", "--protocol", "modbus")[0] == 2
 
 
 def test_nothing_and_standard_input() -> None:

@@ -108,7 +108,7 @@ def complain(text: str) -> None:
 
 def console() -> Console:
     """Standard output for tables."""
-    return Console(width=None if sys.stdout.isatty() else PIPED_COLUMNS, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else PIPED_COLUMNS, highlight=False, markup=False)
 
 
 def folding(table: Table) -> Table:

@@ -18,6 +18,7 @@ from device.vl1.listing import Listed, listed
 from device.vl1.messages import MessageError, MessageNumber, decode_message
 from tpsd.cli.command import AsJson, Command, console, emit
 from tpsd.cli.engineers import plain_tlv, read_hex
+from tpsd.cli.frame_vivopay import vivopay_lines, vivopay_table
 from tpsd.log import hidden
 
 
@@ -25,6 +26,7 @@ class LineProtocol(Enum):
     """What spoke on the line."""
 
     VL1 = "vl1"
+    VIVOPAY = "vivopay"
 
 
 def register(app: typer.Typer) -> None:
@@ -38,16 +40,26 @@ def frame(
     as_json: AsJson = False,
 ) -> None:
     """Decode the bytes of a line into frames and the garbage between them; card data is masked."""
-    found = list(listed(read_hex(text, as_json)))
-    frames = [_frame(one, one.found) for one in found if isinstance(one.found, Frame)]
-    garbage = [_garbage(one, one.found) for one in found if isinstance(one.found, Garbage)]
+    data = read_hex(text, as_json)
+    frames, garbage = _vl1_lines(data) if protocol is LineProtocol.VL1 else vivopay_lines(data)
     if as_json:
         emit({"protocol": protocol.value, "frames": frames, "garbage": garbage})
         return
+    lines = sorted([*frames, *garbage], key=lambda line: int(line["offset"]))
+    console().print(_vl1_table(lines) if protocol is LineProtocol.VL1 else vivopay_table(lines))
+
+
+def _vl1_lines(data: bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    found = list(listed(data))
+    frames = [_frame(one, one.found) for one in found if isinstance(one.found, Frame)]
+    return frames, [_garbage(one, one.found) for one in found if isinstance(one.found, Garbage)]
+
+
+def _vl1_table(lines: Iterable[dict[str, Any]]) -> Table:
     table = Table("offset", "bytes", "what", "session", "seq", "ack", "message", "fields")
-    for line in sorted([*frames, *garbage], key=lambda line: int(line["offset"])):
+    for line in lines:
         table.add_row(*_row(line))
-    console().print(table)
+    return table
 
 
 def _garbage(one: Listed, found: Garbage) -> dict[str, Any]:
