@@ -85,5 +85,8 @@ class Asked(JourneyReader, Protocol):
         What was done, by name.
         """
 
+    async def found_in_doubt(self) -> int:
+        """How many realtime transactions in doubt an enquiry has found approved."""
+
     async def next_attention(self, expires_us: int, unseen_us: int) -> Micros | None:
         """When ``attend`` has something to do (wall clock), None where nothing travels and nothing is unseen."""

@@ -7,48 +7,35 @@ import random
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from pathlib import Path
 from typing import TypeVar
 
-from device.vl1.cards import read
-from device.vl1.events import SessionUp
-from device.vl1.greeting import TapNumber
-from device.vl1.simulator import SimulatedValidator
-from device.vl1.simulator_events import SimulatorEvent, TapVerdict
 from tpsd.app import Daemon, World, assembled
 from tpsd.demo.clock import WarpClock
 from tpsd.demo.mix import NEVER_ANSWERED, PlannedTap, plan
+from tpsd.demo.riders import Riders, summary
 from tpsd.demo.stage import LANES, Stage, built
-from tpsd.domain.time import MINUTE, Micros
+from tpsd.demo.validator import Told, Validator
+from tpsd.domain.time import MINUTE
+from tpsd.domain.views import TapFilter
 from tpsd.errors import TpsdError
 from tpsd.sfey.ledger import Ledger
-from tpsd.simulated_lane import SimulatedLane
 
-TAP_SECONDS = 0.08  # between two taps of one validator: brisk, and a person can still watch
+ROWS_MAX = 1000  # of one lane: more than anybody watches
 ANSWER_SECONDS = 20.0  # for the verdicts of all taps, per 60 of them
 LADDER_SECONDS = 120.0  # real seconds that the ladder's 22 hours may take before something is wrong
 STATUS_SECONDS = 0.1
 SETTLE_SECONDS = 0.002  # how often the clock's driver looks whether everything waits
-LOOPS_ON_THE_CLOCK = 4  # dispatcher, mailer, uplink and attendant; the warden counts real time
+LOOPS_ON_THE_CLOCK = 5  # dispatcher, enquirer, mailer, uplink and attendant; the warden counts real time
 
 T = TypeVar("T")
 OUTCOMES = ("approved", "declined", "tap_refused", "held", "permanently_failed", "in_doubt", "pending")
 
 Show = Callable[[dict[str, object]], None]
-
-
-@dataclass(slots=True)
-class _Told:
-    """One tap as its validator saw it."""
-
-    planned: PlannedTap
-    serial: str
-    tapped_at: Micros
-    verdict: TapVerdict | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +63,16 @@ async def _play(folder: Path, taps: int, seed: int, show: Show | None, kept: Pat
     clock = WarpClock()
     async with built(folder, clock) as stage, assembled(stage.config, World(clock, random.Random(seed))) as daemon:
         running = asyncio.ensure_future(daemon.run())
+        gate_in, gate_out = _gates(stage, seed, clock)
+        riders = Riders(gate_in, gate_out)
         watching = asyncio.ensure_future(_watch(daemon, show))
         try:
-            told = await _or_failure(running, _tap_all(stage, plan(taps, seed, len(LANES)), seed, clock))
+            told = await _or_failure(running, _tap_all(stage, plan(taps, seed, len(LANES)), seed, clock, riders))
             clock.stand_still()
             await _or_failure(running, _let_time_pass(daemon, clock))
+            await _or_failure(running, riders.put_right(daemon))
         finally:
+            riders.stop()
             daemon.stop()
             watching.cancel()
             with suppress(asyncio.CancelledError):
@@ -90,7 +81,8 @@ async def _play(folder: Path, taps: int, seed: int, show: Show | None, kept: Pat
         if show is not None:
             show(await daemon.status())
         totals = await daemon.journal.totals()
-        return _judged(told, stage, totals.states, totals.sends, kept)
+        rode = await summary(riders, daemon, stage.tps.ledger)
+        return _judged(told, riders.told, stage, await _outcomes(daemon), totals.sends, rode, kept)
 
 
 async def _or_failure(running: asyncio.Future[None], work: Coroutine[None, None, T]) -> T:
@@ -104,16 +96,17 @@ async def _or_failure(running: asyncio.Future[None], work: Coroutine[None, None,
     return task.result()
 
 
-async def _tap_all(stage: Stage, planned: list[PlannedTap], seed: int, clock: WarpClock) -> list[_Told]:
+async def _tap_all(stage: Stage, planned: list[PlannedTap], seed: int, clock: WarpClock, riders: Riders) -> list[Told]:
     """Tap everything on the validators, in parallel, and wait for every verdict."""
     lanes = [
-        _Validator(f"VAL{number:05d}", line.descriptor, random.Random(seed + number), clock)
-        for number, line in enumerate(stage.lines, start=1)
+        Validator(f"VAL{number:05d}", line.descriptor, random.Random(seed + number), clock)
+        for number, line in enumerate(stage.lines[: len(LANES)], start=1)
     ]
     try:
         async with asyncio.TaskGroup() as tapping:
             for number, lane in enumerate(lanes):
                 tapping.create_task(lane.tap_all([tap for tap in planned if tap.validator == number]))
+            tapping.create_task(_in_time(riders.ride()))
         async with asyncio.timeout(ANSWER_SECONDS * max(1, len(planned) / 60)):
             await asyncio.gather(*(lane.answered.wait() for lane in lanes))
     except TimeoutError:
@@ -124,69 +117,27 @@ async def _tap_all(stage: Stage, planned: list[PlannedTap], seed: int, clock: Wa
     return [told for lane in lanes for told in lane.told.values()]
 
 
-class _Validator:
-    """One simulated validator with the taps it was given."""
+async def _in_time(riding: Coroutine[None, None, None]) -> None:
+    """A rider whose verdict never comes is counted as lost, like any other tap."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await riding
 
-    def __init__(self, serial: str, descriptor: int, rng: random.Random, clock: WarpClock) -> None:
-        self._serial = serial
-        self._rng = rng
-        self._clock = clock
-        self._up = asyncio.Event()
-        self._last_at = Micros(0)
-        self.answered = asyncio.Event()
-        self.told: dict[TapNumber, _Told] = {}
-        validator = SimulatedValidator(serial=serial, type_name="GATE-X1")
-        self._lane = SimulatedLane(validator, descriptor, self._on_event, patient=True)
-        self._lane.start()
 
-    async def tap_all(self, planned: list[PlannedTap]) -> None:
-        """Tap them in order; ``answered`` is set once each has its verdict."""
-        self._planned = len(planned)
-        await self._up.wait()
-        for tap in planned:
-            self._tap(tap)
-            await asyncio.sleep(TAP_SECONDS)
-        self._see_whether_answered()
+def _gates(stage: Stage, seed: int, clock: WarpClock) -> list[Validator]:
+    return [
+        Validator(f"VAL{number:05d}", line.descriptor, random.Random(seed + number), clock)
+        for number, line in enumerate(stage.lines[len(LANES) :], start=len(LANES) + 1)
+    ]
 
-    def stop(self) -> None:
-        """Fall silent."""
-        self._lane.stop()
 
-    def _tap(self, planned: PlannedTap) -> None:
-        # The wire carries milliseconds, and the ledgers know a tap by its validator and time.
-        tapped_at = Micros(max(self._clock.wall(), self._last_at + 1000))
-        self._last_at = tapped_at
-        card = read(
-            planned.card,
-            self._rng,
-            amount=planned.amount,
-            currency="978",
-            tapped_at=tapped_at,
-            counter=len(self.told) + 1,
-        )
-
-        def tap(now: float) -> TapNumber:
-            number = self._lane.validator.tap(
-                now, card=card, tapped_at=tapped_at, amount=planned.amount, currency="978", oda=planned.oda
-            )
-            self.told[number] = _Told(planned, self._serial, tapped_at)
-            return number
-
-        self._lane.act(tap)
-
-    def _on_event(self, event: SimulatorEvent) -> None:
-        match event:
-            case SessionUp():
-                self._up.set()
-            case TapVerdict(tap=number):
-                self.told[number].verdict = event
-                self._see_whether_answered()
-            case _:
-                return
-
-    def _see_whether_answered(self) -> None:
-        if len(self.told) == self._planned and all(told.verdict for told in self.told.values()):
-            self.answered.set()
+async def _outcomes(daemon: Daemon) -> Counter[str]:
+    """The states of the deferred lanes' taps."""
+    found: Counter[str] = Counter()
+    for lane in LANES:
+        rows = await daemon.journal.taps(TapFilter(lane=lane, limit=ROWS_MAX))
+        found.update(row.state for row in rows if row.state is not None)
+    return found
 
 
 async def _let_time_pass(daemon: Daemon, clock: WarpClock) -> None:
@@ -195,6 +146,7 @@ async def _let_time_pass(daemon: Daemon, clock: WarpClock) -> None:
         while True:
             await asyncio.sleep(SETTLE_SECONDS)
             busy = daemon.dispatcher.in_flight or daemon.authoriser.in_flight or daemon.mailer.busy
+            busy = busy or (daemon.enquirer is not None and daemon.enquirer.busy)
             if busy or not clock.quiet(LOOPS_ON_THE_CLOCK):
                 continue
             due = clock.next_due()
@@ -209,17 +161,27 @@ async def _watch(daemon: Daemon, show: Show | None) -> None:
         await asyncio.sleep(STATUS_SECONDS)
 
 
-def _judged(told: list[_Told], stage: Stage, states: dict[str, int], sends: int, kept: Path | None) -> DemoResult:
+def _judged(
+    told: list[Told],
+    riders: list[Told],
+    stage: Stage,
+    states: Mapping[str, int],
+    sends: int,
+    rode: dict[str, object],
+    kept: Path | None,
+) -> DemoResult:
     ledger = stage.tps.ledger
     answered = [tap for tap in told if tap.verdict is not None]
     accepted = [tap for tap in answered if tap.verdict is not None and tap.verdict.verdict.accepts]
     seen = {(request.serial, request.tapped_at // 1000) for request in ledger.requests() if request.tapped_at}
-    lost = sum((tap.serial, tap.tapped_at // 1000) not in seen for tap in accepted)
+    let_in = [tap for tap in riders if tap.verdict is not None and tap.verdict.verdict.accepts]
+    lost = sum((tap.serial, tap.tapped_at // 1000) not in seen for tap in (*accepted, *let_in))
+    lost += sum(tap.verdict is None for tap in riders)
     waits = sorted(tap.verdict.waited * 1000 for tap in answered if tap.verdict and tap.verdict.waited is not None)
     duplicates = len(ledger.duplicates())
     outcomes = {name: states.get(name, 0) for name in OUTCOMES}
     outcomes["pending"] += states.get("sending", 0)
-    summary: dict[str, object] = {
+    result: dict[str, object] = {
         "taps_sent": len(told),
         "taps_kept": len(answered),
         "lost": lost,
@@ -233,14 +195,16 @@ def _judged(told: list[_Told], stage: Stage, states: dict[str, int], sends: int,
         "ladder_minutes": _ladder_minutes(told, ledger),
         "charged": ledger.charged_total,
         "violations": len(ledger.violations),
+        **rode,
     }
     good = not lost and not duplicates and len(answered) == len(told) and not ledger.violations
-    return DemoResult(summary, tuple(stage.mailbox.mails), kept, good, Counter(tap.planned.fate for tap in told))
+    fates = Counter(tap.planned.fate for tap in told if tap.planned is not None)
+    return DemoResult(result, tuple(stage.mailbox.mails), kept, good, fates)
 
 
-def _ladder_minutes(told: list[_Told], ledger: Ledger) -> list[float]:
+def _ladder_minutes(told: list[Told], ledger: Ledger) -> list[float]:
     """When the never-answered tap was sent again, in minutes of TPS's clock after it first saw it."""
-    never = next((tap for tap in told if tap.planned.amount == NEVER_ANSWERED), None)
+    never = next((tap for tap in told if tap.planned and tap.planned.amount == NEVER_ANSWERED), None)
     if never is None:
         return []
     times = [request.at for request in ledger.requests_of(never.serial, never.tapped_at)]

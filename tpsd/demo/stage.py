@@ -22,9 +22,11 @@ from tpsd.config import load
 from tpsd.ports import Clock
 from tpsd.sfey.certificates import Files, make, server_context
 from tpsd.sfey.simulator import Simulator
+from tpsd.sfey.teller import AFC_BASE_PATH
 
 SEND_SECONDS = 0.5  # the demo's send time-out: an unanswered send costs this much of its half minute
 LANES = ("front", "middle", "rear")
+GATES = ("gate-in", "gate-out")  # check-in and check-out
 
 
 @dataclass(slots=True)
@@ -72,7 +74,7 @@ async def built(folder: Path, clock: Clock) -> AsyncIterator[Stage]:
     mail_server = await loop.create_server(lambda: SMTP(mailbox, enable_SMTPUTF8=True), "127.0.0.1", 0)
     tls = server_context(certificates.server_cert, certificates.server_key, certificates.ca)
     try:
-        with _ptys(len(LANES)) as lines:
+        with _ptys(len(LANES) + len(GATES)) as lines:
             async with tps.serving(ssl_context=tls) as serving:
                 smtp_port = mail_server.sockets[0].getsockname()[1]
                 path = _write_config(folder, certificates, serving.url, smtp_port, lines)
@@ -108,7 +110,12 @@ def _write_config(folder: Path, files: Files, url: str, smtp_port: int, lines: t
     lanes = "\n".join(
         f'[[lanes]]\nname = "{name}"\nalias = "{name.title()} door"\nport = "{line.path}"\nfare = 250\n'
         "amount_limit = 99999\n"
-        for name, line in zip(LANES, lines, strict=True)
+        for name, line in zip(LANES, lines, strict=False)
+    )
+    lanes += "\n".join(
+        f'[[lanes]]\nname = "{name}"\nalias = "{name.replace("-", " ").capitalize()}"\nport = "{line.path}"\n'
+        f'fare = 500\namount_limit = 99999\nkind = "RETAIL_CHECK_IN_OUT"\n'
+        for name, line in zip(GATES, lines[len(LANES) :], strict=True)
     )
     path = folder / "tpsd.toml"
     path.write_text(
@@ -121,6 +128,7 @@ currency = "978"
 
 [sfey]
 base_url = "{url}"
+afc_base_url = "{url}{AFC_BASE_PATH}"
 ca_file = "{files.ca}"
 client_cert_file = "{files.client_cert}"
 client_key_file = "{files.client_key}"
@@ -144,6 +152,9 @@ recipients = ["operations@transit.example"]
 
 [admin]
 socket = "{folder}/tpsd.sock"
+
+[realtime]
+found_approved = "refund"
 
 {lanes}"""
     )

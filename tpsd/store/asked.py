@@ -146,6 +146,10 @@ class SqliteAsked(JourneyRows):
             told += some
         return {"journeys_expired": ended, "verdicts_untaken": told}
 
+    async def found_in_doubt(self) -> int:
+        """See ``asking.Asked``."""
+        return await self._writer.read(lambda connection: int(connection.execute(Q["found_in_doubt"]).get))
+
     async def next_attention(self, expires_us: int, unseen_us: int) -> Micros | None:
         """See ``asking.Asked``."""
 

@@ -72,3 +72,8 @@ UPDATE tap SET delivered = 2 WHERE id = ?
 
 -- name: decide_restored
 UPDATE tap SET verdict = 2, reason = 'restored' WHERE verdict IS NULL AND uuid IS NOT NULL
+
+-- name: found_in_doubt
+SELECT count(*) FROM authorisation a
+WHERE a.state = 'approved' AND a.timing = 'realtime'
+  AND EXISTS (SELECT 1 FROM attempt t WHERE t.uuid = a.uuid AND t.reason = 'enquiry' AND t.outcome = 'approved')
