@@ -8,7 +8,7 @@ import platform
 import sys
 from pathlib import Path
 
-from tests.bench import decoder, denylist, drain, journal, memory, path, start, tlv, verdict, writes
+from tests.bench import decoder, denylist, drain, journal, memory, path, realtime, start, tlv, verdict, writes
 from tpsd.log import configure
 
 BENCHES = {
@@ -18,6 +18,7 @@ BENCHES = {
     "denylist": denylist.run,
     "verdict": verdict.run,
     "path": path.run,
+    "realtime": realtime.run,
     "drain": drain.run,
     "start": start.run,
     "memory": memory.run,

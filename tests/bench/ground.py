@@ -14,7 +14,14 @@ from tpsd.app import Daemon, assembled
 from tpsd.config import load
 
 
-def configuration(folder: Path, url: str, ports: Sequence[str] = (), tls: str = "", retry: str = "") -> Configuration:
+def configuration(
+    folder: Path,
+    url: str,
+    ports: Sequence[str] = (),
+    tls: str = "",
+    retry: str = "",
+    kinds: Sequence[str] = (),
+) -> Configuration:
     """A daemon's configuration with its keys; a mail server that nobody needs."""
     for name in ("kek", "salt"):
         key = folder / f"{name}.hex"
@@ -22,8 +29,8 @@ def configuration(folder: Path, url: str, ports: Sequence[str] = (), tls: str = 
         key.write_text(secrets.token_hex(32))
     (folder / "journal").mkdir()
     lanes = "".join(
-        f'[[lanes]]\nname = "gate-{number}"\nport = "{port}"\nfare = 250\namount_limit = 99999\n'
-        for number, port in enumerate(ports)
+        f'[[lanes]]\nname = "gate-{number}"\nport = "{port}"\nfare = 250\namount_limit = 99999\nkind = "{kind}"\n'
+        for number, (port, kind) in enumerate(zip(ports, kinds or ["MTT"] * len(ports), strict=True))
     )
     path = folder / "tpsd.toml"
     path.write_text(
@@ -54,13 +61,19 @@ socket = "{folder}/tpsd.sock"
 
 
 @contextlib.asynccontextmanager
-async def daemon_with_stub(folder: Path, ports: Sequence[str] = (), retry: str = "") -> AsyncIterator[Daemon]:
-    """A daemon, not yet running, whose TPS is the stub in another process."""
-    async with running(folder) as (url, files):
+async def daemon_with_stub(
+    folder: Path,
+    ports: Sequence[str] = (),
+    retry: str = "",
+    kinds: Sequence[str] = (),
+    slow_seconds: float = 0.0,
+) -> AsyncIterator[Daemon]:
+    """A daemon, not yet running, whose TPS is the stub in another process. ``kinds`` are its lanes', MTT without."""
+    async with running(folder, slow_seconds) as (url, files):
         tls = (
             f'ca_file = "{files.ca}"\nclient_cert_file = "{files.client_cert}"\nclient_key_file = "{files.client_key}"'
         )
-        async with assembled(configuration(folder, url, ports, tls, retry)) as daemon:
+        async with assembled(configuration(folder, url, ports, tls, retry, kinds)) as daemon:
             yield daemon
 
 

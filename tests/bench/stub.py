@@ -17,11 +17,11 @@ _ANSWER = b'{"transactionResultData":{"approved":true,"actionCode":"000"}}'
 
 
 @contextlib.asynccontextmanager
-async def running(folder: Path) -> AsyncIterator[tuple[str, Files]]:
-    """The stub as a child process; its URL and certificates."""
+async def running(folder: Path, slow_seconds: float = 0.0) -> AsyncIterator[tuple[str, Files]]:
+    """The stub as a child process; its URL and certificates. Realtime payments are answered after ``slow_seconds``."""
     files = make(folder, datetime.now(UTC))
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.bench.stub", str(folder), stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", "tests.bench.stub", str(folder), str(slow_seconds), stdout=asyncio.subprocess.PIPE
     )
     assert child.stdout is not None
     try:
@@ -32,12 +32,12 @@ async def running(folder: Path) -> AsyncIterator[tuple[str, Files]]:
         await child.wait()
 
 
-async def _answer(request: web.Request) -> web.Response:
-    await request.read()
-    return web.Response(body=_ANSWER, content_type="application/json")
+async def _serve(folder: Path, slow_seconds: float) -> None:
+    async def _answer(request: web.Request) -> web.Response:
+        if slow_seconds and b"RETAIL" in await request.read():
+            await asyncio.sleep(slow_seconds)
+        return web.Response(body=_ANSWER, content_type="application/json")
 
-
-async def _serve(folder: Path) -> None:
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", _answer)
     runner = web.AppRunner(application, access_log=None)
@@ -50,4 +50,4 @@ async def _serve(folder: Path) -> None:
 
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(Path(sys.argv[1])))
+        asyncio.run(_serve(Path(sys.argv[1]), float(sys.argv[2])))

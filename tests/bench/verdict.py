@@ -47,7 +47,8 @@ def run(runs: int) -> None:
     )
 
 
-def _pair() -> tuple[int, int]:
+def pair() -> tuple[int, int]:
+    """A pty whose two ends are a validator's and a daemon's."""
     master, slave = pty.openpty()
     tty.setraw(slave)
     os.set_blocking(master, False)
@@ -55,7 +56,7 @@ def _pair() -> tuple[int, int]:
 
 
 async def _ours(seed: int) -> list[float]:
-    master, slave = _pair()
+    master, slave = pair()
     with TemporaryDirectory(prefix="tpsd-bench-") as folder:
         async with daemon_with_stub(Path(folder), [os.ttyname(slave)]) as daemon:
             await _deny_a_million(daemon)
@@ -101,7 +102,7 @@ async def _taps(master: int, rng: random.Random) -> list[float]:
 
 
 async def _echo() -> list[float]:
-    master, slave = _pair()
+    master, slave = pair()
     waits = []
     loop = asyncio.get_running_loop()
     answered = asyncio.Event()

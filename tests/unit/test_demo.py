@@ -81,6 +81,14 @@ def test_the_summary_of_sixty_taps(demos: list[Played]) -> None:
     assert summary["ladder_minutes"] == LADDER
 
 
+def test_the_riders_at_both_gates(demos: list[Played]) -> None:
+    """Two ride; one ends unpaid and is checked out by hand; one never checks out; one answer is lost and found."""
+    for demo in demos:
+        summary = demo.summary
+        assert summary["journeys"] == {"closed": 2, "by_hand": 1, "ended_unpaid": 0, "open": 0, "expired": 1}
+        assert (summary["in_doubt_found"], summary["refunds"], summary["violations"]) == (1, 1, 0)
+
+
 def test_fewer_taps_and_another_seed(demos: list[Played]) -> None:
     summary = demos[1].summary
     assert (summary["taps_sent"], summary["taps_kept"]) == (5, 5)

@@ -7,8 +7,8 @@ answer lost, which an enquiry finds. Days later an operator sends a check-out an
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from device.vl1.cards import CARDS
 from tpsd.app import Daemon
@@ -21,6 +21,7 @@ HELD, FARE, BACK = 500, 320, 100  # minor units: what a check-in holds, what a r
 DECLINED = 90_116  # the simulator's amounts (tpsd.sfey.fates)
 LOST = 60_002
 WHO = "demo"
+COUNTED: Final = (JourneyState.CLOSED, JourneyState.ENDED_UNPAID, JourneyState.OPEN, JourneyState.EXPIRED)
 
 
 @dataclass(slots=True)
@@ -69,15 +70,9 @@ async def summary(riders: Riders, daemon: Daemon, ledger: Ledger) -> dict[str, o
     rows = await daemon.journal.asked.rows((), 100)
     states = Counter(row.state for row in rows if row.id not in riders.by_hand)
     by_hand = sum(row.state == JourneyState.CLOSED.value for row in rows if row.id in riders.by_hand)
-    names: Sequence[JourneyState] = (
-        JourneyState.CLOSED,
-        JourneyState.ENDED_UNPAID,
-        JourneyState.OPEN,
-        JourneyState.EXPIRED,
-    )
     found = await daemon.journal.asked.found_in_doubt()
     return {
-        "journeys": {state.value: states.get(state.value, 0) for state in names} | {"by_hand": by_hand},
+        "journeys": {state.value: states.get(state.value, 0) for state in COUNTED} | {"by_hand": by_hand},
         "in_doubt_found": found,
         "refunds": sum(charge.type == "RETAIL_REFUND" for charge in ledger.charges()),
     }
