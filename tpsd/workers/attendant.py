@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 
 from tpsd.asking import Asked
-from tpsd.domain.time import MINUTE, Micros, later
+from tpsd.domain.time import MINUTE, SECOND, Micros, later
 from tpsd.errors import JournalUnavailableError
 from tpsd.ports import Clock
 from tpsd.workers.journal_watch import JournalWatch
@@ -64,5 +64,5 @@ class Attendant:
                 self._on_notice()
                 self._on_doubt()
             next_at = await self._asked.next_attention(self._expires_us, UNSEEN_US)
-        # One step behind the instant itself: what is due then is over.
-        return None if next_at is None else later(now, max(next_at - wall, 0) + 1)
+        # A journey whose passenger is checking out at this moment is looked at again, but not at once.
+        return None if next_at is None else later(now, max(next_at - wall, SECOND) + 1)

@@ -19,7 +19,7 @@ from tpsd.core.candidate import Setting
 from tpsd.core.following import Original, follow
 from tpsd.core.outcomes import classify
 from tpsd.domain.authorisation import Claimed, Draft
-from tpsd.domain.outcome import NoConnection, Outcome, Unknown
+from tpsd.domain.outcome import NoConnection, NotSent, Outcome, Unknown
 from tpsd.domain.tap import Kind
 from tpsd.errors import JournalUnavailableError
 from tpsd.metering import UNMETERED, Meter
@@ -122,7 +122,11 @@ class Authoriser:
 
     async def _send(self, claimed: Claimed, terms: Terms, asks_first: str | None, began: float) -> Answered | Outcome:
         if asks_first is not None and self._ask_first is not None:
-            found = await self._ask_first(asks_first, claimed, self._left(terms, began))
+            try:
+                found = await self._ask_first(asks_first, claimed, self._left(terms, began))
+            except JournalUnavailableError as exc:
+                self._watch.failed("not_asked_first", exc, uuid=asks_first)
+                return NotSent("in_doubt", clean=True)
             if found is not None:
                 return found
         if not claimed.body:
@@ -143,6 +147,18 @@ class Authoriser:
         return min(self._send_seconds, began + terms.patience - SPARE_SECONDS - self._clock.monotonic())
 
     async def _commit(self, claimed: Claimed, outcome: Outcome, policy: Policy) -> Answered | None:
+        """Until it is written; a surprise in deciding makes the attempt unknown, a second one leaves it to a start."""
+        try:
+            return await self._write(claimed, outcome, policy)
+        except Exception as exc:
+            log.error("answer_undecidable", uuid=str(claimed.uuid), error=type(exc).__name__)
+        try:
+            return await self._write(claimed, Unknown("deciding", clean=False, loud=True), policy)
+        except Exception as exc:
+            log.error("answer_unwritten", uuid=str(claimed.uuid), error=type(exc).__name__)
+            return None
+
+    async def _write(self, claimed: Claimed, outcome: Outcome, policy: Policy) -> Answered | None:
         ended_at = self._clock.schedule()
 
         def judge(waiting: Waiting) -> Ending:
