@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from schemas.config import Configuration, Section, section_of
-from tpsd.config.lines import line_of
+from tpsd.config.lines import line_of, lines_of
 from tpsd.config.problems import KeyPath, Problem, dotted
 from tpsd.config.relations import problems
 from tpsd.errors import ConfigError
@@ -138,6 +138,7 @@ def _description(key: KeyPath) -> str:
 
 def _report(path: Path, text: str, found: Sequence[Problem]) -> str:
     count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
-    placed = sorted((line_of(text, problem.key) or 0, str(problem)) for problem in found)
+    written = lines_of(text)
+    placed = sorted((line_of(written, problem.key) or 0, str(problem)) for problem in found)
     lines = [f"  line {line}: {problem}" if line else f"  {problem}" for line, problem in placed]
     return "\n".join([f"{path}: {count}, nothing was started", *lines])
