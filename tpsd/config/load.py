@@ -29,9 +29,11 @@ def load(path: Path) -> Configuration:
     Relative paths in the file are taken from the file's own folder.
     """
     text = _read(path)
-    raw = _parse(path, text)
     folder = path.resolve().parent
-    found, config = _validate(raw, folder)
+    try:
+        found, config = _validate(_parse(path, text), folder)
+    except RecursionError as exc:
+        raise ConfigError(f"{path}: something in it is nested hundreds deep; remove that") from exc
     if config is not None:
         found.extend(problems(config))
     if found or config is None:
@@ -58,6 +60,8 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
         where = f"line {at[1]}" if at else "its end"
         what = _LINE_IN_MESSAGE.sub("", str(exc)).removesuffix("(at end of document)").strip()
         raise ConfigError(f"{path}: not TOML at {where}: {what}; correct that line (texts stand in quotes)") from exc
+    except ValueError as exc:  # int() takes 4,300 digits
+        raise ConfigError(f"{path}: a number in it has thousands of digits; correct it") from exc
 
 
 def _validate(raw: dict[str, Any], folder: Path) -> tuple[list[Problem], Configuration | None]:
