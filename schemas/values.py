@@ -121,7 +121,7 @@ def _pass_back(seconds: tuple[float, float]) -> tuple[float, float]:
 
 
 def _deferred_kind(kind: Any) -> Any:
-    if kind in _LATER_KINDS:
+    if isinstance(kind, str) and kind in _LATER_KINDS:
         raise ValueError(f"{kind} is realtime, and this version runs deferred kinds only; set MTT or KFT")
     return kind
 

@@ -87,6 +87,7 @@ FIELD_REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "slow": ({"lanes": [LANE | {"baud": 9600}]}, "lanes[0].baud 9600 baud is too slow for a gate; set 57600"),
     "vivopay": ({"lanes": [LANE | {"protocol": "vivopay"}]}, 'this version; set protocol = "vl1"'),
     "retail": ({"lanes": [LANE | {"kind": "RETAIL_PAYMENT"}]}, "RETAIL_PAYMENT is realtime, and this version runs"),
+    "a list for a kind": ({"lanes": [LANE | {"kind": []}]}, "lanes[0].kind is wrong: input should be 'MTT' or 'KFT'"),
     "realtime": ({"lanes": [LANE | {"timing": "realtime"}]}, 'deferred kinds only; set timing = "deferred"'),
     "terminal_sn": ({"lanes": [LANE | {"terminal_sn": "a/b"}]}, "lanes[0].terminal_sn is wrong"),
     "no fare": ({"lanes": [{"name": "a", "port": "/dev/x"}]}, "lanes[0].fare is missing; add it: minor units"),
