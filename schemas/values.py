@@ -29,9 +29,16 @@ _HEX_KEY = re.compile(r"[0-9A-Fa-f]{32,}")
 _MAIL_ADDRESS = re.compile(r"[^@\s<>,;:\"()\[\]]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 
+def _without_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("holds a NUL character; no file can be named so")
+    return text
+
+
 def _absolute(path: Path, info: ValidationInfo) -> Path:
     if not path.parts:
         raise ValueError("the path is empty; name a file or folder, or leave the key out")
+    _without_nul(str(path))
     folder = (info.context or {}).get("folder")
     return path if folder is None else Path(os.path.normpath(folder / path))
 
@@ -80,7 +87,7 @@ def _store_url(url: str) -> str:
         raise ValueError("is not a journal; write sqlite:///var/lib/tpsd/journal.db (an absolute path)")
     if set("?#%") & set(url):
         raise ValueError("holds ?, # or %; options and escapes are not read here, so name a plain path")
-    return url
+    return _without_nul(url)
 
 
 def _port(port: str) -> str:
@@ -90,7 +97,7 @@ def _port(port: str) -> str:
             raise ValueError("is not a socket port; write socket://host:port")
     elif not port.startswith("/"):
         raise ValueError("is not a port; write /dev/serial/by-id/… or socket://host:port")
-    return port
+    return _without_nul(port)
 
 
 def _listen(text: str) -> str:

@@ -213,6 +213,7 @@ class ConfigMessage:
     def parse(cls, items: tuple[Tlv, ...]) -> ConfigMessage:
         """From its TLVs. Raises FieldError."""
         fields = Fields(items)
+        fields.octets(_LANGUAGE, 2)  # two letters, no fewer
         lane_open = fields.number_up_to(_LANE_OPEN, 1)
         return cls(
             lane_open=None if lane_open is None else bool(lane_open),

@@ -68,6 +68,9 @@ FIELD_REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "relative store": ({"store": {"url": "sqlite://journal.db"}}, "store.url is not a journal; write sqlite:///var"),
     "store options": ({"store": {"url": "sqlite:///j.db?mode=ro"}}, "store.url holds ?, # or %"),
     "key in place of a file": ({"keys": {"kek_file": KEK_HEX}}, "keys.kek_file this looks like the key itself"),
+    "NUL in a path": ({"keys": {"kek_file": "a\0b"}}, "keys.kek_file holds a NUL character; no file can be named so"),
+    "NUL in the store": ({"store": {"url": "sqlite:///j\0.db"}}, "store.url holds a NUL character"),
+    "NUL in a port": ({"lanes": [LANE | {"port": "/dev/tty\0"}]}, "lanes[0].port holds a NUL character"),
     "no tiers": ({"retry": {"tiers": []}}, "retry.tiers is wrong"),
     "jitter": ({"retry": {"jitter": 0.11}}, "retry.jitter is wrong: input should be less than or equal to 0.1"),
     "no concurrency": ({"retry": {"concurrency": 0}}, "retry.concurrency is wrong"),
@@ -88,6 +91,7 @@ FIELD_REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
         {"lanes": [LANE | {"kind": "RETAIL_PAYMENT", "timing": "deferred"}]},
         "RETAIL_PAYMENT needs TPS's answer; leave it out",
     ),
+    "a list for a kind": ({"lanes": [LANE | {"kind": []}]}, "lanes[0].kind is wrong: input should be 'MTT', 'KFT'"),
     "terminal_sn": ({"lanes": [LANE | {"terminal_sn": "a/b"}]}, "lanes[0].terminal_sn is wrong"),
     "no fare": (
         {"lanes": [{"name": "a", "port": "/dev/x"}]},
@@ -219,6 +223,23 @@ def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "tpsd.toml"
     path.write_bytes(b'mode = "\xff"')
     with pytest.raises(ConfigError, match="not UTF-8 text"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"x = {'[' * 2000}{']' * 2000}", "nested hundreds deep"),
+        (f"x = {'{a = ' * 2000}1{'}' * 2000}", "nested hundreds deep"),
+        (f"x{'.a' * 1200} = 1", "nested hundreds deep"),
+        (f"x = {'9' * 5000}", "thousands of digits"),
+    ],
+    ids=["arrays", "tables", "dotted", "digits"],
+)
+def test_what_the_parser_of_toml_cannot_take_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = write(tmp_path, values(tmp_path))
+    path.write_text(f"{text}\n{path.read_text(encoding='utf-8')}", encoding="utf-8")
+    with pytest.raises(ConfigError, match=message):
         load(path)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tpsd.config.lines import line_of
+from tpsd.config.lines import line_of, lines_of
 from tpsd.config.problems import KeyPath, dotted
 
 TEXT = """\
@@ -46,9 +46,14 @@ tiers = [
     ],
 )
 def test_the_nearest_line_is_found(key: KeyPath, line: int | None) -> None:
-    assert line_of(TEXT, key) == line
+    assert line_of(lines_of(TEXT), key) == line
 
 
 def test_keys_are_put_as_people_write_them() -> None:
     assert dotted(("lanes", 0, "port")) == "lanes[0].port"
     assert dotted(()) == "the file"
+
+
+def test_the_first_of_two_lines_counts() -> None:
+    lines = lines_of("a = 1\n[b]\nc = 1\nc = 2\n")
+    assert (line_of(lines, ("b", "c")), line_of(lines, ("b", "c", "d")), line_of(lines, ())) == (3, 3, None)

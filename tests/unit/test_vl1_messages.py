@@ -195,6 +195,7 @@ def test_a_tap_whose_id_cannot_be_read(payload: bytes) -> None:
             3,
             "VERDICT: DF8A23 holds a control character",
         ),
+        (b"\x05" + encode([Tlv(0xDF8A42, b"d")]), 5, "CONFIG: DF8A42 must have 2 bytes, has 1"),
     ],
 )
 def test_other_messages_that_cannot_be_understood(payload: bytes, number: int | None, what: str) -> None:

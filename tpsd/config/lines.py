@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from tpsd.config.problems import KeyPath
 
@@ -14,17 +14,21 @@ _HEADER = re.compile(rf"\s*(\[\[?)\s*({_DOTTED})\s*\]")
 _ASSIGNMENT = re.compile(rf"\s*({_DOTTED})\s*=")
 
 
-def line_of(text: str, key: KeyPath) -> int | None:
+def line_of(lines: Mapping[KeyPath, int], key: KeyPath) -> int | None:
     """The line (from 1) of the key, or of the nearest table around it; None where nothing of it is written.
 
     A line inside a multi-line value may be taken for a key; the number is a hint for a person.
     """
-    best, length = None, 0
+    nearest = (key[:length] for length in range(len(key), 0, -1))
+    return next((lines[written] for written in nearest if written in lines), None)
+
+
+def lines_of(text: str) -> dict[KeyPath, int]:
+    """The first line of each key and table that is written."""
+    lines: dict[KeyPath, int] = {}
     for line, written in _keys(text):
-        shared = len(written)
-        if shared > length and written == key[:shared]:
-            best, length = line, shared
-    return best
+        lines.setdefault(written, line)
+    return lines
 
 
 def _keys(text: str) -> Iterator[tuple[int, KeyPath]]:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from schemas.config import Configuration, Section, fields_of, section_of
-from tpsd.config.lines import line_of
+from tpsd.config.lines import line_of, lines_of
 from tpsd.config.problems import KeyPath, Problem, dotted
 from tpsd.config.relations import problems
 from tpsd.errors import ConfigError
@@ -29,9 +29,11 @@ def load(path: Path) -> Configuration:
     Relative paths in the file are taken from the file's own folder.
     """
     text = _read(path)
-    raw = _parse(path, text)
     folder = path.resolve().parent
-    found, config = _validate(raw, folder)
+    try:
+        found, config = _validate(_parse(path, text), folder)
+    except RecursionError as exc:
+        raise ConfigError(f"{path}: something in it is nested hundreds deep; remove that") from exc
     if config is not None:
         found.extend(problems(config))
     if found or config is None:
@@ -58,6 +60,8 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
         where = f"line {at[1]}" if at else "its end"
         what = _LINE_IN_MESSAGE.sub("", str(exc)).removesuffix("(at end of document)").strip()
         raise ConfigError(f"{path}: not TOML at {where}: {what}; correct that line (texts stand in quotes)") from exc
+    except ValueError as exc:  # int() takes 4,300 digits
+        raise ConfigError(f"{path}: a number in it has thousands of digits; correct it") from exc
 
 
 def _validate(raw: dict[str, Any], folder: Path) -> tuple[list[Problem], Configuration | None]:
@@ -138,6 +142,7 @@ def _description(key: KeyPath) -> str:
 
 def _report(path: Path, text: str, found: Sequence[Problem]) -> str:
     count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
-    placed = sorted((line_of(text, problem.key) or 0, str(problem)) for problem in found)
+    written = lines_of(text)
+    placed = sorted((line_of(written, problem.key) or 0, str(problem)) for problem in found)
     lines = [f"  line {line}: {problem}" if line else f"  {problem}" for line, problem in placed]
     return "\n".join([f"{path}: {count}, nothing was started", *lines])

@@ -1,0 +1,48 @@
+"""Every way in which the network to TPS can fail, at every moment of an exchange, judged by TPS's own books.
+
+An attempt that is called clean was never charged; what may have been charged is sent again byte for byte; nothing is
+charged twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.faults.cells import Cell, Phase, cells
+from tests.faults.running import Seen, ends_as, play
+from tpsd.sfey.certificates import make
+
+Results = dict[Cell, Seen | BaseException]
+
+
+@pytest.fixture(scope="module")
+def results(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """All cells that are asked for, played together behind certificates made for this run."""
+    wanted = {
+        item.callspec.params["cell"]
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and item.module is request.module and hasattr(item, "callspec")
+    }
+    files = make(tmp_path_factory.mktemp("certificates"), datetime.now(UTC))
+    return asyncio.run(play((cell for cell in cells() if cell in wanted), tmp_path_factory.mktemp("cells"), files))
+
+
+@pytest.mark.parametrize("cell", cells(), ids=str)
+def test_cell(results: Results, cell: Cell) -> None:
+    seen = results[cell]
+    if isinstance(seen, BaseException):
+        raise seen
+    first = seen.attempts[0]
+    assert (first.outcome, first.cause) == (cell.outcome, cell.cause)
+    assert seen.state == ends_as(cell)
+    assert seen.charged == (cell.outcome == "approved" or cell.phase is Phase.RESPONSE)
+    again = seen.state == "pending"
+    assert (seen.final, len(seen.charges)) == (("approved", 1) if again else (seen.state, seen.charged))
+    assert len(seen.attempts) > 1 or not again
+    doubtful = [attempt for attempt in seen.attempts if attempt.may_have_charged]
+    assert (first in doubtful) == (cell.outcome != "not_sent")
+    assert len(seen.requests) <= len(doubtful), "an attempt that is called clean reached TPS"
+    assert len({(sent.uuid, sent.digest) for sent in seen.requests}) <= 1
