@@ -12,6 +12,7 @@ from tpsd.sfey.wire import Profile, nest
 HUGE_BYTES = 10_000_000  # bytes
 
 JSON = "application/json"
+NOT_FOUND = b'{"message": "not found"}'
 _PAGE = b"<!DOCTYPE html><html><body><h1>Welcome to the free WLAN</h1></body></html>"
 _CUT = b'{"transactionResultData": {"approved": tru'
 
