@@ -40,6 +40,10 @@ from tpsd.store.upkeep import Upkeep
 from tpsd.store.writer import InlineWriter, ThreadedWriter, Urgency, Writer
 
 
+MakeWriter = Callable[[Callable[[], apsw.Connection]], Writer]
+"""From how the connection is opened."""
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """What a journal was used with; another value while rows work or rest is refused (design 4)."""
@@ -92,14 +96,19 @@ class SqliteJournal:
         *,
         inline: bool = False,
         vfs: str | None = None,
+        make_writer: MakeWriter | None = None,
     ) -> SqliteJournal:
-        """Open or make a journal. ``inline`` runs every call at once, without a thread. Raises JournalError."""
+        """Open or make a journal. ``inline`` runs every call at once, without a thread. Raises JournalError.
+
+        ``make_writer`` gives a writer of the caller's own, with another idea of when work runs.
+        """
         lock = None
         if vfs is None:
             opening.refuse_what_is_no_journal(path)
             lock = opening.lock(path)
         try:
-            writer = _writer(lambda: opening.connect(path, vfs), inline)
+            make_writer = make_writer or (InlineWriter if inline else _threaded)
+            writer = make_writer(lambda: opening.connect(path, vfs))
             journal = cls(writer, keep or Keep(), keys.entropy, lock)
             journal.upkeep = Upkeep(writer, path, keys.shelf.numbers)
             try:
@@ -357,9 +366,7 @@ class SqliteJournal:
         await self._writer.write(lambda connection: connection.execute(Q[name], bindings) and None)
 
 
-def _writer(connect: Callable[[], apsw.Connection], inline: bool) -> Writer:
-    if inline:
-        return InlineWriter(connect)
+def _threaded(connect: Callable[[], apsw.Connection]) -> ThreadedWriter:
     writer = ThreadedWriter(connect)
     writer.start()
     return writer
