@@ -1,0 +1,20 @@
+"""What must hold in every world, one module an idea. Each looks at the ends' own memories and at the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tests.sim.checks.base import Checker, Violated
+from tests.sim.checks.charges import Charges
+from tests.sim.checks.taps import Taps
+
+if TYPE_CHECKING:
+    from tests.sim.world import World
+
+__all__ = ["Checker", "Violated", "checkers"]
+
+
+def checkers(world: World) -> Sequence[Checker]:
+    """All of them."""
+    return [kind(world) for kind in (Taps, Charges)]
