@@ -162,10 +162,14 @@ class Door:
         self._validator.reboot(self._loop.time())
         self._carry_on([])
 
+    def mend(self) -> None:
+        """The line is whole again, as good or bad as it was."""
+        self.up.cut = self.down.cut = False
+
     def calm(self) -> None:
         """From now on the line does what it should."""
         self.up.faults = self.down.faults = PERFECT
-        self.up.cut = self.down.cut = False
+        self.mend()
 
     # --- the port's side ---
 

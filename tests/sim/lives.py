@@ -61,6 +61,7 @@ class Life:
         self.clock.life = f"life-{number}"
         self.writer: LoopWriter | None = None
         self.daemon: Daemon | None = None
+        self.is_ready = False  # its loops run: commands are heard
         self._config = config
         self._ends = ends
         self._rng = rng

@@ -15,7 +15,7 @@ import contextvars
 import heapq
 import itertools
 import random
-from collections.abc import Callable, Coroutine, Generator, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -45,7 +45,7 @@ class NumberedTask(asyncio.Task[T]):
 class VirtualLoop(asyncio.AbstractEventLoop):
     """``steps_max``: callbacks in all. ``between``, when set, is called after each; it may run other callbacks."""
 
-    def __init__(self, seed: object, steps_max: int = 10_000_000) -> None:
+    def __init__(self, seed: object, steps_max: int) -> None:
         self._rng = random.Random(f"{seed} loop")
         self._now = 1000.0
         self._ready: list[tuple[int, asyncio.Handle]] = []
@@ -61,9 +61,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     # --- what runs it ---
 
-    def run_until_complete(self, future: Generator[Any, None, T] | Coroutine[Any, Any, T] | asyncio.Future[T]) -> T:
+    def run_until_complete(self, main: Coroutine[Any, Any, T]) -> T:  # type: ignore[override]
         """Run until it is done. Raises what it raised, or StuckError."""
-        task = asyncio.ensure_future(future, loop=self)
+        task = self.create_task(main, name="main")
         with self._as_the_running_one():
             while not task.done():
                 self._step()
@@ -195,6 +195,11 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         """Asyncio's call; a cancelled timer is passed over when its time comes."""
+
+
+def virtual_loop(seed: object, steps_max: int) -> VirtualLoop:
+    """A loop. What the types miss are threads, sockets and signals: the abstract loop refuses them, which is meant."""
+    return VirtualLoop(seed, steps_max)  # type: ignore[abstract]
 
 
 def _owner(context: contextvars.Context | None) -> int:

@@ -1,4 +1,4 @@
-"""The vehicle's computer as far as time goes: clocks that step, a boot in 1970, a suspend; and what the time truly is."""
+"""The vehicle's computer as far as time goes: clocks that step, a boot in 1970, a suspend; and the true time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ BEGIN = Micros(1_795_420_800_000_000)  # 2026-11-23T08:00:00Z, when every world 
 
 
 class Machine:
-    """``offset_us``: how far its wall clock is ahead of the true time. ``synchronised``: what its kernel says of that."""
+    """``offset_us``: how far its wall clock is ahead of the true time. ``synchronised``: what its kernel says."""
 
     def __init__(self, loop: VirtualLoop) -> None:
         self._loop = loop

@@ -1,4 +1,4 @@
-"""The mail server, as a daemon's postman meets it: it takes, refuses at any verb, hangs, or takes and does not say so."""
+"""The mail server, as a daemon's postman meets it: it takes, refuses, hangs, or takes and does not say so."""
 
 from __future__ import annotations
 

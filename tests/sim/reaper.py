@@ -39,6 +39,10 @@ class Reaper:
         """One death, ``steps`` steps after the event that comes when ``skip`` others of its kind have passed."""
         self._deaths.append(_Death(TRIGGERS[trigger], skip, steps))
 
+    def at_once(self) -> None:
+        """One death, now."""
+        self._deaths.append(_Death(Born, 0, 0, counting=True))
+
     def heard(self, event: Event) -> None:
         """Something happened."""
         for death in self._deaths:

@@ -30,9 +30,13 @@ class Weather:
     slow_seconds: float = 5.0
     barrier: Exchange | None = None
 
+    def settle(self) -> None:
+        """The storm is over; a barrier may stand."""
+        self.refused = self.lost_going = self.lost_coming = self.slow = 0.0
+
     def clear(self) -> None:
         """From now on everything arrives."""
-        self.refused = self.lost_going = self.lost_coming = self.slow = 0.0
+        self.settle()
         self.barrier = None
 
 

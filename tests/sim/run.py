@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from tests.sim.loop import VirtualLoop
+from tests.sim.loop import virtual_loop
 from tests.sim.plan import Plan
 from tests.sim.seeding import drawn
 from tests.sim.world import World
@@ -47,7 +47,7 @@ def played(plan: Plan) -> Report:
     """The run of a plan."""
     began = time.perf_counter()
     report = Report(plan.seed)
-    loop = VirtualLoop(plan.seed, plan.steps_max)
+    loop = virtual_loop(plan.seed, plan.steps_max)
     before = structlog.get_config()
     world: World | None = None
 

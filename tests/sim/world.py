@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import random
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Coroutine, MutableMapping, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
 
 from tests.sim.checks import Checker, Violated, checkers
 from tests.sim.disk import MemoryDisk, MemoryShelf
-from tests.sim.doors import Door
+from tests.sim.doors import Door, PlannedTap
 from tests.sim.events import Born, Died, Event, Happened, Logged
 from tests.sim.eye import Eye
 from tests.sim.incidents import TABLE
@@ -29,7 +30,7 @@ from tests.sim.reaper import Reaper
 from tests.sim.road import Road, Weather
 from tests.sim.settings import COMPANY_ID, configuration
 from tests.sim.trace import Trace
-from tpsd.domain.time import Micros
+from tpsd.domain.time import SECOND, Micros
 from tpsd.errors import TpsdError
 from tpsd.sfey.direct import DirectLine
 from tpsd.sfey.fates import Asked, Fate, approve
@@ -92,10 +93,9 @@ class World:
         self.loop.between = self._between
         self._begin_life()
         for tap in self.plan.taps:
-            door = self.doors[tap.door]
-            self.after(tap.at, lambda door=door, tap=tap: (door.plug(), door.tap(tap)))
+            self.after(tap.at, partial(self._taps, tap))
         for incident in self.plan.incidents:
-            self.after(incident.at, lambda incident=incident: self._happens(incident))
+            self.after(incident.at, partial(self._happens, incident))
         await asyncio.sleep(self.plan.calm_at)
         self._calm_down()
         await self._until_done()
@@ -114,12 +114,33 @@ class World:
             except BaseException as exc:
                 self._violation = exc
 
+    def in_life(self, life: Life, coro: Coroutine[Any, Any, None], name: str) -> None:
+        """Begin something inside a process; it dies with it."""
+        context = contextvars.copy_context()
+        context.run(OWNER.set, life.number)
+        self.loop.create_task(coro, name=name, context=context).add_done_callback(self._check, context=self.context)
+
+    def _check(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self._violation = self._violation or task.exception()
+
+    def is_quiet(self, uuid: str, seconds: float) -> bool:
+        """Whether TPS has had no request of this UUID for so long."""
+        since = self.machine.true() - int(seconds * SECOND)
+        return all(request.at < since for request in self.ledger.requests() if request.uuid == uuid)
+
+    def repair_clock(self) -> None:
+        """A time service has found the machine."""
+        self.machine.step(0, synchronised=True)
+
     def after(self, seconds: float, act: Callable[[], object]) -> None:
         """Does it so many seconds from now, whoever lives then."""
         self.loop.call_later(seconds, act, context=self.context)
 
     def logged(self, _logger: object, level: str, event: MutableMapping[str, Any]) -> str:
         """A processor of structlog's: what the daemon says becomes an event here, and goes nowhere else."""
+        if event["event"] == "ready" and self.life is not None:
+            self.life.is_ready = True
         known = " ".join(f"{key}={event[key]}" for key in _LOGGED if event.get(key) is not None)
         self.emit(Logged(self.life.number if self.life else 0, level, f"{event.pop('event')} {known}".rstrip()))
         raise structlog.DropEvent
@@ -200,6 +221,12 @@ class World:
             raise Violated(f"asyncio met a surprise: {self.loop.surprises[0]}")
         if not self.calm and self.life is not None and self.reaper.wants_one():
             self.kill()
+
+    def _taps(self, tap: PlannedTap) -> None:
+        door = self.doors[tap.door]
+        if door.parked:
+            door.plug()
+        door.tap(tap)
 
     def _happens(self, incident: Incident) -> None:
         if not self.calm:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 
-class Violated(AssertionError):
+class Violated(AssertionError):  # noqa: N818 - the name of the event
     """An invariant does not hold; the text begins with its name."""
 
 
