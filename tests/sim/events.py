@@ -56,11 +56,12 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What the daemon heard of it."""
+    """What the daemon heard of it. ``clean``: money cannot have moved in it."""
 
     life: int
     uuid: str
     exchange: str
+    clean: bool
 
 
 @dataclass(frozen=True, slots=True)

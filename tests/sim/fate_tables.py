@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
+from tests.sim.drawing import chance, one_of
 from tpsd.sfey import fates
 from tpsd.sfey.fates import Fate
 
@@ -57,30 +59,39 @@ def _slow(rng: random.Random, _amount: int) -> tuple[Fate, ...]:
     return fates.slow(rng.uniform(0.5, 45.0), _end(rng)), _end(rng)
 
 
-DEFERRED: Final[Sequence[tuple[int, Story]]] = (
-    (40, lambda _rng, _amount: (fates.approve(),)),
-    (8, lambda rng, _amount: (fates.decline(rng.choice(_DECLINES)),)),
-    (3, lambda _rng, amount: (fates.partial(amount // 2),)),
-    (16, _troubles),
-    (6, lambda rng, _amount: (_charged_in_silence(rng), fates.approve())),
-    (6, lambda rng, _amount: (_passing(rng),)),  # to the end of the ladder
-    (3, lambda rng, _amount: (_charged_in_silence(rng),)),
-    (4, _slow),
-    (4, lambda rng, _amount: (fates.system(rng.choice(_TAP_REFUSALS)),)),
-    (1, lambda rng, _amount: (fates.system(rng.choice(_TERMINAL_REFUSALS)),)),
-    (1, lambda rng, _amount: (fates.bare(rng.choice(_BARE_REFUSALS)), _end(rng))),
-    (1, lambda _rng, _amount: (fates.redirect(), fates.approve())),
-    (3, _late_refusal),
-    (2, lambda rng, _amount: (rng.choice(_UNREADABLE)(), _end(rng))),
-)  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One kind of story: how often it is told, and how."""
+
+    weight: float
+    story: Story
+
+
+DEFERRED: Final[Mapping[str, Row]] = {
+    "approved": Row(40, lambda _rng, _amount: (fates.approve(),)),
+    "declined": Row(8, lambda rng, _amount: (fates.decline(rng.choice(_DECLINES)),)),
+    "partly": Row(3, lambda _rng, amount: (fates.partial(amount // 2),)),
+    "after troubles": Row(16, _troubles),
+    "charged, then told": Row(6, lambda rng, _amount: (_charged_in_silence(rng), fates.approve())),
+    "never": Row(6, lambda rng, _amount: (_passing(rng),)),
+    "never, any trouble": Row(2, lambda rng, _amount: tuple(_passing(rng) for _ in range(13))),
+    "charged and silent": Row(3, lambda rng, _amount: (_charged_in_silence(rng),)),
+    "slow": Row(4, _slow),
+    "tap refused": Row(4, lambda rng, _amount: (fates.system(rng.choice(_TAP_REFUSALS)),)),
+    "terminal refused": Row(0.5, lambda rng, _amount: (fates.system(rng.choice(_TERMINAL_REFUSALS)),)),
+    "barely refused": Row(0.5, lambda rng, _amount: (fates.bare(rng.choice(_BARE_REFUSALS)), _end(rng))),
+    "redirected": Row(0.3, lambda _rng, _amount: (fates.redirect(), fates.approve())),
+    "refused late": Row(3, _late_refusal),
+    "unreadable": Row(2, lambda rng, _amount: (rng.choice(_UNREADABLE)(), _end(rng))),
+}
 """Deferred taps: MTT and KFT."""
 
-TABLES: Final[Mapping[str, Sequence[tuple[int, Story]]]] = {"deferred": DEFERRED}
+TABLES: Final[Mapping[str, Mapping[str, Row]]] = {"deferred": DEFERRED}
 """By what a tap's timing is."""
 
 
-def drawn(rng: random.Random, timing: str, amount: int) -> tuple[Fate, ...]:
+def drawn(seed: int, timing: str, amount: int) -> tuple[Fate, ...]:
     """One tap's story."""
     table = TABLES[timing]
-    (story,) = rng.choices([story for _, story in table], [weight for weight, _ in table])
-    return story(rng, amount)
+    name = one_of({name: row.weight for name, row in table.items()}, seed, "story", amount)
+    return table[name].story(chance(seed, "fates", amount), amount)

@@ -18,7 +18,8 @@ class Machine:
         self._suspended_us = 0
         self.offset_us = 0
         self.synchronised = True
-        self.stepped_at: list[float] = []  # loop seconds of everything that was no quiet running on
+        self.steps = 0
+        self.slept_at: list[float] = []  # seconds of the loop
 
     def true(self) -> Micros:
         """What time it is."""
@@ -35,7 +36,7 @@ class Machine:
     def step(self, offset_us: int, *, synchronised: bool) -> None:
         """Somebody sets the clock: so far ahead of the true time from now on."""
         self.offset_us, self.synchronised = offset_us, synchronised
-        self.stepped_at.append(self._loop.time())
+        self.steps += 1
 
     def boot_unset(self) -> None:
         """It starts without a battery behind its clock: 1970."""
@@ -44,7 +45,7 @@ class Machine:
     def suspend(self, seconds: float) -> None:
         """It sleeps; its clocks count on, its timers do not."""
         self._suspended_us += int(seconds * SECOND)
-        self.stepped_at.append(self._loop.time())
+        self.slept_at.append(self._loop.time())
 
     def _running(self) -> int:
         return int((self._loop.time() - self._origin) * SECOND) + self._suspended_us

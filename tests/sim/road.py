@@ -13,6 +13,7 @@ from uuid import UUID
 
 from tests.sim.events import Event, Heard, Sent
 from tests.sim.loop import VirtualLoop
+from tpsd.core.outcomes import classify
 from tpsd.domain.outcome import CredentialRefused, Exchange, NoAnswer, NoConnection
 from tpsd.sfey.direct import DirectLine
 
@@ -78,7 +79,7 @@ class Road:
         uuid = str(json.loads(body)["transactionUuid"])
         self._emit(Sent(self._life, uuid, credential))
         exchange = await self._over(lambda: self._line.post(credential, path, body))
-        self._emit(Heard(self._life, uuid, _words(exchange)))
+        self._emit(Heard(self._life, uuid, _words(exchange), classify(exchange).clean))
         return exchange
 
     async def knock(self, credential: str) -> Exchange:

@@ -17,7 +17,7 @@ import structlog
 
 from tests.sim.checks import Checker, Violated, checkers
 from tests.sim.disk import MemoryDisk, MemoryShelf
-from tests.sim.doors import Door, PlannedTap
+from tests.sim.doors import Door, Made, PlannedTap
 from tests.sim.events import Born, Died, Event, Happened, Logged
 from tests.sim.eye import Eye
 from tests.sim.incidents import TABLE
@@ -123,6 +123,10 @@ class World:
     def _check(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
             self._violation = self._violation or task.exception()
+
+    def made(self, amount: int) -> Made:
+        """The tap of that amount."""
+        return next(made for door in self.doors for made in door.taps.values() if made.plan.amount == amount)
 
     def is_quiet(self, uuid: str, seconds: float) -> bool:
         """Whether TPS has had no request of this UUID for so long."""

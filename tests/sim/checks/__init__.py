@@ -7,6 +7,11 @@ from typing import TYPE_CHECKING
 
 from tests.sim.checks.base import Checker, Violated
 from tests.sim.checks.charges import Charges
+from tests.sim.checks.liveness import Liveness
+from tests.sim.checks.log import Log
+from tests.sim.checks.mails import Mails
+from tests.sim.checks.secrets import Secrets
+from tests.sim.checks.sends import Sends
 from tests.sim.checks.taps import Taps
 
 if TYPE_CHECKING:
@@ -17,4 +22,4 @@ __all__ = ["Checker", "Violated", "checkers"]
 
 def checkers(world: World) -> Sequence[Checker]:
     """All of them."""
-    return [kind(world) for kind in (Taps, Charges)]
+    return [kind(world) for kind in (Taps, Sends, Charges, Mails, Secrets, Log, Liveness)]
