@@ -16,7 +16,11 @@ _numbers = itertools.count(1)
 
 
 class MemoryDisk(apsw.VFS):
-    """``full``: nothing may grow any more. ``refused`` counts what did not fit."""
+    """``full``: the write-ahead log may not grow any more. ``refused`` counts what did not fit.
+
+    The database itself may: it grows in checkpoints alone, whose failure SQLite passes over in silence, while an error
+    raised in Python would come out of the commit before it, which was made.
+    """
 
     def __init__(self) -> None:
         self.name = f"memory-{next(_numbers)}"
@@ -45,7 +49,7 @@ class MemoryDisk(apsw.VFS):
     def xOpen(self, name: Any, flags: list[int]) -> Any:
         path = (name.filename() if isinstance(name, apsw.URIFilename) else name) or f"unnamed-{next(_numbers)}"
         flags[1] = flags[0]
-        return _File(self, self.files.setdefault(path, bytearray()))
+        return _File(self, self.files.setdefault(path, bytearray()), path.endswith("-wal"))
 
     def xAccess(self, pathname: str, flags: int) -> bool:
         return pathname in self.files
@@ -59,10 +63,11 @@ class MemoryDisk(apsw.VFS):
 
 
 class _File:
-    """One open file. After its process died, reads fail and writes vanish."""
+    """One open file. After its process died, nothing can be written."""
 
-    def __init__(self, disk: MemoryDisk, content: bytearray) -> None:
+    def __init__(self, disk: MemoryDisk, content: bytearray, is_log: bool) -> None:
         self._disk = disk
+        self._is_log = is_log
         self._content = content
         self._mount = disk.mount
 
@@ -74,7 +79,7 @@ class _File:
         content = self._content
         missing = offset + len(data) - len(content)
         if missing > 0:
-            if self._disk.full:
+            if self._is_log and self._disk.full:
                 self._disk.refused += 1
                 raise apsw.FullError("no space left on the device")
             content.extend(bytes(missing))

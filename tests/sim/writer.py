@@ -60,8 +60,7 @@ class LoopWriter:
         self._closed = True
         while any(self._lanes):
             self._round()
-        with suppress(apsw.FullError):  # the log stays; SQLite itself does not mind, but this disk is written in Python
-            self._group.close()
+        self._group.close()
 
     def abandon(self) -> None:
         """The process is dead: let go of the connection, whose disk was cut."""
