@@ -26,6 +26,7 @@ class Style:
     timeout_seconds: float = 10.0
     pass_back_seconds: tuple[float, float] = (0.0, 0.0)
     group_size: int = 0
+    keep_failed_days: int = 7
     kinds: tuple[str, ...] = ()  # of the lanes; MTT where it is too short
 
 

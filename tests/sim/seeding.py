@@ -19,11 +19,15 @@ FIRST_AMOUNT: Final = 101
 BURST_SECONDS: Final = 25.0
 INCIDENTS_MAX: Final = 14
 
-# Ladders of twelve tries, with how long the faults last: the whole ladder, and some time more.
-LADDERS: Final[Sequence[tuple[int, Tiers, float]]] = (
-    (6, ((3, 0.05), (3, 0.2), (3, 0.5), (3, 1.0)), 1200.0),
+SHORT: Final[Tiers] = ((3, 0.05), (3, 0.2), (3, 0.5), (3, 1.0))
+
+# Ladders of twelve tries, with how long the faults last: the whole ladder, and some time more; once in a while three
+# days and a half, in which keys turn and bodies go.
+LADDERS: Final[Sequence[tuple[float, Tiers, float]]] = (
+    (6, SHORT, 1200.0),
     (3, ((3, 0.2), (3, 1.0), (3, 4.0), (3, 10.0)), 4200.0),
     (1, ((3, 1.0), (3, 15.0), (3, 60.0), (3, 360.0)), 90_000.0),
+    (0.1, SHORT, 300_000.0),
 )
 
 LINES: Final[Sequence[Faults]] = (
@@ -71,6 +75,7 @@ def _style(seed: int, tiers: Tiers, kinds: tuple[str, ...]) -> Style:
         pass_back_seconds=(again, 15.0) if again else (0.0, 0.0),
         group_size=rng.choice([0, 1]),
         kinds=kinds,
+        keep_failed_days=rng.choice([1, 7]),
     )
 
 

@@ -22,7 +22,7 @@ def configuration(plan: Plan) -> Configuration:
         "operator": {"company_id": COMPANY_ID, "stock_location_id": 42},
         "sfey": {"base_url": "http://127.0.0.1:8443", "timeout_seconds": style.timeout_seconds},
         "store": {"url": "sqlite:///data/journal.db"},
-        "keys": {"kek_file": "/keys/kek", "epoch_dir": "/epochs"},
+        "keys": {"kek_file": "/keys/kek", "epoch_dir": "/epochs", "keep_failed_days": style.keep_failed_days},
         "retry": _retry(style),
         "email": {
             "smtp_url": "smtp://127.0.0.1:2525",

@@ -7,12 +7,16 @@ from typing import Final
 from device.vl1.cards import CARDS
 from tests.sim.checks.base import Checker, Violated
 from tests.sim.events import Committed, Event
-from tpsd.domain.time import HOUR
+from tpsd.domain.time import DAY, HOUR
 from tpsd.store.housekeeping import EPOCH_US, REWRAP_AFTER_US
 
 _KEPT: Final = """
 SELECT s.owner, s.purpose, a.state FROM sealed s JOIN authorisation a ON a.uuid = s.owner
 WHERE a.state IN ('approved', 'declined', 'tap_refused', 'failed', 'not_charged', 'closed') LIMIT 1
+"""
+_RESTED: Final = """
+SELECT s.owner, a.state, a.ran_rested FROM sealed s JOIN authorisation a ON a.uuid = s.owner
+WHERE a.state IN ('permanently_failed', 'in_doubt') AND a.ran_rested < ?
 """
 _EPOCHS: Final = "SELECT number, ran_opened, ran_closed FROM epoch WHERE destroyed = 0"
 _RAN: Final = "SELECT value FROM meta WHERE key = 'ran_us'"
@@ -38,6 +42,9 @@ class Secrets(Checker):
                 raise Violated(f"I7: epoch {number} takes bodies since {(ran - opened) / HOUR:.0f} h")
             if closed is not None and ran - closed > REWRAP_AFTER_US + HOUR:
                 raise Violated(f"I7: the key of epoch {number} stands {(ran - closed) / HOUR:.0f} h after it closed")
+        kept_us = self.world.plan.style.keep_failed_days * DAY
+        for owner, state, rested in self.world.eye.rows(_RESTED, ran - kept_us - HOUR):
+            raise Violated(f"I7: {owner} is {state} for {(ran - rested) / DAY:.1f} days, and its body is still there")
         for name, content in self.world.disk.files.items():
             for card in CARDS:
                 packed = bytes.fromhex(card.pan + "F" * (len(card.pan) % 2))
