@@ -7,7 +7,7 @@ import random
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -353,6 +353,8 @@ class Daemon:
 
     def _after_crash(self, claimed: Claimed) -> tuple[Outcome, Settlement]:
         outcome = classify(NoAnswer("crash"))
+        if not self.clock.trusted:  # attempts are stamped in true time, which this life cannot compare with its own
+            claimed = replace(claimed, started_at=self.clock.schedule())
         return outcome, self.dispatcher.decide(claimed, outcome, self.clock.schedule())
 
     def _after_crash_asked(self, waiting: Waiting) -> Ending:

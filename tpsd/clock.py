@@ -62,7 +62,6 @@ class SystemClock:
         self._floor = floor
         self._start_wall = self._system.wall()
         self._start_running = self._system.running()
-        self._start_monotonic = self._system.monotonic()
         self._synchronised = False
         self._anchor: Anchor | None = None
         self.life = secrets.token_hex(8)
@@ -71,12 +70,15 @@ class SystemClock:
     def wall(self) -> Micros:
         """Wall time now, which may step."""
         if self._anchor is None:
-            return self._untrusted()
+            return self._counted_on()
         return trust.true_wall(self._anchor, self._reading(), self._floor)
 
     def schedule(self) -> Micros:
-        """Wall time at start plus monotonic time since; never steps within this process."""
-        return Micros(self._start_wall + int((self._system.monotonic() - self._start_monotonic) * SECOND))
+        """Wall time at start plus the time since, a machine's sleep included; never steps within this process.
+
+        A send before an hour's sleep is an hour older after it: for its next rung, and for what TPS still knows.
+        """
+        return self._counted_on()
 
     def monotonic(self) -> float:
         """Seconds, never stepping."""
@@ -90,7 +92,7 @@ class SystemClock:
     @property
     def shift_us(self) -> int:
         """What to add to a wall time that this life showed before it was trusted; 0 until then."""
-        return 0 if self._anchor is None else self.wall() - self._untrusted()
+        return 0 if self._anchor is None else self.wall() - self._counted_on()
 
     @property
     def offset_us(self) -> int:
@@ -122,7 +124,7 @@ class SystemClock:
             except TimeoutError:
                 continue
 
-    def _untrusted(self) -> Micros:
+    def _counted_on(self) -> Micros:
         return Micros(self._start_wall + self._system.running() - self._start_running)
 
     def _reading(self) -> Reading:

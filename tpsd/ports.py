@@ -35,7 +35,7 @@ class Clock(Protocol):
         """Wall time: for people, for taps' times, never for due times."""
 
     def schedule(self) -> Micros:
-        """Wall time at process start plus monotonic time since: it never steps within a life."""
+        """Wall time at process start plus the time since, a sleep included: it never steps within a life."""
 
     def monotonic(self) -> float:
         """Seconds, for measuring and for the link's timers."""

@@ -1,0 +1,65 @@
+"""Money: nothing is charged twice, repeats are the first request, and the journal knows what TPS charged (I2, I10)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.sim.checks.base import Checker, Violated
+from tests.sim.doors import Stamp
+from tests.sim.events import Event, Sent
+from tpsd.sfey.ledger import Charge, Request, Violation
+
+_ROWS: Final = "SELECT uuid, state, amount, approved_amount, may_have_charged FROM authorisation"
+
+
+class Charges(Checker):
+    """By TPS's own books, and by the amounts that name the taps."""
+
+    def __init__(self, *given: object) -> None:
+        super().__init__(*given)  # type: ignore[arg-type]
+        self._charged: dict[str, int] = {}
+        self._amounts: dict[str, int] = {}
+        self._credentials: dict[str, str] = {}
+        self._paid: set[int] = set()
+
+    def heard(self, event: Event) -> None:
+        match event:
+            case Violation(what=what, uuid=uuid):
+                raise Violated(f"I2: TPS refused a request of {uuid}, which {what}")
+            case Sent(uuid=uuid, credential=credential):
+                if self._credentials.setdefault(uuid, credential) != credential:
+                    raise Violated(f"I2: {uuid} went out under two credentials")
+            case Request(uuid=str(uuid), amount=int(amount)):
+                self._amounts[uuid] = amount
+                self._stamped(event)
+            case Charge():
+                self._charge(event)
+            case _:
+                return
+
+    def _charge(self, charge: Charge) -> None:
+        if charge.uuid in self._charged:
+            raise Violated(f"{charge.uuid} was charged twice")
+        tap = self._amounts[charge.uuid]
+        if tap in self._paid:
+            raise Violated(f"the tap of {tap} was charged under two UUIDs")
+        self._charged[charge.uuid] = charge.amount
+        self._paid.add(tap)
+
+    def _stamped(self, request: Request) -> None:
+        """A tap that its validator stamped well is sent under that time."""
+        made = self.world.made(request.amount or 0)
+        if made.plan.stamp is Stamp.TRUE and request.tapped_at != made.tapped_at:
+            raise Violated(f"{request.uuid} is sent as of {request.tapped_at}, and was tapped at {made.tapped_at}")
+
+    def finish(self) -> None:
+        for uuid, state, amount, approved, doubtful in self.world.eye.rows(_ROWS):
+            charged = self._charged.get(uuid)
+            if state == "approved" and charged is None:
+                raise Violated(f"I10: {uuid} is approved, and TPS never charged it")
+            if charged is not None and state != "approved" and not doubtful:
+                raise Violated(f"I10: TPS charged {uuid}, which is {state} and in no doubt")
+            if charged is not None and approved is not None and approved != charged:
+                raise Violated(f"I10: {uuid} is approved for {approved}, and TPS charged {charged}")
+            if uuid in self._amounts and self._amounts[uuid] != amount:
+                raise Violated(f"I2: {uuid} is of {amount}, and {self._amounts[uuid]} was asked for")

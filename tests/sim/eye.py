@@ -1,0 +1,83 @@
+"""How checkers look into the journal: on the daemon's own connection between two steps, or on a copy of the disk."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import apsw
+
+from tests.sim.lives import JOURNAL
+
+if TYPE_CHECKING:
+    from tests.sim.world import World
+
+_TABLES = ("tap", "authorisation", "attempt", "journey", "notice", "mail", "audit", "hold", "outage", "deny")
+
+_WORKING = "SELECT count(*) FROM authorisation WHERE state IN ('pending', 'sending')"
+_ASKING = "SELECT count(*) FROM authorisation WHERE enquiry_due IS NOT NULL AND state = 'in_doubt'"
+_UNTOLD = "SELECT count(*) FROM notice WHERE mail IS NULL"
+_UNSENT = "SELECT count(*) FROM mail WHERE accepted_at IS NULL"
+
+
+class Eye:
+    """Looks, and changes nothing."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def rows(self, sql: str, *bindings: Any) -> list[tuple[Any, ...]]:
+        """What a query gives; nothing where the journal is not made yet."""
+        life = self._world.life
+        if life is not None and life.writer is not None:
+            with suppress(apsw.SQLError):
+                return list(life.writer.connection.execute(sql, bindings))
+            return []
+        return self._on_a_copy(sql, bindings)
+
+    def one(self, sql: str, *bindings: Any) -> Any:
+        """The only value of the only row, None where there is none."""
+        rows = self.rows(sql, *bindings)
+        return rows[0][0] if rows else None
+
+    def left(self) -> dict[str, int]:
+        """What has not come to its end: taps without a verdict, rows at work, doubts asked about, mails."""
+        return {
+            "unanswered": sum(door.waiting for door in self._world.doors),
+            "working": self.one(_WORKING) or 0,
+            "asking": self.one(_ASKING) or 0,
+            "untold": self.one(_UNTOLD) or 0,
+            "unsent": self.one(_UNSENT) or 0,
+        }
+
+    def is_done(self) -> bool:
+        """Whether a daemon is there and nothing is left."""
+        return self._world.life is not None and not any(self.left().values())
+
+    def digest(self) -> str:
+        """All that the journal says, as a SHA-256."""
+        found = hashlib.sha256()
+        for table in _TABLES:
+            for row in self.rows(f"SELECT * FROM {table} ORDER BY 1, 2"):
+                found.update(repr(row).encode())
+        return found.hexdigest()
+
+    def findings(self) -> list[str]:
+        """What SQLite itself finds wrong with the file."""
+        words = [str(row[0]) for row in self.rows("PRAGMA integrity_check")]
+        return [] if words == ["ok"] else words
+
+    def _on_a_copy(self, sql: str, bindings: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        disk = self._world.disk.copy()
+        try:
+            connection = apsw.Connection(str(JOURNAL), vfs=disk.name)
+            connection.pragma("locking_mode", "EXCLUSIVE")
+            try:
+                return list(connection.execute(sql, bindings))
+            except apsw.SQLError:
+                return []
+            finally:
+                connection.close()
+        finally:
+            disk.unregister()

@@ -1,0 +1,55 @@
+"""A world's plan: everything a seed decides before anything happens, as data that can be halved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tests.sim.doors import DoorPlan, PlannedTap
+from tpsd.sfey.fates import Fate
+
+Tiers = tuple[tuple[int, float], ...]
+"""Tries and minutes between them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """What the configuration says, as far as it differs from world to world."""
+
+    tiers: Tiers = ((3, 1.0), (3, 15.0), (3, 60.0), (3, 360.0))
+    jitter: float = 0.1
+    concurrency: int = 32
+    hold_while_offline: bool = True
+    hold_hours_max: float = 96.0
+    spread_seconds: int = 300
+    horizon_hours: float = 36.0
+    enquires: bool = False
+    timeout_seconds: float = 10.0
+    pass_back_seconds: tuple[float, float] = (0.0, 0.0)
+    group_size: int = 0
+    keep_failed_days: int = 7
+    kinds: tuple[str, ...] = ()  # of the lanes; MTT where it is too short
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Something that happens ``at`` so many seconds after the beginning. ``name`` is a row of ``incidents.TABLE``."""
+
+    number: int
+    at: float
+    name: str
+    value: tuple[float | str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """``fates``: what TPS does with a tap's requests, by the amount that names it. ``calm_at`` ends the faults."""
+
+    seed: int
+    style: Style
+    doors: tuple[DoorPlan, ...]
+    taps: tuple[PlannedTap, ...]
+    fates: dict[int, tuple[Fate, ...]]
+    incidents: tuple[Incident, ...]
+    calm_at: float
+    commit_seconds: float = 0.0  # the longest that a commit waits for its turn
+    steps_max: int = field(default=3_000_000)

@@ -1,0 +1,112 @@
+"""The network between a daemon and TPS, drawn around the direct line: what is lost on it, and on which way."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import json
+import random
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from tests.sim.events import Event, Heard, Sent
+from tests.sim.loop import VirtualLoop
+from tpsd.core.outcomes import classify
+from tpsd.domain.outcome import CredentialRefused, Exchange, NoAnswer, NoConnection
+from tpsd.sfey.direct import DirectLine
+
+CONNECT_SECONDS: Final = 3.0  # how long a connection that does not come is waited for here
+
+
+@dataclass(slots=True)
+class Weather:
+    """Chances of an exchange. ``barrier``: what every connection meets at present, None for a free road."""
+
+    refused: float = 0.0  # no connection
+    lost_going: float = 0.0  # the request does not arrive, and nobody says so
+    lost_coming: float = 0.0  # the answer does not
+    slow: float = 0.0
+    slow_seconds: float = 5.0
+    barrier: Exchange | None = None
+
+    def settle(self) -> None:
+        """The storm is over; a barrier may stand."""
+        self.refused = self.lost_going = self.lost_coming = self.slow = 0.0
+
+    def clear(self) -> None:
+        """From now on everything arrives."""
+        self.settle()
+        self.barrier = None
+
+
+BARRIERS: Final[dict[str, Exchange]] = {
+    "connect": NoConnection("connect"),
+    "dns": NoConnection("dns"),
+    "connect_timeout": NoConnection("connect_timeout"),
+    "probe": NoConnection("probe"),
+    "tls": NoConnection("tls"),
+    "tls.server": NoConnection("tls.server"),
+    "tls.client": CredentialRefused("tls.client"),
+}
+
+
+class Road:
+    """``ports.Tps`` and an ``Ask`` for one life."""
+
+    def __init__(
+        self,
+        life: int,
+        line: DirectLine,
+        weather: Weather,
+        rng: random.Random,
+        loop: VirtualLoop,
+        far: contextvars.Context,
+        emit: Callable[[Event], None],
+        timeout_seconds: float,
+    ) -> None:
+        self._life = life
+        self._line = line
+        self._weather = weather
+        self._rng = rng
+        self._loop = loop
+        self._far = far
+        self._emit = emit
+        self._timeout = timeout_seconds
+
+    async def post(self, credential: str, path: str, body: bytes) -> Exchange:
+        uuid = str(json.loads(body)["transactionUuid"])
+        self._emit(Sent(self._life, uuid, credential))
+        exchange = await self._over(lambda: self._line.post(credential, path, body))
+        self._emit(Heard(self._life, uuid, _words(exchange), classify(exchange).clean))
+        return exchange
+
+    async def knock(self, credential: str) -> Exchange:
+        return await self._over(lambda: self._line.knock(credential))
+
+    async def ask(self, uuid: UUID) -> Exchange:
+        return await self._over(lambda: self._line.ask(uuid))
+
+    async def _over(self, go: Callable[[], Coroutine[Any, Any, Exchange]]) -> Exchange:
+        weather, rng = self._weather, self._rng
+        await asyncio.sleep(rng.uniform(0.001, 0.05))
+        if weather.barrier is not None or rng.random() < weather.refused:
+            await asyncio.sleep(rng.uniform(0.0, CONNECT_SECONDS))
+            return weather.barrier or NoConnection("connect")
+        if rng.random() < weather.lost_going:
+            await asyncio.sleep(self._timeout)
+            return NoAnswer("timeout")
+        if rng.random() < weather.slow:
+            await asyncio.sleep(rng.uniform(0.0, weather.slow_seconds))
+        # What has arrived at TPS is there whether or not the process that sent it lives on.
+        arrived = self._loop.create_task(go(), context=self._far)
+        exchange = await asyncio.shield(arrived)
+        if rng.random() < weather.lost_coming:
+            return NoAnswer(rng.choice(["closed", "timeout"]))
+        return exchange
+
+
+def _words(exchange: Exchange) -> str:
+    given = ((name, getattr(exchange, name)) for name in exchange.__dataclass_fields__)
+    return f"{type(exchange).__name__} {' '.join(f'{name}={value}' for name, value in given if value is not None)}"

@@ -1,0 +1,86 @@
+"""One seed, one run, one report; and when it fails, the smallest run that still does."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from dataclasses import dataclass, field
+
+import structlog
+
+from tests.sim.loop import virtual_loop
+from tests.sim.plan import Plan
+from tests.sim.seeding import drawn
+from tests.sim.world import World
+
+
+@dataclass(slots=True)
+class Report:
+    """What a run came to. ``failure`` None: nothing was found against it."""
+
+    seed: int
+    digest: str = ""
+    failure: str | None = None
+    details: str = ""
+    taps: int = 0
+    lives: int = 0
+    requests: int = 0
+    mails: int = 0
+    steps: int = 0
+    simulated_seconds: float = 0.0
+    seconds: float = 0.0  # of the processor
+    states: dict[str, int] = field(default_factory=dict)
+    trace: list[str] = field(default_factory=list)
+
+    @property
+    def command(self) -> str:
+        """How to see it again."""
+        return f"python -m tests.sim {self.seed} --trace"
+
+
+def run(seed: int) -> Report:
+    """The run of a seed."""
+    return played(drawn(seed))
+
+
+def played(plan: Plan) -> Report:
+    """The run of a plan."""
+    began = time.process_time()
+    report = Report(plan.seed)
+    loop = virtual_loop(plan.seed, plan.steps_max)
+    before = structlog.get_config()
+    world: World | None = None
+
+    async def main() -> None:
+        nonlocal world
+        world = World(plan, loop)
+        structlog.configure(processors=[world.logged], cache_logger_on_first_use=False)
+        await world.run()
+
+    try:
+        loop.run_until_complete(main())
+    except BaseException as exc:
+        if isinstance(exc, KeyboardInterrupt):
+            raise
+        report.failure = f"{type(exc).__name__}: {exc}"
+        report.details = "".join(traceback.format_exception(exc))
+    finally:
+        structlog.configure(**before)
+        if world is not None:
+            _fill(report, world)
+            world.close()
+    report.seconds = time.process_time() - began
+    return report
+
+
+def _fill(report: Report, world: World) -> None:
+    report.digest = world.trace.digest
+    report.trace = world.trace.lines
+    report.taps = sum(len(door.taps) for door in world.doors)
+    report.lives = world.lives
+    report.requests = len(world.ledger.requests())
+    report.mails = len(world.mailbox.taken)
+    report.steps = world.loop.steps
+    report.simulated_seconds = world.loop.time() - world.began
+    counted = world.eye.rows("SELECT state, count(*) FROM authorisation GROUP BY state ORDER BY state")
+    report.states = {str(state): int(count) for state, count in counted}
