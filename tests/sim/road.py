@@ -75,7 +75,7 @@ class Road:
         self._emit = emit
         self._timeout = timeout_seconds
 
-    async def post(self, credential: str, path: str, body: bytes) -> Exchange:
+    async def post(self, credential: str, path: str, body: bytes, *, within: float | None = None) -> Exchange:
         uuid = str(json.loads(body)["transactionUuid"])
         self._emit(Sent(self._life, uuid, credential))
         exchange = await self._over(lambda: self._line.post(credential, path, body))

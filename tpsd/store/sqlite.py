@@ -45,10 +45,6 @@ MakeWriter = Callable[[Callable[[], apsw.Connection]], Writer]
 """From how the connection is opened."""
 
 
-MakeWriter = Callable[[Callable[[], apsw.Connection]], Writer]
-"""From how the connection is opened."""
-
-
 @dataclass(frozen=True, slots=True)
 class Identity:
     """What a journal was used with; another value while rows work or rest is refused (design 4)."""
