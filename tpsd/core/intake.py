@@ -136,7 +136,7 @@ def prepare(
     if draft is not None and kind is Kind.RETAIL_CHECK_IN and journey is not None and lane.closes_old_journey:
         closing = _closing(draft, journey, (report.serial, report.type_name), (terminal_sn, terminal_type), setting)
     priced = report.amount is not None or local.verdict is not Verdict.TRY_AGAIN
-    clear = read.data.clear if isinstance(read.data, tapdata.TapData) else ()
+    clear = (read.data.clear or read.data.as_arrived) if isinstance(read.data, tapdata.TapData) else ()
     return Candidate(
         report=report,
         lane=lane.name,
