@@ -17,6 +17,7 @@ import typer
 from device.vl1.daemon import DAEMON_TABLE
 from device.vl1.validator import VALIDATOR_TABLE
 from schemas.generate import config_schema, settings_table
+from tpsd.core.journeys import TABLE as JOURNEYS
 from tpsd.core.outcomes import RULES as OUTCOME_RULES
 from tpsd.core.retry import DEFAULT_LADDER, minutes
 from tpsd.core.uplink import TABLE as UPLINK
@@ -70,6 +71,14 @@ def _uplink() -> str:
     return _markdown(("host is", "what happens", "then it is", "what is done"), rows)
 
 
+def _journeys() -> str:
+    rows = (
+        (was.value, given.value, then.value, "; ".join(effect.value for effect in effects) or "nothing")
+        for (was, given), (then, effects) in JOURNEYS.items()
+    )
+    return _markdown(("journey is", "what happens", "then it is", "what is done"), rows)
+
+
 def _commands() -> str:
     from tpsd.cli import app  # here, because the command line imports everything
 
@@ -92,6 +101,7 @@ BLOCKS: Mapping[str, Render] = {
     "assumptions": _assumptions,
     "fates": _fates,
     "uplink": _uplink,
+    "journeys": _journeys,
     "vl1-daemon": lambda: _session(DAEMON_TABLE),
     "vl1-validator": lambda: _session(VALIDATOR_TABLE),
 }

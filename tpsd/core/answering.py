@@ -107,6 +107,8 @@ def _approved(waiting: Waiting, outcome: Approved, policy: Policy) -> Ending:
     if not waiting.tapped:
         return Ending(None, settlement, _step(waiting, Input.APPROVED))
     if amount < waiting.amount and not policy.partial_accepted:
+        if waiting.shown is Shown.LET_IN:
+            settlement = _telling(settlement, _unseen("partial_refused", waiting, _LET_IN_UNPAID))
         return Ending(_denied(waiting, "partial_refused"), settlement, _failed(waiting), gives_back=amount)
     if waiting.shown is Shown.TURNED_AWAY and waiting.kind is not Kind.RETAIL_CHECK_OUT:
         # Who checks out has travelled: that fare is due, whatever was shown.
@@ -132,7 +134,7 @@ def _not_approved(waiting: Waiting, outcome: Outcome, policy: Policy) -> Ending:
     state = State.IN_DOUBT if loud else _state(waiting, outcome, policy, charged)
     notices = (*_told_of(state, waiting, outcome, cause), *_alarms(outcome, cause))
     if waiting.shown is Shown.LET_IN:
-        notices = (*notices, _unseen(cause, waiting, "the passenger was let in, but the tap was not paid"))
+        notices = (*notices, _unseen(cause, waiting, _LET_IN_UNPAID))
     settlement = Settlement(
         state,
         cause,
@@ -145,7 +147,7 @@ def _not_approved(waiting: Waiting, outcome: Outcome, policy: Policy) -> Ending:
         return Ending(None, settlement, _step(waiting, Input.HAND_FAILED) if state is not State.IN_DOUBT else None)
     if isinstance(outcome, Declined) and outcome.wants_pin and policy.can_take_pin and waiting.journey is None:
         return Ending(Told(Verdict.INSERT_CARD, cause), settlement)
-    return Ending(_denied(waiting, cause), settlement, _failed(waiting))
+    return Ending(_denied(waiting, cause, state), settlement, _failed(waiting))
 
 
 def _state(waiting: Waiting, outcome: Outcome, policy: Policy, charged: bool) -> State:
@@ -156,15 +158,18 @@ def _state(waiting: Waiting, outcome: Outcome, policy: Policy, charged: bool) ->
         return State.TAP_REFUSED if isinstance(outcome, TapRefused) else State.FAILED
     if waiting.may_try_again:
         return State.AWAITING_TAP
-    unclear = waiting.unclear or outcome.cause in REPEATED
+    # A refund that TPS answered may have been carried out too: another one, under a new UUID, would give it twice.
+    unclear = waiting.unclear or outcome.cause in REPEATED or waiting.kind is Kind.RETAIL_REFUND
     unclear = unclear or (charged and not isinstance(outcome, TryAgain | NotSent))
     return State.IN_DOUBT if charged and (unclear or policy.doubt.enquires) else State.FAILED
 
 
-def _denied(waiting: Waiting, reason: str) -> Told:
+def _denied(waiting: Waiting, reason: str, state: State | None = None) -> Told:
     if waiting.journey is None:
         return Told(Verdict.DENIED, reason)
-    return Told(Verdict.CHECK_OUT_AGAIN if waiting.journey.tries < TRIES_MAX else Verdict.CHECK_OUT_FAILED, reason)
+    # Of a check-out in doubt nothing more is sent, so its passenger is not asked to tap again.
+    again = waiting.journey.tries < TRIES_MAX and state is not State.IN_DOUBT
+    return Told(Verdict.CHECK_OUT_AGAIN if again else Verdict.CHECK_OUT_FAILED, reason)
 
 
 def _step(waiting: Waiting, given: Input) -> Input | None:
@@ -180,7 +185,7 @@ def _told_of(state: State, waiting: Waiting, outcome: Outcome, cause: str) -> tu
         case TerminalRefused():
             key = cause_key(NoticeKind.ALARM, cause, waiting.terminal)
             found = [NoticeDraft(NoticeKind.ALARM, key, "TPS refuses this terminal, so its passengers are turned away")]
-        case TapRefused():
+        case TapRefused() if state is State.TAP_REFUSED:
             key = cause_key(NoticeKind.TAP_REFUSED, cause)
             found = [NoticeDraft(NoticeKind.TAP_REFUSED, key, "TPS refused this transaction; it is not sent again")]
         case _:
@@ -210,6 +215,7 @@ def _unseen(cause: str, waiting: Waiting, words: str) -> NoticeDraft:
     return NoticeDraft(NoticeKind.UNSEEN, key, words)
 
 
+_LET_IN_UNPAID: Final = "the passenger was let in, but the tap was not paid"
 _TURNED_AWAY: Final = "TPS approved it, but the validator had turned the passenger away"
 
 _ACCEPTED: Final = {

@@ -49,7 +49,7 @@ def _check_in(candidate: Candidate, facts: Facts) -> Asking | Told:
         return _payment(candidate, facts)
     if not candidate.closes_old_journey or facts.journey.state is not JourneyState.OPEN:
         return Told(Verdict.DENIED, "journey_open")
-    return Asking(step=Input.HAND)
+    return Asking(asks_first=facts.doubtful if candidate.enquires else None, step=Input.HAND)
 
 
 def _check_out(candidate: Candidate, facts: Facts) -> Asking | Told:

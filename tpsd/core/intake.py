@@ -105,7 +105,7 @@ def prepare(
     read = _read(report, setting)
     judged_at = None if clock_life is not None else tapped_at
     local = _check(report, read, kind, amount, currency, judged_at, lane, setting, journey)
-    if local.verdict.accepts and lane.realtime and untrusted is not None:
+    if _sendable(local) and lane.realtime and untrusted is not None:
         local = Told(Verdict.OUT_OF_SERVICE, "clock")
     if local.verdict.accepts and read.token is None and lane.untokenised_denied:
         local = Told(Verdict.DENIED, "untokenised")
@@ -136,7 +136,7 @@ def prepare(
     if draft is not None and kind is Kind.RETAIL_CHECK_IN and journey is not None and lane.closes_old_journey:
         closing = _closing(draft, journey, (report.serial, report.type_name), (terminal_sn, terminal_type), setting)
     priced = report.amount is not None or local.verdict is not Verdict.TRY_AGAIN
-    clear = read.data.clear if isinstance(read.data, tapdata.TapData) else ()
+    clear = (read.data.clear or read.data.as_arrived) if isinstance(read.data, tapdata.TapData) else ()
     return Candidate(
         report=report,
         lane=lane.name,
@@ -195,7 +195,7 @@ def _closing(
 def kind_of(report: TapReport, lane: LanePolicy, journey: Journey | None) -> Kind | None:
     """What a tap is: as it says, else as its lane says, else by whether the card's journey is open.
 
-    None where it cannot be known: a number that means nothing, or a card without a token.
+    None for a number that means nothing.
     """
     if report.kind not in (KIND_OF_LANE, KIND_BY_JOURNEY):
         return KIND_BY_CODE.get(report.kind)
@@ -238,12 +238,20 @@ def decide(candidate: Candidate, facts: Facts) -> Decision:
     if candidate.draft is None or (shown is Shown.NOTHING and not told.verdict.accepts):
         return Decision(told, disposition=_DISPOSITIONS.get(told.reason, Disposition.DENIED), notices=notices)
     if candidate.realtime:
-        return asking.begin(candidate, facts, told, notices)
+        return _told_of_let_in(candidate, asking.begin(candidate, facts, told, notices))
     note = None
     if not told.verdict.accepts:
         told, note = Told(Verdict.ACCEPTED, "let_in"), told.reason
     state, joining = _start(facts.held_cause)
     return Decision(told, state=state, cause=facts.held_cause, note=note, notices=(*notices, *joining))
+
+
+def _told_of_let_in(candidate: Candidate, decision: Decision) -> Decision:
+    """A passenger who was let in and whose tap TPS is not asked about, told of."""
+    if decision.told is None or candidate.report.shown is not Shown.LET_IN:
+        return decision
+    unsent = _let_in_unsent(candidate, decision.told.reason)
+    return replace(decision, notices=(*decision.notices, unsent))
 
 
 _DISPOSITIONS: Final = {"repeat": Disposition.REPEAT, "stale": Disposition.STALE}

@@ -7,7 +7,7 @@ keyed token stand on the row. The cryptogram (9F26) and everything else go with 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from device.tlv import Tlv
@@ -24,20 +24,28 @@ KEPT: Final[tuple[tuple[str, tuple[int, ...]], ...]] = (
     ("arc", (0x8A,)),  # authorisation response code (EMV Book 3, Annex A)
 )
 
-BYTES_MAX: Final = 32
-"""The longest of them, 9F10 (EMV Book 3, Annex A); a longer value is not one of them, and is left out."""
+BYTES_MAX: Final[Mapping[str, int]] = {"aid": 16, "tvr": 5, "iad": 32, "tsi": 2, "arc": 2}
+"""The longest value of each (EMV Book 3, Annex A); a longer one is something else in its place, and is left out."""
 
 
 def card_facts(clear: Iterable[Tlv], pan: Pan | None) -> CardFacts:
     """What stays of clear EMV TLVs, searched in templates too; the first of each, and none that holds the number."""
-    items = reversed(tuple(_primitives(clear)))
-    found = {item.tag: item.value.hex() for item in items if _may_stay(item.value, pan)}
-    values = ((name, next((found[tag] for tag in tags if found.get(tag)), "")) for name, tags in KEPT)
+    found: dict[int, str] = {}
+    for item in _primitives(clear):
+        if _may_stay(item, pan):
+            found.setdefault(item.tag, item.value.hex())
+    values = ((name, next((found[tag] for tag in tags if tag in found), "")) for name, tags in KEPT)
     return tuple((name, value) for name, value in values if value)
 
 
-def _may_stay(value: bytes, pan: Pan | None) -> bool:
-    return len(value) <= BYTES_MAX and (pan is None or pan.reveal() not in value.hex())
+def _may_stay(item: Tlv, pan: Pan | None) -> bool:
+    return 0 < len(item.value) <= _LONGEST.get(item.tag, 0) and (pan is None or not _holds(item.value, pan))
+
+
+def _holds(value: bytes, pan: Pan) -> bool:
+    """As the nibbles of a BCD field, wherever they begin, or as text."""
+    digits = pan.reveal()
+    return digits in value.hex() or digits.encode("ascii") in value
 
 
 def _primitives(items: Iterable[Tlv]) -> Iterable[Tlv]:
@@ -46,3 +54,6 @@ def _primitives(items: Iterable[Tlv]) -> Iterable[Tlv]:
             yield item
         else:
             yield from _primitives(item.children)
+
+
+_LONGEST: Final = {tag: BYTES_MAX[name] for name, tags in KEPT for tag in tags}
