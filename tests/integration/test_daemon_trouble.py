@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import apsw
@@ -12,7 +13,7 @@ from tests.integration.failing_disk import FailingDisk, failing_disk
 from tests.integration.stage import Stage, Tap
 from tpsd.domain.time import MINUTE
 from tpsd.errors import JournalError
-from tpsd.sfey.fates import approve, scripted, slow
+from tpsd.sfey.fates import approve, never, scripted, slow
 
 
 @pytest.fixture
@@ -154,3 +155,23 @@ class TestMailServer:
             tap = stage.gate.tap()
             await stage.gate.verdict(tap)
             assert (await stage.settled(tap)).state == "approved"
+
+
+async def test_a_send_that_a_death_cut_short_may_have_charged(open_stage: Opens) -> None:
+    """TPS has charged, and the process dies before it hears so: the next life sends the same bytes, and knows."""
+    async with open_stage(choose=scripted({250: (never(charged=True), approve())})) as stage:
+        async with stage.daemon_running() as daemon:
+            tap = stage.gate.tap()
+            await stage.gate.verdict(tap)
+            await stage.until(stage.tps.ledger.charges, "the charge")
+            sends = [task for task in asyncio.all_tasks() if task.get_name().startswith("send ")]
+            assert len(sends) == 1
+            sends[0].cancel()  # as a death leaves it: the attempt has no end
+            await stage.until(lambda: daemon.dispatcher.in_flight == 0, "the cut")
+        async with stage.daemon_running():
+            row = await stage.row(tap)
+            assert row.may_have_charged
+            assert (await stage.story(tap)).attempts[0].outcome == "unknown"
+            await stage.pass_time()
+            assert (await stage.row(tap)).state == "approved"
+        stage.check_books()

@@ -19,7 +19,7 @@ from tpsd.domain.audit import AuditDraft
 from tpsd.domain.time import DAY
 from tpsd.domain.upkeep import Finding
 from tpsd.errors import JournalError, JournalUnavailableError, RefusedError
-from tpsd.store import checking, copying, pruning
+from tpsd.store import checking, copying, housekeeping, pruning
 from tpsd.store.commits import Q
 from tpsd.store.sqlite import SqliteJournal
 from tpsd.store.viewing import JournalView
@@ -300,3 +300,13 @@ async def test_a_pruned_row_is_a_tenth(engine: SqliteEngine, tmp_path: Path) -> 
     empty = 200 * 1024
     assert (tmp_path / "after").stat().st_size - empty < (tmp_path / "before").stat().st_size / 3
     await journal.close()
+
+
+async def test_an_epoch_with_a_row_left_is_never_destroyed(journal: SqliteJournal) -> None:
+    """Rows gate it, never age alone."""
+    work = journal._writer.write
+    assert not await work(lambda connection: housekeeping.retire_epoch(connection, 1)), "it is open"
+    await work(lambda connection: connection.execute("UPDATE epoch SET ran_closed = 0") and None)
+    assert not await work(lambda connection: housekeeping.retire_epoch(connection, 1)), "bodies are under it"
+    await work(lambda connection: connection.execute("DELETE FROM sealed") and None)
+    assert await work(lambda connection: housekeeping.retire_epoch(connection, 1))
