@@ -48,6 +48,7 @@ from tpsd.store.housekeeping import Keep
 from tpsd.store.seal import KEY_BYTES
 from tpsd.store.sqlite import Identity, Secrets, SqliteJournal
 from tpsd.store.viewing import JournalView
+from tpsd.store.wounds import WOUNDS
 from tpsd.workers.bodies import BodyMaker
 from tpsd.workers.desk import Desk
 from tpsd.workers.dispatcher import Dispatcher
@@ -170,6 +171,8 @@ class Daemon:
         log.info("ages_mended", rows=await self.journal.bodies.begin(self.clock.schedule(), floor))
         done = await self.journal.recover(self.clock.schedule(), self._credentials, self._after_crash)
         log.info("recovered", **done)
+        if mended := {name: count for name, count in done.items() if name in WOUNDS}:
+            log.error("wounds_mended", **mended)
         await self.uplink.load()
         now = self.clock.schedule()
         asked = await self.journal.doubts.begin(now, self.enquirer is not None, partial(conclude_crashed, now=now))

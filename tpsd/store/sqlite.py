@@ -23,7 +23,7 @@ from tpsd.doubts import Judge, never_judged
 from tpsd.errors import JournalError, JournalUnavailableError, SealError
 from tpsd.lockfile import LockFile
 from tpsd.ports import CloseWindow, Decide, Taken
-from tpsd.store import commits, holds, housekeeping, mailroom, opening, reading, recovery, warning
+from tpsd.store import commits, holds, housekeeping, mailroom, opening, reading, recovery, warning, wounds
 from tpsd.store.bodies import SqliteBodies
 from tpsd.store.commits import ClaimedRow, Q, SealedParts, Stamp
 from tpsd.store.denylist import SqliteDenyList
@@ -73,6 +73,7 @@ class SqliteJournal:
         self._digest_key: bytes
         self._ran = 0
         self._probes = 0
+        self._wounds: dict[str, int] = {}  # mended at opening, and not yet told of
         self._unopened: list[Claimed] = []  # claimed, and not yet failed for good
         self._seen_at = Micros(0)  # the schedule clock as callers last gave it
         self.journal_id = ""
@@ -205,9 +206,16 @@ class SqliteJournal:
         credentials: Collection[str],
         settle: Callable[[Claimed], tuple[Outcome, Settlement]],
     ) -> dict[str, int]:
-        """At start, in one transaction."""
-        stamp = self._stamp(now)
-        return await self._writer.write(lambda connection: recovery.recover(connection, stamp, credentials, settle))
+        """At start, in one transaction; the wounds that were mended are among what was done."""
+        stamp, whole = self._stamp(now), not self.upkeep.is_unexamined()
+
+        def work(connection: apsw.Connection) -> dict[str, int]:
+            mended = wounds.mend(connection, stamp, self._wounds, whole=whole)
+            return {**recovery.recover(connection, stamp, credentials, settle), **mended}
+
+        done = await self._writer.write(work)
+        self._wounds = {}
+        return done
 
     # --- mail ---
 
@@ -326,6 +334,9 @@ class SqliteJournal:
         self.bodies = SqliteBodies(self._writer, self._epochs, self.digest, self._stamp)
         try:
             self._digest_key = unwrap(keys.kek, wrapped, f"digest key of journal {self.journal_id}")
+            self._wounds = await wounds.reopen_epochs(self._writer, epoch_keys, self._ran)
+            if self._wounds:
+                live = await self._writer.read(housekeeping.live_epochs)
             await self._epochs.open(live, self._ran)
         except SealError as exc:
             raise JournalError(
