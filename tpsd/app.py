@@ -51,6 +51,7 @@ from tpsd.store.housekeeping import Keep
 from tpsd.store.seal import KEY_BYTES
 from tpsd.store.sqlite import Identity, Secrets, SqliteJournal
 from tpsd.store.viewing import JournalView
+from tpsd.store.wounds import WOUNDS
 from tpsd.workers.attendant import Attendant
 from tpsd.workers.authoriser import Authoriser, terms_of
 from tpsd.workers.bodies import BodyMaker
@@ -202,6 +203,8 @@ class Daemon:
             self.clock.schedule(), self._credentials, self._after_crash, self._after_crash_asked
         )
         log.info("recovered", **done)
+        if mended := {name: count for name, count in done.items() if name in WOUNDS}:
+            log.error("wounds_mended", **mended)
         await self.uplink.load()
         now = self.clock.schedule()
         asked = await self.journal.doubts.begin(now, self.enquirer is not None, partial(conclude_crashed, now=now))

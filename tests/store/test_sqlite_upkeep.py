@@ -76,6 +76,7 @@ CONTRADICTIONS: dict[str, tuple[str, ...]] = {
         "WHERE uuid = (SELECT uuid FROM authorisation WHERE state = 'sending')",
     ),
     "attempt_number": ("UPDATE authorisation SET attempt = 7 WHERE state = 'approved'",),
+    "doubt_forgotten": ("UPDATE authorisation SET may_have_charged = 0 WHERE state = 'permanently_failed'",),
     "final_unsettled": ("UPDATE authorisation SET settled_at = NULL WHERE state = 'approved'",),
     "resting_undated": ("UPDATE authorisation SET ran_rested = NULL WHERE state = 'permanently_failed'",),
     "final_sealed": (

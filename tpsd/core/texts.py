@@ -88,6 +88,7 @@ _ON_THE_WAY: Final = (
     "restored",
     "horizon",
     "seal",
+    "wound",
     "unreachable",
     "reachable",
     "asking",

@@ -19,6 +19,7 @@ RULES: dict[str, str] = {
     "attempt_open": "a send without an end whose tap is not being sent",
     "sending_unattempted": "a tap is being sent and no send is under way",
     "attempt_number": "the number of sends is not that of the last one",
+    "doubt_forgotten": "a tap is called clean after a send that may have been charged",
     "final_unsettled": "a final tap without the time of its end, or a time and no end",
     "resting_undated": "a resting tap without the running time it rests since: its card data would never go",
     "final_sealed": "card data of a final tap is still there",
@@ -30,7 +31,7 @@ RULES: dict[str, str] = {
     "identity_doubled": "a tap stands both whole and pruned",
     "notice_unheard": "a notice that no mail window will tell of",
 }
-"""The names of the queries ``check_…`` in upkeep.sql, and what a row of each means."""
+"""The names of the queries ``check_…``, and what a row of each means."""
 
 
 def examine(connection: apsw.Connection, keys: Collection[int] | None = None) -> list[Finding]:

@@ -24,7 +24,19 @@ from tpsd.doubts import Judge, never_judged
 from tpsd.errors import JournalError, JournalUnavailableError, SealError
 from tpsd.lockfile import LockFile
 from tpsd.ports import CloseWindow, Decide, Taken
-from tpsd.store import commits, holds, housekeeping, journeys, mailroom, opening, reading, realtime, recovery, warning
+from tpsd.store import (
+    commits,
+    holds,
+    housekeeping,
+    journeys,
+    mailroom,
+    opening,
+    reading,
+    realtime,
+    recovery,
+    warning,
+    wounds,
+)
 from tpsd.store.asked import SqliteAsked
 from tpsd.store.bodies import SqliteBodies
 from tpsd.store.commits import ClaimedRow, Q, SealedParts, Stamp
@@ -79,6 +91,7 @@ class SqliteJournal:
         self._digest_key: bytes
         self._ran = 0
         self._probes = 0
+        self._wounds: dict[str, int] = {}  # mended at opening, and not yet told of
         self._unopened: list[Claimed] = []  # claimed, and not yet failed for good
         self._seen_at = Micros(0)  # the schedule clock as callers last gave it
         self.journal_id = ""
@@ -222,15 +235,19 @@ class SqliteJournal:
         settle: Callable[[Claimed], tuple[Outcome, Settlement]],
         judge: AskedJudge,
     ) -> dict[str, int]:
-        """At start, in one transaction."""
-        stamp = self._stamp(now)
+        """At start, in one transaction; the wounds that were mended are among what was done."""
+        stamp, whole = self._stamp(now), not self.upkeep.is_unexamined()
 
         def end(connection: apsw.Connection, claimed: Claimed) -> None:
             self.asked.end_crashed(connection, claimed, judge, stamp)
 
-        return await self._writer.write(
-            lambda connection: recovery.recover(connection, stamp, credentials, settle, end)
-        )
+        def work(connection: apsw.Connection) -> dict[str, int]:
+            mended = wounds.mend(connection, stamp, self._wounds, whole=whole)
+            return {**recovery.recover(connection, stamp, credentials, settle, end), **mended}
+
+        done = await self._writer.write(work)
+        self._wounds = {}
+        return done
 
     # --- mail ---
 
@@ -351,6 +368,9 @@ class SqliteJournal:
         self.doubts = SqliteDoubts(self._writer, self.asked, self._stamp)
         try:
             self._digest_key = unwrap(keys.kek, wrapped, f"digest key of journal {self.journal_id}")
+            self._wounds = await wounds.reopen_epochs(self._writer, epoch_keys, self._ran)
+            if self._wounds:
+                live = await self._writer.read(housekeeping.live_epochs)
             await self._epochs.open(live, self._ran)
         except SealError as exc:
             raise JournalError(
