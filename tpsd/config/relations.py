@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from schemas.config import Configuration
 from schemas.values import BAUD_USUAL
-from tpsd.config.effective import ladder, makes_tokens, zones
+from tpsd.config import fares
+from tpsd.config.effective import ladder, makes_tokens
 from tpsd.config.keys import exposed
 from tpsd.config.problems import KeyPath, Problem
 from tpsd.core import texts
@@ -128,37 +129,6 @@ def _journeys(config: Configuration) -> Iterator[Problem]:
                 "gives no card token, and a journey is kept by it",
                 'set [keys] token_key_file, or tokens = "validator" if the validator makes them; '
                 "a reader that encrypts and gives none cannot run check-in and check-out",
-            )
-
-
-def _fares(config: Configuration) -> Iterator[Problem]:
-    fares, seen = zones(config), set[tuple[str, str]]()
-    for index, row in enumerate(config.zones):
-        if (row.start, row.end) in seen:
-            yield Problem(("zones", index), f"{row.start} to {row.end} stands there twice", "keep one of them")
-        seen.add((row.start, row.end))
-    for index, lane in enumerate(config.lanes):
-        if lane.fare is None and lane.zone is None:
-            yield Problem(
-                ("lanes", index, "fare"), "is missing, and so is zone", "set one: what taps without amount cost"
-            )
-        elif lane.fare is None and lane.zone is not None and fares.largest_from(lane.zone) is None:
-            yield Problem(("lanes", index, "zone"), f"{lane.zone!r} is in no row of [[zones]]", "add its fares")
-    yield from _missing_pairs(config)
-
-
-def _missing_pairs(config: Configuration) -> Iterator[Problem]:
-    """Every journey between two lanes that go by the table needs a row, or its passenger cannot check out."""
-    begin = {lane.zone for lane in config.lanes if lane.zone and lane.kind.startswith("RETAIL_CHECK_IN")}
-    for index, lane in enumerate(config.lanes):
-        if lane.fare is not None or lane.zone is None or not lane.kind.endswith("_OUT"):
-            continue
-        lacking = sorted(start for start in begin if zones(config).between(start, lane.zone) is None)
-        if lacking:
-            yield Problem(
-                ("lanes", index, "zone"),
-                f"{lane.zone!r} has no fare from {', '.join(lacking)}",
-                "add a row to [[zones]]",
             )
 
 
@@ -309,7 +279,9 @@ _RULES: tuple[Rule, ...] = (
     _amounts,
     _timings,
     _journeys,
-    _fares,
+    fares.table,
+    fares.journeys,
+    fares.limits,
     _credentials,
     _folders,
     _socket_length,

@@ -16,6 +16,16 @@ class Zones:
     """Minor units by (from, to). A pair that is missing is looked up the other way round."""
 
     amounts: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    _largest: Mapping[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Once, not at every check-in: a table may have ten thousand rows, and a passenger waits.
+        largest: dict[str, int] = {}
+        for (start, end), amount in self.amounts.items():
+            back = self.amounts.get((end, start), amount)
+            largest[start] = max(largest.get(start, 0), amount)
+            largest[end] = max(largest.get(end, 0), back)
+        object.__setattr__(self, "_largest", largest)
 
     def between(self, start: str, end: str) -> int | None:
         """The fare of a journey; None where the table has neither direction."""
@@ -23,8 +33,8 @@ class Zones:
         return self.amounts.get((end, start)) if found is None else found
 
     def largest_from(self, start: str) -> int | None:
-        """The dearest journey that can begin there: what a check-in holds."""
-        return max((amount for pair, amount in self.amounts.items() if start in pair), default=None)
+        """The dearest journey that can begin there: what a check-in holds. None where none can."""
+        return self._largest.get(start)
 
 
 NO_ZONES = Zones()
