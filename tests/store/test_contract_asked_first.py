@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from uuid import UUID
 
+import apsw
 import pytest
 
 from tests.store.builders import (
@@ -423,3 +424,14 @@ async def test_and_is_asked_about_anew_where_the_series_was_over(journal: Journa
     assert await cover(journal, enquired, claimed) is None
     await enquire(journal, APPROVED)
     assert (await notices(journal))[-1] == f"unseen/approved@{TERMINAL}"
+
+
+async def test_what_is_settled_is_not_due_for_an_enquiry_any_more(journal: SqliteJournal) -> None:
+    """Asked beside its series, a row settles with the next enquiry of that still planned."""
+
+    def planned(connection: apsw.Connection) -> int:
+        sql = "SELECT count(*) FROM authorisation WHERE enquiry_due IS NOT NULL"
+        return int(connection.execute(sql).get)
+
+    await covered(journal)
+    assert await journal._writer.read(planned) == 0
