@@ -75,7 +75,8 @@ class Doubts(Protocol):
     ) -> Answered | None:
         """It is found approved and pays for the tap that waits (``claimed``): one commit for both.
 
-        None when something else moved either of them: then only the enquiry's attempt is ended.
+        None when something else moved either of them, or the passenger was turned away meanwhile: then only the
+        enquiry's attempt is ended, and the row is asked about again.
         """
 
     async def leave(self, enquired: Enquired, heard: Heard, ended_at: Micros) -> None:

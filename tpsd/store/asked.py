@@ -165,7 +165,7 @@ class SqliteAsked(JourneyRows):
         outcome = classify(NoAnswer("crash"))
         realtime.answer(connection, claimed, outcome, judge, nothing_follows, self.seal_body, self._operator, stamp)
 
-    def cover(self, connection: apsw.Connection, claimed: Claimed, paid: str, stamp: Stamp) -> Answered | None:
+    def cover(self, connection: apsw.Connection, claimed: Claimed, paid: str, stamp: Stamp) -> Answered:
         """For the doubts: a tap is paid by an earlier transaction."""
         return realtime.cover(connection, claimed, paid, self._operator, stamp)
 

@@ -17,7 +17,7 @@ from tpsd.domain.notice import NoticeDraft, NoticeKind
 from tpsd.domain.tap import Kind, Timing
 from tpsd.domain.time import Micros, later
 from tpsd.doubts import Crashed, Judge, nothing_follows
-from tpsd.store import journeys
+from tpsd.store import journeys, realtime
 from tpsd.store.asked import SqliteAsked
 from tpsd.store.commits import OUTCOME_NAMES, Q, Stamp, insert_notices
 from tpsd.store.writer import Urgency, Writer
@@ -80,8 +80,9 @@ class SqliteDoubts:
         stamp = self._stamp(ended_at)
 
         def work(connection: apsw.Connection) -> Answered | None:
-            if connection.execute(Q["fence_of"], (str(claimed.uuid),)).get != claimed.fence:
+            if not realtime.can_be_covered(connection, claimed):
                 _end_attempt(connection, enquired, heard, conclusion, stamp.at)
+                connection.execute(Q["ask_soon"], (stamp.at, str(enquired.uuid), enquired.fence))
                 return None
             if not _conclude(connection, enquired, heard, conclusion, stamp):
                 return None

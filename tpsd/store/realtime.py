@@ -177,11 +177,16 @@ def answer(
     return Answered(ending.settlement, ending.told, number, noticed, follows=ending.gives_back is not None)
 
 
-def cover(connection: apsw.Connection, claimed: Claimed, paid: str, operator: int, stamp: Stamp) -> Answered | None:
-    """The tap is paid by an earlier transaction that was found approved; None when another commit was first."""
+def can_be_covered(connection: apsw.Connection, claimed: Claimed) -> bool:
+    """Whether the tap still waits, and its passenger was not turned away meanwhile: they would pay for nothing."""
+    if connection.execute(Q["fence_of"], (str(claimed.uuid),)).get != claimed.fence:
+        return False
+    return _waiting(connection, claimed).shown is not Shown.TURNED_AWAY
+
+
+def cover(connection: apsw.Connection, claimed: Claimed, paid: str, operator: int, stamp: Stamp) -> Answered:
+    """The tap is paid by an earlier transaction that was found approved."""
     uuid = str(claimed.uuid)
-    if connection.execute(Q["fence_of"], (uuid,)).get != claimed.fence:
-        return None
     _end_attempt(connection, claimed, "not_sent", PAID_BEFORE, stamp, charged=False)
     connection.execute(Q["covered"], (stamp.at, paid, uuid))
     connection.execute(Q["erase"], (uuid,))

@@ -57,7 +57,8 @@ WHERE uuid = ? AND number = ? AND ended_at IS NULL
 
 -- name: settle_by_enquiry
 UPDATE authorisation
-SET state = ?, cause = ?, due = NULL, settled_at = ?, ran_rested = NULL, approved_amount = ?, action_code = ?
+SET state = ?, cause = ?, due = NULL, settled_at = ?, ran_rested = NULL, approved_amount = ?, action_code = ?,
+    enquiry_due = NULL
 WHERE uuid = ?
 
 -- name: release_by_enquiry
@@ -68,6 +69,10 @@ WHERE uuid = ?
 
 -- name: ask_again
 UPDATE authorisation SET enquiry_due = ? WHERE uuid = ?
+
+-- name: ask_soon
+-- What was found beside the series is not written: the series finds it again, or one more enquiry does.
+UPDATE authorisation SET enquiry_due = coalesce(enquiry_due, ?) WHERE uuid = ? AND fence = ? AND state = 'in_doubt'
 
 -- name: control
 SELECT uuid FROM authorisation
