@@ -270,7 +270,7 @@ async def test_another_journals_epoch_folder_is_refused_and_survives(closed: Sql
     await journal.close()
 
 
-@pytest.mark.parametrize("left", [b"", bytes(30), bytes(60), b"torn"])
+@pytest.mark.parametrize("left", [b"", bytes(30), bytes(64), b"torn", b"garbage." * 8])
 async def test_what_a_crash_left_of_a_key_is_swept(closed: SqliteEngine, left: bytes) -> None:
     (closed.key_folder / "epoch-00000007.key").write_bytes(left)
     journal = await closed.open()
@@ -280,7 +280,8 @@ async def test_what_a_crash_left_of_a_key_is_swept(closed: SqliteEngine, left: b
 
 async def test_a_damaged_epoch_key_is_refused(closed: SqliteEngine) -> None:
     path = closed.key_folder / "epoch-00000001.key"
-    path.write_bytes(path.read_bytes()[:-1] + b"\x00")
+    stored = path.read_bytes()
+    path.write_bytes(stored[:40] + bytes([stored[40] ^ 1]) + stored[41:])
     with pytest.raises(JournalError, match=r"epoch 1 of journal .* does not open"):
         await closed.open()
 

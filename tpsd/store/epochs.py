@@ -1,12 +1,14 @@
 """Epoch keys as files: made before the first body under them commits, destroyed after the last row has gone.
 
-The folder is never the journal's own and holds nothing else; each file is a key wrapped by the key-encryption key.
+The folder is never the journal's own and holds nothing else; each file is a key wrapped by the key-encryption key,
+with a check behind it that says whether the file is whole.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +17,7 @@ from tpsd.errors import SealError
 from tpsd.store.seal import KEY_BYTES, WRAPPED_BYTES, Entropy, unwrap, wrap
 
 _FILE = re.compile(r"^epoch-(\d{8})\.key$")
+CHECK_BYTES = 4
 _FILE_MODE = 0o600
 _FOLDER_MODE = 0o700
 
@@ -124,12 +127,13 @@ class EpochKeys:
     def make(self, number: int) -> None:
         """A new key, durable on the shelf when this returns; the caller then commits the epoch's row."""
         key = self._entropy(KEY_BYTES)
-        self._shelf.put(number, wrap(self._kek, key, self._label(number), self._entropy))
+        wrapped = wrap(self._kek, key, self._label(number), self._entropy)
+        self._shelf.put(number, wrapped + _check(wrapped))
         self._keys[number] = key
 
     def open(self, number: int) -> None:
         """Load one key. Raises SealError if it is missing or the key-encryption key is another."""
-        self._keys[number] = unwrap(self._kek, self._shelf.get(number), self._label(number))
+        self._keys[number] = unwrap(self._kek, self._shelf.get(number)[:WRAPPED_BYTES], self._label(number))
 
     def key(self, number: int) -> bytes:
         """The key of a live epoch. Raises SealError for any other."""
@@ -146,9 +150,9 @@ class EpochKeys:
         if number == self.current:
             raise SealError(f"epoch {number} is the current one and cannot be destroyed")
         if number not in self._keys and number in self._shelf.numbers():
-            wrapped = self._shelf.get(number)
-            if _is_whole(wrapped):
-                unwrap(self._kek, wrapped, self._label(number))
+            stored = self._shelf.get(number)
+            if _is_whole(stored):
+                unwrap(self._kek, stored[:WRAPPED_BYTES], self._label(number))
         self._keys.pop(number, None)
         self._shelf.destroy(number)
 
@@ -160,6 +164,12 @@ class EpochKeys:
         return f"epoch {number} of journal {self._journal_id}"
 
 
-def _is_whole(wrapped: bytes) -> bool:
-    """Not what a crash leaves of a key being made (a part) or being destroyed (zeros)."""
-    return len(wrapped) == WRAPPED_BYTES and any(wrapped)
+def _is_whole(stored: bytes) -> bool:
+    """Not what a crash leaves of a key being made or being destroyed: a part of it, zeros, garbage."""
+    wrapped = stored[:WRAPPED_BYTES]
+    return len(wrapped) == WRAPPED_BYTES and stored[WRAPPED_BYTES:] == _check(wrapped)
+
+
+def _check(wrapped: bytes) -> bytes:
+    """What tells a whole file from a torn one without the key, which may be another journal's."""
+    return zlib.crc32(wrapped).to_bytes(CHECK_BYTES, "big")
