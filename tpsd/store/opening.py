@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import apsw
@@ -17,6 +18,8 @@ HEADER_BYTES = 100  # https://sqlite.org/fileformat2.html section 1.3
 _MAGIC = b"SQLite format 3\x00"
 _ID_OFFSET = 68
 QUICK_CHECK_BYTES_MAX = 64 * 2**20  # bytes: about a second on a slow card; a larger file is checked while running
+
+CHECKPOINT_PAGES = 1000  # SQLite's own default: a log of 4 MB
 
 _PRAGMAS: tuple[tuple[str, str, object], ...] = (
     ("locking_mode", "EXCLUSIVE", "exclusive"),  # one daemon; also no shared-memory file
@@ -102,6 +105,18 @@ def connect(path: Path, vfs: str | None = None) -> apsw.Connection:
     return connection
 
 
+def checkpoint_when_long(connection: apsw.Connection, name: str, pages: int) -> int:
+    """The connection's hook after each commit: bring a long log into the database.
+
+    SQLite's own says nothing of a disk that fails meanwhile, and tries again at each commit while the log grows.
+    Here it is an error of the commit, which stands all the same. Where there is only no room, it can wait.
+    """
+    if pages >= CHECKPOINT_PAGES:
+        with suppress(apsw.FullError):
+            connection.wal_checkpoint(name)
+    return apsw.SQLITE_OK
+
+
 def _settle_in(connection: apsw.Connection, path: Path) -> None:
     connection.pragma("locking_mode", "EXCLUSIVE")  # before the first look inside, or a shared-memory file is made
     if connection.pragma("application_id") == 0:
@@ -110,6 +125,7 @@ def _settle_in(connection: apsw.Connection, path: Path) -> None:
         connection.pragma(name, value)
         if connection.pragma(name) != expected:
             raise JournalError(f"{path}: SQLite did not take {name}={value}: this file system cannot hold a journal")
+    connection.set_wal_hook(checkpoint_when_long)
     if connection.filename and path.exists() and path.stat().st_size <= QUICK_CHECK_BYTES_MAX:
         verdict = connection.pragma("quick_check")
         if verdict != "ok":
