@@ -44,7 +44,7 @@ class KeyFolder:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         try:
-            folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+            _make(folder)
         except OSError as exc:
             raise SealError(f"epoch folder {folder}: {exc.strerror}; tpsd must be able to make and write it") from exc
 
@@ -97,11 +97,24 @@ class KeyFolder:
         return self._folder / f"epoch-{number:08d}.key"
 
     def _sync_folder(self) -> None:
-        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _sync_names(self._folder)
+
+
+def _make(folder: Path) -> None:
+    """A folder whose own name is durable too: keys in one that a power cut takes away would be lost with it."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+    for made in missing or [folder]:  # it may have been made by a process that was killed before it came this far
+        with suppress(PermissionError):  # who may not even look into its parent did not make it
+            _sync_names(made.parent)
+
+
+def _sync_names(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _overwrite(path: Path) -> None:

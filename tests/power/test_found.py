@@ -1,0 +1,77 @@
+"""What the power cuts and disk faults found in the store, each by itself. Every test here failed before its fix."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from random import Random
+
+import pytest
+
+from tests.power.disk import Disk
+from tests.power.files import LOOKING, SMALL
+from tests.power.judge import judge
+from tests.power.keyfiles import DiskPath
+from tests.power.ledger import Ledger
+from tests.power.life import Life, new_disk
+from tests.power.luck import Write
+from tests.power.vfs import DiskVfs
+from tests.power.work import Work
+from tpsd.store.epochs import KeyFolder
+
+
+@pytest.fixture
+def disk() -> Disk:
+    return new_disk(SMALL, 1)
+
+
+@asynccontextmanager
+async def life(vfs: DiskVfs, disk: Disk) -> AsyncIterator[Life]:
+    """A process that has opened the journal, and is killed in the end."""
+    life = await Life.begin(vfs, disk, Random(1).randbytes)
+    try:
+        yield life
+    finally:
+        life.abandon()
+
+
+@contextmanager
+def moments(disk: Disk) -> Iterator[list[Disk]]:
+    """The disk before each operation that changes it, as a process killed then would leave it."""
+    seen: list[Disk] = []
+    disk.watch = lambda op, _path: None if op in LOOKING else seen.append(disk.after_kill())
+    yield seen
+    disk.watch = None
+
+
+def begins(one: Write | int) -> bool:
+    """Whether it is a write to the beginning of its file."""
+    return isinstance(one, Write) and one.start == 0
+
+
+async def worked(vfs: DiskVfs, disk: Disk, *actions: str) -> Ledger:
+    """The actions of one process life, and what it told the world."""
+    async with life(vfs, disk) as one:
+        work = Work(one, Ledger(), Random(1))
+        for action in actions:
+            await work.do(action)
+    return work.ledger
+
+
+async def problems(vfs: DiskVfs, disk: Disk, ledger: Ledger) -> list[str]:
+    """What is wrong with what the disk holds."""
+    async with life(vfs, disk) as one:
+        return list(judge(one, disk, ledger, []))
+
+
+async def test_the_key_folders_own_name_is_durable(vfs: DiskVfs, disk: Disk) -> None:
+    """Keys were synced in a folder that a cut could take away, with the bodies under them committed elsewhere."""
+    ledger = await worked(vfs, disk, "take")
+    assert await problems(vfs, disk.after_power_cut(), ledger) == []
+
+
+async def test_a_key_folder_made_by_a_killed_process_is_made_durable_by_the_next(vfs: DiskVfs, disk: Disk) -> None:
+    with moments(disk) as seen:
+        KeyFolder(DiskPath(disk, "/power-test/keys/epochs"))  # type: ignore[arg-type]
+    ledger = await worked(vfs, seen[-1], "take")
+    assert await problems(vfs, seen[-1].after_power_cut(), ledger) == []
