@@ -75,3 +75,16 @@ async def test_a_key_folder_made_by_a_killed_process_is_made_durable_by_the_next
         KeyFolder(DiskPath(disk, "/power-test/keys/epochs"))  # type: ignore[arg-type]
     ledger = await worked(vfs, seen[-1], "take")
     assert await problems(vfs, seen[-1].after_power_cut(), ledger) == []
+
+
+async def test_a_lost_sector_takes_no_commit_that_ended_in_it(vfs: DiskVfs, disk: Disk) -> None:
+    """The next commit began in the sector in which the last one ended; torn, it took both."""
+    async with life(vfs, disk) as one:
+        work = Work(one, Ledger(), Random(1))
+        await work.do("take")
+        ledger = work.ledger.snapshot()
+        with moments(disk) as seen:
+            await work.do("take odd")
+    ledger.parts = work.ledger.parts  # what was being committed may be there
+    for seed, moment in enumerate(seen * 3):
+        assert await problems(vfs, moment.after_power_cut(Random(seed)), ledger) == [], seed

@@ -251,9 +251,9 @@ async def test_a_damaged_wrapped_key_does_not_stop_the_epochs_end(closed: Sqlite
 
 async def test_the_file_that_power_left_while_it_was_made_is_made_again(engine: SqliteEngine) -> None:
     # Zeros of a page that was allocated and never written, and the journal that says how long the file was: 0.
-    header = bytes.fromhex("d9d505f920a163d7") + bytes(4) + bytes(4) + bytes(4) + (512).to_bytes(4, "big")
+    header = bytes.fromhex("d9d505f920a163d7") + bytes(4) + bytes(4) + bytes(4) + (4096).to_bytes(4, "big")
     engine.path.write_bytes(bytes(4096))
-    engine.path.with_name("journal.db-journal").write_bytes(header + (4096).to_bytes(4, "big") + bytes(484))
+    engine.path.with_name("journal.db-journal").write_bytes(header + (4096).to_bytes(4, "big") + bytes(4068))
     journal = await engine.open()
     assert (await take(journal)).new
     await journal.close()
