@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from tests.power.disk import Disk
-from tests.power.files import LOOKING, SMALL
+from tests.power.files import LOOKING, SMALL, Fault, Op
 from tests.power.judge import judge
 from tests.power.keyfiles import DiskPath
 from tests.power.ledger import Ledger
@@ -17,6 +17,7 @@ from tests.power.life import Life, new_disk
 from tests.power.luck import Write
 from tests.power.vfs import DiskVfs
 from tests.power.work import Work
+from tpsd.errors import JournalUnavailableError
 from tpsd.store.epochs import KeyFolder
 
 
@@ -88,3 +89,31 @@ async def test_a_lost_sector_takes_no_commit_that_ended_in_it(vfs: DiskVfs, disk
     ledger.parts = work.ledger.parts  # what was being committed may be there
     for seed, moment in enumerate(seen * 3):
         assert await problems(vfs, moment.after_power_cut(Random(seed)), ledger) == [], seed
+
+
+async def test_what_a_killed_process_committed_is_durable_before_a_key_goes_for_it(vfs: DiskVfs, disk: Disk) -> None:
+    """A commit that was written and not yet flushed was believed at the next start, and the epoch's key destroyed."""
+    ledger = await worked(vfs, disk, "take", "two days")
+    async with life(vfs, disk) as one:
+        with moments(disk) as seen:
+            await Work(one, ledger, Random(1)).do("two days")
+        assert one.shelf.numbers() == [2, 3]
+    for moment in seen:
+        async with life(vfs, moment):
+            pass
+        assert await problems(vfs, moment.after_power_cut(), ledger) == []
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_a_failed_flush_leaves_no_hole_for_what_is_committed_after_the_restart(vfs: DiskVfs, seed: int) -> None:
+    """The kernel shows what it did not write; the next process appended to it, and a cut took all from there on."""
+    disk = new_disk(SMALL, seed)
+    async with life(vfs, disk) as one:
+        work = Work(one, Ledger(), Random(1))
+        await work.do("take")
+        disk.watch = lambda op, _path: Fault.EIO if op is Op.SYNC else None
+        with pytest.raises(JournalUnavailableError):
+            await work.do("take")
+    async with life(vfs, disk) as one:
+        await Work(one, work.ledger, Random(2)).do("repeat")
+    assert await problems(vfs, disk.after_power_cut(), work.ledger) == []

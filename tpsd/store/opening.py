@@ -120,6 +120,15 @@ def checkpoint_when_long(connection: apsw.Connection, name: str, pages: int) -> 
     return apsw.SQLITE_OK
 
 
+def _make_durable(connection: apsw.Connection) -> None:
+    """What a process that was killed, or whose last flush failed, left in the log is read, but may not be on the disk.
+
+    Nothing may be built on it before it is: not the destruction of a key, and no commit behind a part that is missing.
+    """
+    with suppress(apsw.FullError):  # the log was flushed before room was needed; the lanes open when there is some
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
+
 def _uri(path: Path) -> str:
     """The journal to SQLite, without its trust in "powersafe overwrite".
 
@@ -138,6 +147,7 @@ def _settle_in(connection: apsw.Connection, path: Path) -> None:
         connection.pragma(name, value)
         if connection.pragma(name) != expected:
             raise JournalError(f"{path}: SQLite did not take {name}={value}: this file system cannot hold a journal")
+    _make_durable(connection)
     connection.set_wal_hook(checkpoint_when_long)
     if connection.filename and path.exists() and path.stat().st_size <= QUICK_CHECK_BYTES_MAX:
         verdict = connection.pragma("quick_check")
