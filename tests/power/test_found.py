@@ -13,7 +13,7 @@ from tests.power.files import LOOKING, SMALL, Fault, Op
 from tests.power.judge import judge
 from tests.power.keyfiles import DiskPath
 from tests.power.ledger import Ledger
-from tests.power.life import Life, new_disk
+from tests.power.life import JOURNAL, Life, new_disk
 from tests.power.luck import Write
 from tests.power.vfs import DiskVfs
 from tests.power.work import Work
@@ -117,3 +117,26 @@ async def test_a_failed_flush_leaves_no_hole_for_what_is_committed_after_the_res
     async with life(vfs, disk) as one:
         await Work(one, work.ledger, Random(2)).do("repeat")
     assert await problems(vfs, disk.after_power_cut(), work.ledger) == []
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_a_journal_can_be_made_after_any_cut_while_it_was_made(vfs: DiskVfs, disk: Disk, seed: int) -> None:
+    """A torn first page was called damaged, with the log beside it that undoes it."""
+    with moments(disk) as seen:
+        await worked(vfs, disk)
+    for at, moment in enumerate(seen):
+        if moment.exists(f"{JOURNAL}-journal"):
+            after = moment.after_power_cut(Random(f"{seed}/{at}"))
+            assert await problems(vfs, after, await worked(vfs, after, "take")) == []
+
+
+async def test_a_first_page_torn_in_a_checkpoint_is_mended_from_the_log(vfs: DiskVfs, disk: Disk) -> None:
+    """It was called damaged, before SQLite had a look."""
+    ledger = await worked(vfs, disk, *["take"] * 5)
+    with moments(disk) as seen:
+        await worked(vfs, disk)
+    tearing = [moment for moment in seen if any(begins(one) for one in moment.open(JOURNAL).dirty)]
+    assert tearing, "a start brings the log into the file"
+    for seed in range(30):
+        after = tearing[0].after_power_cut(Random(seed))
+        assert await problems(vfs, after, ledger) == []

@@ -259,6 +259,23 @@ async def test_the_file_that_power_left_while_it_was_made_is_made_again(engine: 
     await journal.close()
 
 
+async def test_another_programs_database_with_its_own_journal_beside_is_refused_too(engine: SqliteEngine) -> None:
+    direct(engine, "CREATE TABLE places (name TEXT)")
+    engine.path.with_name("journal.db-journal").write_bytes(bytes(512))  # as SQLite leaves one that is kept
+    before = engine.path.read_bytes()
+    with pytest.raises(JournalError, match="another program"):
+        await engine.open()
+    assert engine.path.read_bytes() == before
+
+
+@pytest.mark.parametrize("log", ["journal.db-journal", "journal.db-wal"])
+async def test_a_text_file_with_a_log_beside_is_no_journal(engine: SqliteEngine, log: str) -> None:
+    engine.path.write_text("tpsd's journal should have stood here\n" * 10)
+    engine.path.with_name(log).write_bytes(b"")
+    with pytest.raises(JournalError, match="is damaged"):
+        await engine.open()
+
+
 async def test_another_journals_epoch_folder_is_refused_and_survives(closed: SqliteEngine, tmp_path: Path) -> None:
     other = tmp_path / "other" / "journal.db"
     other.parent.mkdir()

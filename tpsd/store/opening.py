@@ -49,18 +49,18 @@ def lock(path: Path) -> LockFile:
 
 def refuse_what_is_no_journal(path: Path) -> None:
     """Look at the file's header before SQLite does. Raises JournalError."""
-    if not path.parent.is_dir():
-        raise JournalError(f"{path.parent} is no folder: make it, or correct [store] url")
     try:
+        if not path.parent.is_dir():
+            raise JournalError(f"{path.parent} is no folder: make it, or correct [store] url")
         with path.open("rb") as file:
             header = file.read(HEADER_BYTES)
+        application = application_id(header)
+        if not header or _is_for_sqlite(path, application):
+            return
     except FileNotFoundError:
         return
     except OSError as exc:
         raise JournalError(f"{path} cannot be read: {exc.strerror}") from exc
-    if not header or _half_made(path, header):
-        return
-    application = application_id(header)
     if application is None:
         raise JournalError(f"{path} is damaged or no SQLite file: restore a backup with 'tpsd store restore'")
     if application == BACKUP_ID:
@@ -78,9 +78,13 @@ def application_id(header: bytes) -> int | None:
     return int.from_bytes(header[_ID_OFFSET : _ID_OFFSET + 4], "big")
 
 
-def _half_made(path: Path, header: bytes) -> bool:
-    """Whether power went while SQLite made the file: its rollback journal stands beside zeros, and undoes them."""
-    return not any(header) and path.with_name(path.name + "-journal").exists()
+def _is_for_sqlite(path: Path, application: int | None) -> bool:
+    """Whether power may have gone while SQLite wrote the first page: a log stands beside from which it mends that.
+
+    Until then the page may be a part of one, or garbage. What it is in the end, ``_settle_in`` looks at.
+    """
+    logs = {None: ("-journal", "-wal"), 0: ("-journal",)}.get(application, ())
+    return any(path.with_name(path.name + log).exists() for log in logs)
 
 
 def connect(path: Path, vfs: str | None = None) -> apsw.Connection:
@@ -141,8 +145,11 @@ def _uri(path: Path) -> str:
 
 def _settle_in(connection: apsw.Connection, path: Path) -> None:
     connection.pragma("locking_mode", "EXCLUSIVE")  # before the first look inside, or a shared-memory file is made
-    if connection.pragma("application_id") == 0:
+    application = connection.pragma("application_id")
+    if application == 0 and connection.pragma("schema_version") == 0:
         connection.pragma("application_id", APPLICATION_ID)
+    elif application != APPLICATION_ID:
+        raise JournalError(f"{path} is an SQLite file of another program: correct [store] url")
     for name, value, expected in _PRAGMAS:
         connection.pragma(name, value)
         if connection.pragma(name) != expected:
