@@ -140,3 +140,13 @@ async def test_a_first_page_torn_in_a_checkpoint_is_mended_from_the_log(vfs: Dis
     for seed in range(30):
         after = tearing[0].after_power_cut(Random(seed))
         assert await problems(vfs, after, ledger) == []
+
+
+def test_a_short_write_leaves_no_part_of_a_destroyed_key() -> None:
+    disk = Disk()
+    folder = KeyFolder(DiskPath(disk, "/keys"))  # type: ignore[arg-type]
+    folder.put(1, b"the wrapped key")
+    short = iter([Fault.SHORT])
+    disk.watch = lambda op, _path: next(short, None) if op is Op.WRITE else None
+    folder.destroy(1)
+    assert [content for _, content in disk.raw() if any(content)] == []

@@ -120,7 +120,9 @@ def _sync_names(folder: Path) -> None:
 def _overwrite(path: Path) -> None:
     descriptor = os.open(path, os.O_WRONLY)
     try:
-        os.write(descriptor, bytes(os.fstat(descriptor).st_size))
+        left = os.fstat(descriptor).st_size
+        while left:
+            left -= os.write(descriptor, bytes(left))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
