@@ -17,7 +17,7 @@ from tests.power.life import JOURNAL, Life, new_disk
 from tests.power.luck import Write
 from tests.power.vfs import DiskVfs
 from tests.power.work import Work
-from tpsd.errors import JournalUnavailableError
+from tpsd.errors import JournalError, JournalUnavailableError
 from tpsd.store.epochs import KeyFolder
 
 
@@ -142,6 +142,18 @@ async def test_a_first_page_torn_in_a_checkpoint_is_mended_from_the_log(vfs: Dis
         assert await problems(vfs, after, ledger) == []
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_a_torn_key_does_not_keep_the_journal_closed(vfs: DiskVfs, disk: Disk, seed: int) -> None:
+    """Garbage of a key's length, while it was made or destroyed, was taken for another journal's."""
+    ledger = await worked(vfs, disk, "take", "two days")
+    async with life(vfs, disk) as one:
+        with moments(disk) as seen:
+            await Work(one, ledger.snapshot(), Random(1)).do("two days")
+    for at, moment in enumerate(seen):
+        after = moment.after_power_cut(Random(f"{seed}/{at}"))
+        assert await problems(vfs, after, ledger) == []
+
+
 def test_a_short_write_leaves_no_part_of_a_destroyed_key() -> None:
     disk = Disk()
     folder = KeyFolder(DiskPath(disk, "/keys"))  # type: ignore[arg-type]
@@ -150,3 +162,25 @@ def test_a_short_write_leaves_no_part_of_a_destroyed_key() -> None:
     disk.watch = lambda op, _path: next(short, None) if op is Op.WRITE else None
     folder.destroy(1)
     assert [content for _, content in disk.raw() if any(content)] == []
+
+
+@pytest.mark.parametrize("op", [Op.WRITE, Op.SYNC])
+async def test_a_disk_that_fails_in_a_checkpoint_closes_the_journal(vfs: DiskVfs, disk: Disk, op: Op) -> None:
+    async with life(vfs, disk) as one:
+        work = Work(one, Ledger(), Random(1))
+        disk.watch = lambda one, path: Fault.EIO if one is op and path == JOURNAL else None
+        with pytest.raises(JournalUnavailableError, match="IOError"):
+            await work.do("take")
+        with pytest.raises(JournalError, match="the disk failed"):
+            await work.do("take")
+    assert await problems(vfs, disk.after_power_cut(), work.ledger) == []
+
+
+async def test_a_checkpoint_that_finds_no_room_can_wait(vfs: DiskVfs, disk: Disk) -> None:
+    async with life(vfs, disk) as one:
+        work = Work(one, Ledger(), Random(1))
+        disk.watch = lambda one, path: Fault.ENOSPC if one is Op.WRITE and path == JOURNAL else None
+        for _ in range(10):
+            await work.do("take")
+    assert len(work.ledger.told) == 20
+    assert await problems(vfs, disk.after_power_cut(), work.ledger) == []
