@@ -251,12 +251,29 @@ async def test_a_damaged_wrapped_key_does_not_stop_the_epochs_end(closed: Sqlite
 
 async def test_the_file_that_power_left_while_it_was_made_is_made_again(engine: SqliteEngine) -> None:
     # Zeros of a page that was allocated and never written, and the journal that says how long the file was: 0.
-    header = bytes.fromhex("d9d505f920a163d7") + bytes(4) + bytes(4) + bytes(4) + (512).to_bytes(4, "big")
+    header = bytes.fromhex("d9d505f920a163d7") + bytes(4) + bytes(4) + bytes(4) + (4096).to_bytes(4, "big")
     engine.path.write_bytes(bytes(4096))
-    engine.path.with_name("journal.db-journal").write_bytes(header + (4096).to_bytes(4, "big") + bytes(484))
+    engine.path.with_name("journal.db-journal").write_bytes(header + (4096).to_bytes(4, "big") + bytes(4068))
     journal = await engine.open()
     assert (await take(journal)).new
     await journal.close()
+
+
+async def test_another_programs_database_with_its_own_journal_beside_is_refused_too(engine: SqliteEngine) -> None:
+    direct(engine, "CREATE TABLE places (name TEXT)")
+    engine.path.with_name("journal.db-journal").write_bytes(bytes(512))  # as SQLite leaves one that is kept
+    before = engine.path.read_bytes()
+    with pytest.raises(JournalError, match="another program"):
+        await engine.open()
+    assert engine.path.read_bytes() == before
+
+
+@pytest.mark.parametrize("log", ["journal.db-journal", "journal.db-wal"])
+async def test_a_text_file_with_a_log_beside_is_no_journal(engine: SqliteEngine, log: str) -> None:
+    engine.path.write_text("tpsd's journal should have stood here\n" * 10)
+    engine.path.with_name(log).write_bytes(b"")
+    with pytest.raises(JournalError, match="is damaged"):
+        await engine.open()
 
 
 async def test_another_journals_epoch_folder_is_refused_and_survives(closed: SqliteEngine, tmp_path: Path) -> None:
@@ -270,7 +287,7 @@ async def test_another_journals_epoch_folder_is_refused_and_survives(closed: Sql
     await journal.close()
 
 
-@pytest.mark.parametrize("left", [b"", bytes(30), bytes(60), b"torn"])
+@pytest.mark.parametrize("left", [b"", bytes(30), bytes(64), b"torn", b"garbage." * 8])
 async def test_what_a_crash_left_of_a_key_is_swept(closed: SqliteEngine, left: bytes) -> None:
     (closed.key_folder / "epoch-00000007.key").write_bytes(left)
     journal = await closed.open()
@@ -280,7 +297,8 @@ async def test_what_a_crash_left_of_a_key_is_swept(closed: SqliteEngine, left: b
 
 async def test_a_damaged_epoch_key_is_refused(closed: SqliteEngine) -> None:
     path = closed.key_folder / "epoch-00000001.key"
-    path.write_bytes(path.read_bytes()[:-1] + b"\x00")
+    stored = path.read_bytes()
+    path.write_bytes(stored[:40] + bytes([stored[40] ^ 1]) + stored[41:])
     with pytest.raises(JournalError, match=r"epoch 1 of journal .* does not open"):
         await closed.open()
 

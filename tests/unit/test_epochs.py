@@ -109,7 +109,7 @@ def test_another_journals_key_is_not_destroyed(folder: Path) -> None:
     assert keys(folder).on_shelf() == [1]
 
 
-@pytest.mark.parametrize("left", [b"", b"\x00" * 60, b"half a key"])
+@pytest.mark.parametrize("left", [b"", bytes(64), bytes(30) + b"half overwritten" * 2, b"garbage." * 8, b"half a key"])
 def test_what_a_crash_left_of_a_key_is_destroyed(folder: Path, left: bytes) -> None:
     shelf = keys(folder)
     (folder / "epoch-00000005.key").write_bytes(left)

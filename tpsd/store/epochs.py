@@ -1,12 +1,14 @@
 """Epoch keys as files: made before the first body under them commits, destroyed after the last row has gone.
 
-The folder is never the journal's own and holds nothing else; each file is a key wrapped by the key-encryption key.
+The folder is never the journal's own and holds nothing else; each file is a key wrapped by the key-encryption key,
+with a check behind it that says whether the file is whole.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +17,7 @@ from tpsd.errors import SealError
 from tpsd.store.seal import KEY_BYTES, WRAPPED_BYTES, Entropy, unwrap, wrap
 
 _FILE = re.compile(r"^epoch-(\d{8})\.key$")
+CHECK_BYTES = 4
 _FILE_MODE = 0o600
 _FOLDER_MODE = 0o700
 
@@ -41,7 +44,7 @@ class KeyFolder:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         try:
-            folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+            _make(folder)
         except OSError as exc:
             raise SealError(f"epoch folder {folder}: {exc.strerror}; tpsd must be able to make and write it") from exc
 
@@ -94,17 +97,32 @@ class KeyFolder:
         return self._folder / f"epoch-{number:08d}.key"
 
     def _sync_folder(self) -> None:
-        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _sync_names(self._folder)
+
+
+def _make(folder: Path) -> None:
+    """A folder whose own name is durable too: keys in one that a power cut takes away would be lost with it."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+    for made in missing or [folder]:  # it may have been made by a process that was killed before it came this far
+        with suppress(PermissionError):  # who may not even look into its parent did not make it
+            _sync_names(made.parent)
+
+
+def _sync_names(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _overwrite(path: Path) -> None:
     descriptor = os.open(path, os.O_WRONLY)
     try:
-        os.write(descriptor, bytes(os.fstat(descriptor).st_size))
+        left = os.fstat(descriptor).st_size
+        while left:
+            left -= os.write(descriptor, bytes(left))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -124,12 +142,13 @@ class EpochKeys:
     def make(self, number: int) -> None:
         """A new key, durable on the shelf when this returns; the caller then commits the epoch's row."""
         key = self._entropy(KEY_BYTES)
-        self._shelf.put(number, wrap(self._kek, key, self._label(number), self._entropy))
+        wrapped = wrap(self._kek, key, self._label(number), self._entropy)
+        self._shelf.put(number, wrapped + _check(wrapped))
         self._keys[number] = key
 
     def open(self, number: int) -> None:
         """Load one key. Raises SealError if it is missing or the key-encryption key is another."""
-        self._keys[number] = unwrap(self._kek, self._shelf.get(number), self._label(number))
+        self._keys[number] = unwrap(self._kek, self._shelf.get(number)[:WRAPPED_BYTES], self._label(number))
 
     def key(self, number: int) -> bytes:
         """The key of a live epoch. Raises SealError for any other."""
@@ -146,9 +165,9 @@ class EpochKeys:
         if number == self.current:
             raise SealError(f"epoch {number} is the current one and cannot be destroyed")
         if number not in self._keys and number in self._shelf.numbers():
-            wrapped = self._shelf.get(number)
-            if _is_whole(wrapped):
-                unwrap(self._kek, wrapped, self._label(number))
+            stored = self._shelf.get(number)
+            if _is_whole(stored):
+                unwrap(self._kek, stored[:WRAPPED_BYTES], self._label(number))
         self._keys.pop(number, None)
         self._shelf.destroy(number)
 
@@ -160,6 +179,12 @@ class EpochKeys:
         return f"epoch {number} of journal {self._journal_id}"
 
 
-def _is_whole(wrapped: bytes) -> bool:
-    """Not what a crash leaves of a key being made (a part) or being destroyed (zeros)."""
-    return len(wrapped) == WRAPPED_BYTES and any(wrapped)
+def _is_whole(stored: bytes) -> bool:
+    """Not what a crash leaves of a key being made or being destroyed: a part of it, zeros, garbage."""
+    wrapped = stored[:WRAPPED_BYTES]
+    return len(wrapped) == WRAPPED_BYTES and stored[WRAPPED_BYTES:] == _check(wrapped)
+
+
+def _check(wrapped: bytes) -> bytes:
+    """What tells a whole file from a torn one without the key, which may be another journal's."""
+    return zlib.crc32(wrapped).to_bytes(CHECK_BYTES, "big")

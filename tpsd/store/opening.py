@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
+from urllib.parse import quote
 
 import apsw
 
@@ -17,6 +19,10 @@ HEADER_BYTES = 100  # https://sqlite.org/fileformat2.html section 1.3
 _MAGIC = b"SQLite format 3\x00"
 _ID_OFFSET = 68
 QUICK_CHECK_BYTES_MAX = 64 * 2**20  # bytes: about a second on a slow card; a larger file is checked while running
+
+CHECKPOINT_PAGES = 1000  # SQLite's own default: a log of 4 MB
+
+_FLAGS = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI
 
 _PRAGMAS: tuple[tuple[str, str, object], ...] = (
     ("locking_mode", "EXCLUSIVE", "exclusive"),  # one daemon; also no shared-memory file
@@ -43,18 +49,18 @@ def lock(path: Path) -> LockFile:
 
 def refuse_what_is_no_journal(path: Path) -> None:
     """Look at the file's header before SQLite does. Raises JournalError."""
-    if not path.parent.is_dir():
-        raise JournalError(f"{path.parent} is no folder: make it, or correct [store] url")
     try:
+        if not path.parent.is_dir():
+            raise JournalError(f"{path.parent} is no folder: make it, or correct [store] url")
         with path.open("rb") as file:
             header = file.read(HEADER_BYTES)
+        application = application_id(header)
+        if not header or _is_for_sqlite(path, application):
+            return
     except FileNotFoundError:
         return
     except OSError as exc:
         raise JournalError(f"{path} cannot be read: {exc.strerror}") from exc
-    if not header or _half_made(path, header):
-        return
-    application = application_id(header)
     if application is None:
         raise JournalError(f"{path} is damaged or no SQLite file: restore a backup with 'tpsd store restore'")
     if application == BACKUP_ID:
@@ -72,9 +78,13 @@ def application_id(header: bytes) -> int | None:
     return int.from_bytes(header[_ID_OFFSET : _ID_OFFSET + 4], "big")
 
 
-def _half_made(path: Path, header: bytes) -> bool:
-    """Whether power went while SQLite made the file: its rollback journal stands beside zeros, and undoes them."""
-    return not any(header) and path.with_name(path.name + "-journal").exists()
+def _is_for_sqlite(path: Path, application: int | None) -> bool:
+    """Whether power may have gone while SQLite wrote the first page: a log stands beside from which it mends that.
+
+    Until then the page may be a part of one, or garbage. What it is in the end, ``_settle_in`` looks at.
+    """
+    logs = {None: ("-journal", "-wal"), 0: ("-journal",)}.get(application, ())
+    return any(path.with_name(path.name + log).exists() for log in logs)
 
 
 def connect(path: Path, vfs: str | None = None) -> apsw.Connection:
@@ -82,7 +92,7 @@ def connect(path: Path, vfs: str | None = None) -> apsw.Connection:
     try:
         if vfs is None and not path.exists():
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
-        connection = apsw.Connection(str(path), vfs=vfs) if vfs else apsw.Connection(str(path))
+        connection = apsw.Connection(_uri(path), flags=_FLAGS, vfs=vfs)
     except (apsw.Error, OSError) as exc:
         raise JournalError(f"{path} cannot be opened: {exc}") from exc
     try:
@@ -102,14 +112,50 @@ def connect(path: Path, vfs: str | None = None) -> apsw.Connection:
     return connection
 
 
+def checkpoint_when_long(connection: apsw.Connection, name: str, pages: int) -> int:
+    """The connection's hook after each commit: bring a long log into the database.
+
+    SQLite's own says nothing of a disk that fails meanwhile, and tries again at each commit while the log grows.
+    Here it is an error of the commit, which stands all the same. Where there is only no room, it can wait.
+    """
+    if pages >= CHECKPOINT_PAGES:
+        with suppress(apsw.FullError):
+            connection.wal_checkpoint(name)
+    return apsw.SQLITE_OK
+
+
+def _make_durable(connection: apsw.Connection) -> None:
+    """What a process that was killed, or whose last flush failed, left in the log is read, but may not be on the disk.
+
+    Nothing may be built on it before it is: not the destruction of a key, and no commit behind a part that is missing.
+    """
+    with suppress(apsw.FullError):  # the log was flushed before room was needed; the lanes open when there is some
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
+
+def _uri(path: Path) -> str:
+    """The journal to SQLite, without its trust in "powersafe overwrite".
+
+    By default it believes that a power cut never harms what stands beside the bytes being written, and lets the next
+    commit begin in the sector in which the last one ended. A card or a flash drive that loses the whole sector then
+    loses a tap that was acknowledged. Now each commit fills its last sector (4096 bytes), with one page more.
+    """
+    return f"file:{quote(str(path))}?psow=0"
+
+
 def _settle_in(connection: apsw.Connection, path: Path) -> None:
     connection.pragma("locking_mode", "EXCLUSIVE")  # before the first look inside, or a shared-memory file is made
-    if connection.pragma("application_id") == 0:
+    application = connection.pragma("application_id")
+    if application == 0 and connection.pragma("schema_version") == 0:
         connection.pragma("application_id", APPLICATION_ID)
+    elif application != APPLICATION_ID:
+        raise JournalError(f"{path} is an SQLite file of another program: correct [store] url")
     for name, value, expected in _PRAGMAS:
         connection.pragma(name, value)
         if connection.pragma(name) != expected:
             raise JournalError(f"{path}: SQLite did not take {name}={value}: this file system cannot hold a journal")
+    _make_durable(connection)
+    connection.set_wal_hook(checkpoint_when_long)
     if connection.filename and path.exists() and path.stat().st_size <= QUICK_CHECK_BYTES_MAX:
         verdict = connection.pragma("quick_check")
         if verdict != "ok":

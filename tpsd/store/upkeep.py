@@ -17,12 +17,11 @@ from tpsd.errors import JournalError, RefusedError
 from tpsd.store import audit, checking, pruning
 from tpsd.store.commits import Q
 from tpsd.store.copying import Copy
-from tpsd.store.opening import QUICK_CHECK_BYTES_MAX
+from tpsd.store.opening import QUICK_CHECK_BYTES_MAX, checkpoint_when_long
 from tpsd.store.pruning import Bounds, Step, total
 from tpsd.store.writer import Writer
 
 SLICES_A_ROUND = 100  # of 50 taps a minute: above the 50 taps/s one device is built for
-CHECKPOINT_PAGES = 1000  # SQLite's own default, in force again after a check
 YOUNGEST_US = 1 * DAY  # what a person may prune: what failed today is still being looked at
 
 
@@ -66,7 +65,7 @@ class Upkeep:
                 raise JournalError(f"{self._path} cannot be checked ({type(exc).__name__}: {exc})") from exc
             finally:
                 with suppress(JournalError):  # it closed meanwhile
-                    await self._writer.read(lambda connection: connection.wal_autocheckpoint(CHECKPOINT_PAGES))
+                    await self._writer.read(lambda connection: connection.set_wal_hook(checkpoint_when_long))
         damage = next((finding for finding in findings if finding.rule == DAMAGE), None)
         if damage is not None:
             with suppress(JournalError):
@@ -162,7 +161,7 @@ class Upkeep:
     def _stand_still(self, connection: apsw.Connection) -> Path | None:
         """Bring the file up to date and let nothing but the write-ahead log be written from now on."""
         frames, moved = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-        connection.wal_autocheckpoint(0)
+        connection.set_wal_hook(None)
         return self._path if frames == moved and self._path.exists() else None
 
 
