@@ -13,6 +13,7 @@ from tests.power.disk import Disk
 from tests.power.files import parent
 from tests.power.keyfiles import DiskPath
 from tests.power.vfs import DiskVfs
+from tests.store.builders import crashed_asked
 from tests.store.engines import IDENTITY, KEK
 from tpsd.core.settlement import Settlement
 from tpsd.domain.authorisation import Claimed
@@ -71,7 +72,7 @@ class Life:
     async def recover(self, now: Micros, settled: Callable[[Claimed], tuple[Outcome, Settlement]]) -> None:
         """What a start does before anything else; ``settled`` says what becomes of a send that was under way."""
         await self.journal.bodies.begin(now, Micros(0))
-        await self.journal.recover(now, ["common"], settled)
+        await self.journal.recover(now, ["common"], settled, crashed_asked)
 
     def abandon(self) -> None:
         """Its power or its process is gone: nothing more is written."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import apsw
@@ -121,7 +122,7 @@ async def test_the_same_card_lane_and_amount(journal: Journal, lane: LanePolicy)
 
 async def test_and_nothing_else(journal: Journal) -> None:
     await doubtful(journal)
-    same = {"amount": HELD, "enquires": True, "now": SOON}
+    same: dict[str, Any] = {"amount": HELD, "enquires": True, "now": SOON}
     others = [
         await wait_for(journal, 2, amount=HELD + 1, enquires=True, now=SOON),
         await wait_for(journal, 3, **{**same, "card": card(MASTERCARD)}),
