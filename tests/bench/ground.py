@@ -14,7 +14,9 @@ from tpsd.app import Daemon, assembled
 from tpsd.config import load
 
 
-def configuration(folder: Path, url: str, ports: Sequence[str] = (), tls: str = "", retry: str = "") -> Configuration:
+def configuration(
+    folder: Path, url: str, ports: Sequence[str] = (), tls: str = "", retry: str = "", lane: str = ""
+) -> Configuration:
     """A daemon's configuration with its keys; a mail server that nobody needs."""
     for name in ("kek", "salt"):
         key = folder / f"{name}.hex"
@@ -22,7 +24,7 @@ def configuration(folder: Path, url: str, ports: Sequence[str] = (), tls: str = 
         key.write_text(secrets.token_hex(32))
     (folder / "journal").mkdir()
     lanes = "".join(
-        f'[[lanes]]\nname = "gate-{number}"\nport = "{port}"\nfare = 250\namount_limit = 99999\n'
+        f'[[lanes]]\nname = "gate-{number}"\nport = "{port}"\nfare = 250\namount_limit = 99999\n{lane}\n'
         for number, port in enumerate(ports)
     )
     path = folder / "tpsd.toml"
@@ -54,13 +56,15 @@ socket = "{folder}/tpsd.sock"
 
 
 @contextlib.asynccontextmanager
-async def daemon_with_stub(folder: Path, ports: Sequence[str] = (), retry: str = "") -> AsyncIterator[Daemon]:
-    """A daemon, not yet running, whose TPS is the stub in another process."""
+async def daemon_with_stub(
+    folder: Path, ports: Sequence[str] = (), retry: str = "", lane: str = ""
+) -> AsyncIterator[Daemon]:
+    """A daemon, not yet running, whose TPS is the stub in another process; ``lane``: more keys of each lane."""
     async with running(folder) as (url, files):
         tls = (
             f'ca_file = "{files.ca}"\nclient_cert_file = "{files.client_cert}"\nclient_key_file = "{files.client_key}"'
         )
-        async with assembled(configuration(folder, url, ports, tls, retry)) as daemon:
+        async with assembled(configuration(folder, url, ports, tls, retry, lane)) as daemon:
             yield daemon
 
 

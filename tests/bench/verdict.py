@@ -34,7 +34,7 @@ def run(runs: int) -> None:
     ours, bare = [], []
     for number in range(runs):
         ours.append(asyncio.run(_ours(number)))
-        bare.append(asyncio.run(_echo()))
+        bare.append(asyncio.run(echoes()))
     figures = []
     for name, rounds in (("VERDICT", ours), ("pty echo + one FULL commit", bare)):
         for label, share in (("p50", 0.5), ("p99", 0.99)):
@@ -47,7 +47,8 @@ def run(runs: int) -> None:
     )
 
 
-def _pair() -> tuple[int, int]:
+def pair() -> tuple[int, int]:
+    """A raw pty, its master not blocking."""
     master, slave = pty.openpty()
     tty.setraw(slave)
     os.set_blocking(master, False)
@@ -55,7 +56,7 @@ def _pair() -> tuple[int, int]:
 
 
 async def _ours(seed: int) -> list[float]:
-    master, slave = _pair()
+    master, slave = pair()
     with TemporaryDirectory(prefix="tpsd-bench-") as folder:
         async with daemon_with_stub(Path(folder), [os.ttyname(slave)]) as daemon:
             await _deny_a_million(daemon)
@@ -100,8 +101,9 @@ async def _taps(master: int, rng: random.Random) -> list[float]:
     return waits
 
 
-async def _echo() -> list[float]:
-    master, slave = _pair()
+async def echoes() -> list[float]:
+    """Milliseconds of the baseline: a frame over a pty, one FULL commit, and back."""
+    master, slave = pair()
     waits = []
     loop = asyncio.get_running_loop()
     answered = asyncio.Event()
