@@ -88,6 +88,11 @@ class Door:
         self._line = SimulatedReaderLine(self.reader, line.master, self._on_event, patient=True)
         self._line.start()
 
+    def plug_at(self, descriptor: int) -> None:
+        """At the far end of a connection, which has no rate."""
+        self._line = SimulatedReaderLine(self.reader, descriptor, self._on_event, listens=False)
+        self._line.start()
+
     def unplug(self) -> None:
         if self._line is not None:
             self._line.stop()

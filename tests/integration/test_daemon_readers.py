@@ -18,6 +18,7 @@ from tests.integration.conftest import Opens
 from tests.integration.door import AGAIN, GOOD, NO, PATIENCE, SERIAL, Door, at_the_door, clear, ksn, sealed
 from tests.integration.small_disk import small_disk
 from tests.integration.stage import Stage
+from tests.integration.test_daemon_links import terminal_servers
 from tests.integration.test_daemon_reload import lanes_of, reloaded, rewrite
 from tpsd.core.requests import TransactionRequest
 from tpsd.domain.views import TapRow
@@ -250,6 +251,18 @@ class TestPort:
                 assert await door.tap(clear(1)) == GOOD
         alarms = [entry["what"] for entry in said if entry["event"] == "validator_alarm"]
         assert alarms == ["it answers at 57600 baud, the lane is set to 115200"]
+
+    async def test_behind_a_terminal_server_a_rate_is_nobody_s(self, open_stage: Opens) -> None:
+        """The reader is silent at first, so a rate is asked for: the connection stays, and the reader is found."""
+        with terminal_servers(1) as [server]:
+            lane = {"name": "door-1", "port": server.url, "fare": 250, "protocol": "vivopay"}
+            async with open_stage(changes={"lanes": [lane]}) as stage, stage.daemon_running(plug=False):
+                door = Door(stage)
+                door.faults.silent = 3  # the first cancel, and a ping twice
+                door.plug_at(await server.connected())
+                assert await door.tap(clear(1)) == GOOD
+                assert (await door.settled()).state == "approved"
+                door.unplug()
 
     async def test_another_reader_is_said_loudly(self, open_stage: Opens) -> None:
         with capture_logs() as said:
