@@ -243,7 +243,14 @@ class Lane(Section):
         le=4_000_000,
         description=f"refused below {BAUD_MIN}, warned about below {BAUD_USUAL}: the wire's share of 500 ms",
     )
-    protocol: Protocol = Field(default="vl1", description="what the validator speaks")
+    protocol: Protocol = Field(
+        default="vl1", description="what the validator speaks; `vivopay`: it is an ID TECH NEO 2 reader"
+    )
+    country: str | None = Field(
+        default=None,
+        pattern=r"^\d{3}$",
+        description="ISO 3166 numeric, what a `vivopay` reader tells cards (9F1A); default what it is set to",
+    )
     kind: LaneKind = Field(
         default="MTT",
         description="what taps are, and no other is let in; `RETAIL_CHECK_IN_OUT`: by the open journey",
@@ -281,7 +288,7 @@ class Lane(Section):
         default=None, description="Sfey's terminal serial number; default what the validator says"
     )
     terminal_type: PathSegment | None = Field(
-        default=None, description="Sfey's terminal type name; default what the validator says"
+        default=None, description="Sfey's terminal type name; default what the validator says, `NEO2` for `vivopay`"
     )
     client_cert_file: AbsolutePath | None = Field(
         default=None, description="PEM; this terminal's own certificate; default the common one"

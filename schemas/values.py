@@ -120,12 +120,6 @@ def _pass_back(seconds: tuple[float, float]) -> tuple[float, float]:
     return seconds
 
 
-def _spoken(protocol: Any) -> Any:
-    if protocol == "vivopay":
-        raise ValueError('ViVOpay readers are not driven by this version; set protocol = "vl1"')
-    return protocol
-
-
 def _dotted(value: Any) -> Any:
     """TOML reads ``field.tag = "x"`` as a table in a table; both spellings mean the name ``field.tag``."""
     if not isinstance(value, dict):
@@ -152,7 +146,7 @@ Baud = Annotated[StrictInt, AfterValidator(_baud)]
 LaneKind = Literal["MTT", "KFT", "RETAIL_PAYMENT", "RETAIL_CHECK_IN", "RETAIL_CHECK_OUT", "RETAIL_CHECK_IN_OUT"]
 Zone = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,32}$")]
 Port = Annotated[str, AfterValidator(_port)]
-Protocol = Annotated[Literal["vl1"], BeforeValidator(_spoken)]
+Protocol = Literal["vl1", "vivopay"]
 SmtpUrl = Annotated[SecretStr, AfterValidator(_smtp_url)]
 StoreUrl = Annotated[str, AfterValidator(_store_url)]
 WireOverrides = Annotated[dict[str, str], BeforeValidator(_dotted)]

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from device.vivopay.commands import Transaction
 from schemas.config import Configuration
 from schemas.config import Lane as LaneSection
 from tpsd import config as settings
@@ -24,10 +25,11 @@ from tpsd.core.texts import load as load_texts
 from tpsd.domain.time import SECOND
 from tpsd.errors import ConfigError, PortError
 from tpsd.link.network import NetworkPort
-from tpsd.link.reconnect import Backoff
+from tpsd.link.reconnect import LONGEST_NETWORK_SECONDS, LONGEST_SECONDS, Backoff
 from tpsd.link.serial import SerialPort
+from tpsd.link.vivopay import VivopayDevice
 from tpsd.link.vl1 import Vl1Device
-from tpsd.ports import Journal, Port
+from tpsd.ports import Device, Journal, Port
 from tpsd.sfey.messages import transaction
 from tpsd.sfey.wire import DEVICE_V1, Profile, override
 from tpsd.store.seal import KEY_BYTES
@@ -221,10 +223,18 @@ def _operator(config: Configuration) -> Operator:
 
 
 def _parts(section: LaneSection, port: Port, config: Configuration, rng: random.Random) -> LaneParts:
+    backoff = Backoff(rng, LONGEST_NETWORK_SECONDS if isinstance(port, NetworkPort) else LONGEST_SECONDS)
+    texts = load_texts(language_of(section, config))
+    device = _device(section, config, rng)
+    return LaneParts(port, device, policy_of(section), texts, backoff.pause, backoff.reset)
+
+
+def _device(section: LaneSection, config: Configuration, rng: random.Random) -> Device:
+    request = settings.card_request(section, config)
+    if request is not None:
+        return VivopayDevice(baud=section.baud, transaction=Transaction(*request))
     language = language_of(section, config)
-    device = Vl1Device(rng=rng, baud=section.baud, language=language, idle_text=section.alias or section.name)
-    backoff = Backoff(rng)
-    return LaneParts(port, device, policy_of(section), load_texts(language), backoff.pause, backoff.reset)
+    return Vl1Device(rng=rng, baud=section.baud, language=language, idle_text=section.alias or section.name)
 
 
 def _paths(port: Port) -> set[str]:

@@ -167,7 +167,16 @@ class MeteredTps:
 
 
 def _lane(state: LaneState) -> LaneFacts:
-    return LaneFacts(state.name, state.alias, state.state, state.reason, state.internal_errors, state.noise)
+    return LaneFacts(
+        state.name,
+        state.alias,
+        state.state,
+        state.reason,
+        state.internal_errors,
+        state.noise,
+        state.cards_lost,
+        state.cards_unread,
+    )
 
 
 def _uplink(told: Mapping[str, object]) -> UplinkFacts:

@@ -233,6 +233,12 @@ class Transport(Protocol):
     def write(self, data: bytes) -> None:
         """Queue bytes for the wire; dropped if the port is gone."""
 
+    def set_rate(self, baud: int) -> None:
+        """Go on at ``baud`` bits/s, dropping what waits both ways; a line that has no rate drops alone.
+
+        Raises LinkLostError.
+        """
+
     async def close(self) -> None:
         """Let go of the port."""
 
@@ -248,7 +254,7 @@ class Port(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DeviceUp:
-    """A validator introduced itself. ``alarm`` says what is wrong with its counters, if anything."""
+    """A validator introduced itself. ``alarm`` says what is wrong with it, if anything: counters, another device."""
 
     serial: str
     type_name: str
@@ -287,7 +293,23 @@ class VerdictTaken:
     answer_to: object
 
 
-DeviceEvent = DeviceUp | DeviceDown | DeviceStatus | TapArrived | VerdictTaken
+@dataclass(frozen=True, slots=True)
+class CardMissed:
+    """A card was seen and is no tap; its passenger was told to tap again. ``read``: its data was there, and is lost."""
+
+    why: str
+    read: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PortWanted:
+    """Nobody answers: set the port to ``baud``, or close it and open it ``anew`` at that; then call ``open``."""
+
+    baud: int
+    anew: bool = False
+
+
+DeviceEvent = DeviceUp | DeviceDown | DeviceStatus | TapArrived | VerdictTaken | CardMissed | PortWanted
 
 
 class Device(Protocol):
@@ -302,7 +324,7 @@ class Device(Protocol):
         """Runs of bytes that were no frame, since the start."""
 
     def open(self, now: float) -> None:
-        """The port was opened."""
+        """The port was opened, or set to another rate."""
 
     def receive(self, data: bytes, now: float, wall: Micros, *, trusted: bool = True) -> list[DeviceEvent]:
         """Bytes came in; ``wall`` stamps taps, and is told to the validator where it is ``trusted``."""

@@ -1,6 +1,6 @@
-"""A simulated validator on a real descriptor: the event loop moves its bytes, the rest is VL1 as it is spoken.
+"""A simulated device on a real descriptor: the event loop moves its bytes, the rest is its protocol as it is spoken.
 
-For ``tpsd simulate validator``, the demonstration and tests. The clock is the running loop's.
+For ``tpsd simulate``, the demonstration and tests. The clock is the running loop's.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from device.vl1.simulator import SimulatedValidator
 from device.vl1.simulator_events import SimulatorEvent
@@ -17,23 +17,44 @@ READ_BYTES = 4096  # bytes: a pty hands over at most so many at once
 RETRY_SECONDS = 0.1  # a pty's master reads EIO until the other end is opened again
 
 T = TypeVar("T")
+E = TypeVar("E")
 
 
-class SimulatedLane:
-    """One validator on one non-blocking descriptor, which stays the caller's to close.
+class SimulatedEnd(Protocol[E]):
+    """A device, sans-IO: bytes and times in, events, bytes and a deadline out."""
+
+    @property
+    def deadline(self) -> float | None:
+        """When ``tick`` wants to be called."""
+
+    def open(self, now: float) -> None:
+        """Begin to speak."""
+
+    def receive(self, data: bytes, now: float) -> list[E]:
+        """Bytes came in."""
+
+    def tick(self, now: float) -> list[E]:
+        """A deadline passed."""
+
+    def output(self) -> bytes:
+        """Bytes to write now."""
+
+
+class SimulatedLine(Generic[E]):
+    """One device on one non-blocking descriptor, which stays the caller's to close.
 
     ``patient``: a hang-up is waited out, as a pty's master must; otherwise it ends ``gone`` with the OSError.
     """
 
     def __init__(
         self,
-        validator: SimulatedValidator,
+        end: SimulatedEnd[E],
         descriptor: int,
-        on_event: Callable[[SimulatorEvent], None],
+        on_event: Callable[[E], None],
         *,
         patient: bool = False,
     ) -> None:
-        self.validator = validator
+        self._end = end
         self._descriptor = descriptor
         self._on_event = on_event
         self._patient = patient
@@ -45,7 +66,7 @@ class SimulatedLane:
     def start(self) -> None:
         """Begin to speak."""
         self._loop.add_reader(self._descriptor, self._readable)
-        self.validator.open(self._loop.time())
+        self._end.open(self._loop.time())
         self._carry_on([])
 
     def stop(self) -> None:
@@ -58,7 +79,7 @@ class SimulatedLane:
             self._timer = None
 
     def act(self, do: Callable[[float], T]) -> T:
-        """Call ``do(now)``, which makes a tap on the validator or has it say something, and send what follows."""
+        """Call ``do(now)``, which makes a tap on the device or has it say something, and send what follows."""
         result = do(self._loop.time())
         self._carry_on([])
         return result
@@ -74,7 +95,7 @@ class SimulatedLane:
         if not data:
             self._hung_up(OSError("the port was closed"))
             return
-        self._carry_on(self.validator.receive(data, self._loop.time()))
+        self._carry_on(self._end.receive(data, self._loop.time()))
 
     def _hung_up(self, exc: OSError) -> None:
         if self._patient:
@@ -90,10 +111,10 @@ class SimulatedLane:
             self._loop.add_reader(self._descriptor, self._readable)
 
     def _due(self) -> None:
-        self._carry_on(self.validator.tick(self._loop.time()))
+        self._carry_on(self._end.tick(self._loop.time()))
 
-    def _carry_on(self, events: list[SimulatorEvent]) -> None:
-        self._unwritten += self.validator.output()
+    def _carry_on(self, events: list[E]) -> None:
+        self._unwritten += self._end.output()
         self._write()
         self._set_timer()
         for event in events:
@@ -114,5 +135,20 @@ class SimulatedLane:
     def _set_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        deadline = self.validator.deadline
+        deadline = self._end.deadline
         self._timer = None if deadline is None else self._loop.call_at(deadline, self._due)
+
+
+class SimulatedLane(SimulatedLine[SimulatorEvent]):
+    """A validator that speaks VL1."""
+
+    def __init__(
+        self,
+        validator: SimulatedValidator,
+        descriptor: int,
+        on_event: Callable[[SimulatorEvent], None],
+        *,
+        patient: bool = False,
+    ) -> None:
+        super().__init__(validator, descriptor, on_event, patient=patient)
+        self.validator = validator

@@ -59,12 +59,13 @@ POLL_ON_DEMAND = Command(0x01, 0x01, b"\x01")
 class Transaction:
     """What a card is asked for. ``amount`` in minor units; ``currency`` and ``country``: three digits, ISO 4217, 3166.
 
-    ``seconds``: how long the reader waits for a card. Raises ValueError for what does not fit.
+    ``country`` None: what the reader is set to. ``seconds``: how long it waits for a card. Raises ValueError for what
+    does not fit.
     """
 
     amount: int
     currency: str
-    country: str
+    country: str | None = None
     transaction_type: int = 0x00  # tag 9C: purchase
     seconds: int = TRANSACTION_SECONDS
 
@@ -72,21 +73,22 @@ class Transaction:
         if not 0 <= self.amount < 10**_AMOUNT_DIGITS:
             raise ValueError(f"an amount has at most {_AMOUNT_DIGITS} digits")
         for name, code in (("currency", self.currency), ("country", self.country)):
-            if not (len(code) == 3 and code.isascii() and code.isdecimal()):
+            if code is not None and not (len(code) == 3 and code.isascii() and code.isdecimal()):
                 raise ValueError(f"the {name} must be three digits")
         if not 1 <= self.seconds <= TRANSACTION_SECONDS_MAX:
             raise ValueError(f"a transaction waits 1 to {TRANSACTION_SECONDS_MAX} s")
 
     def command(self) -> Command:
         """02-40. Its patience counts the time a reader may still talk to a card."""
-        objects = (
+        objects = [
             Tlv(_TYPE, bytes((self.transaction_type,))),
             Tlv(_AMOUNT, bytes.fromhex(f"{self.amount:0{_AMOUNT_DIGITS}}")),
             Tlv(_OTHER_AMOUNT, bytes(_AMOUNT_DIGITS // 2)),
             Tlv(_CURRENCY, bytes.fromhex(f"0{self.currency}")),
-            Tlv(_COUNTRY, bytes.fromhex(f"0{self.country}")),
-            Tlv(_INTERFACES, _CONTACTLESS),
-        )
+        ]
+        if self.country is not None:
+            objects.append(Tlv(_COUNTRY, bytes.fromhex(f"0{self.country}")))
+        objects.append(Tlv(_INTERFACES, _CONTACTLESS))
         data = bytes((self.seconds,)) + encode(objects)
         return Command(0x02, 0x40, data, patience=self.seconds + CARD_SECONDS, repeats=False)
 

@@ -105,6 +105,13 @@ class Undecided:
 
 
 @dataclass(frozen=True, slots=True)
+class VerdictShown:
+    """The reader took the verdict of that ticket; one that refuses it, or does not answer, shows nothing."""
+
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
 class LineText:
     """The line says something that is no frame: a fault, not noise. Card numbers in it are not yet masked."""
 
@@ -122,6 +129,7 @@ ReaderEvent: TypeAlias = (
     | TapLost
     | CardFailed
     | Undecided
+    | VerdictShown
     | LineText
 )
 

@@ -51,6 +51,7 @@ class ReaderSession:
         self._rates = Rates(baud, probe)
         self._events_since: float | None = None  # events wait that no call has returned yet
         self._doubtful = False  # a command was unanswered, and only a ping was answered since
+        self._shows_verdict = False  # and not a screen
         self._wishes = Wishes()
         self._tap_again = tap_again
 
@@ -192,6 +193,8 @@ class ReaderSession:
                 self._doubtful = True
             case Effect.ACTIVATE:
                 self.counters.transactions += 1
+            case Effect.SHOW_VERDICT | Effect.SHOW_SCREEN:
+                self._shows_verdict = effect is Effect.SHOW_VERDICT
             case Effect.PLAN_AGAIN:
                 self._wishes.screen = self._wishes.screen or self._tap_again
             case Effect.PAUSE:
@@ -233,6 +236,8 @@ class ReaderSession:
                 self._teller.failed(frame.data)
             case Effect.TELL_UNDECIDED:
                 self._teller.undecided()
+            case Effect.TELL_SHOWN if self._shows_verdict:
+                self._teller.shown()
 
     def _handed_over(self, now: float) -> list[ReaderEvent]:
         self._go_on(now)

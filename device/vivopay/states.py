@@ -87,6 +87,7 @@ class Effect(Enum):
     TELL_LOST = "event tap lost"
     TELL_FAILED = "event card failed"
     TELL_UNDECIDED = "event undecided"
+    TELL_SHOWN = "event verdict shown, if it was one"
     COUNT = "count it"
     DROP = "drop it, count it"
 
@@ -173,7 +174,7 @@ OWN_RULES: Table = {
     (State.NOTING, Input.DONE): (State.DECIDING, ()),
     (State.NOTING, Input.REFUSED): (State.DECIDING, ()),
     (State.NOTING, Input.UNANSWERED): _PING_AFTER_LOSS,
-    (State.SHOWING, Input.DONE): (State.IDLE, ()),
+    (State.SHOWING, Input.DONE): (State.IDLE, (Effect.TELL_SHOWN,)),
     (State.SHOWING, Input.REFUSED): (State.IDLE, ()),
     (State.SHOWING, Input.UNANSWERED): _PING_AFTER_LOSS,
 }

@@ -20,6 +20,7 @@ from device.vivopay.events import (
     ReopenWanted,
     TapLost,
     Undecided,
+    VerdictShown,
 )
 from device.vivopay.frames import Frame
 from device.vivopay.limits import TEXT_MIN, TEXT_WINDOW_SECONDS, TEXTS_MAX
@@ -98,6 +99,10 @@ class Teller:
         """The newest tap got no verdict in time."""
         self._counters.undecided += 1
         self._events.append(Undecided(self.ticket))
+
+    def shown(self) -> None:
+        """The reader took the newest tap's verdict."""
+        self._events.append(VerdictShown(self.ticket))
 
     def text(self, text: str, now: float) -> None:
         """The line said something. Short ones are noise, and of many only the first are told."""

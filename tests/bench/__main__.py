@@ -8,7 +8,7 @@ import platform
 import sys
 from pathlib import Path
 
-from tests.bench import decoder, denylist, drain, journal, memory, path, realtime, start, tlv, verdict, writes
+from tests.bench import decoder, denylist, drain, journal, memory, path, reader, realtime, start, tlv, verdict, writes
 from tpsd.log import configure
 
 BENCHES = {
@@ -17,6 +17,7 @@ BENCHES = {
     "journal": journal.run,
     "denylist": denylist.run,
     "verdict": verdict.run,
+    "reader": reader.run,
     "path": path.run,
     "realtime": realtime.run,
     "drain": drain.run,

@@ -21,6 +21,7 @@ def configuration(
     tls: str = "",
     retry: str = "",
     kinds: Sequence[str] = (),
+    lane: str = "",
 ) -> Configuration:
     """A daemon's configuration with its keys; a mail server that nobody needs."""
     for name in ("kek", "salt"):
@@ -29,7 +30,7 @@ def configuration(
         key.write_text(secrets.token_hex(32))
     (folder / "journal").mkdir()
     lanes = "".join(
-        f'[[lanes]]\nname = "gate-{number}"\nport = "{port}"\nfare = 250\namount_limit = 99999\nkind = "{kind}"\n'
+        f'[[lanes]]\nname = "gate-{number}"\nport = "{port}"\nfare = 250\namount_limit = 99999\nkind = "{kind}"\n{lane}\n'
         for number, (port, kind) in enumerate(zip(ports, kinds or ["MTT"] * len(ports), strict=True))
     )
     path = folder / "tpsd.toml"
@@ -67,13 +68,16 @@ async def daemon_with_stub(
     retry: str = "",
     kinds: Sequence[str] = (),
     slow_seconds: float = 0.0,
+    lane: str = "",
 ) -> AsyncIterator[Daemon]:
-    """A daemon, not yet running, whose TPS is the stub in another process. ``kinds`` are its lanes', MTT without."""
+    """A daemon, not yet running, whose TPS is the stub in another process. ``kinds`` are its lanes', MTT without;
+    ``lane``: more keys of each.
+    """
     async with running(folder, slow_seconds) as (url, files):
         tls = (
             f'ca_file = "{files.ca}"\nclient_cert_file = "{files.client_cert}"\nclient_key_file = "{files.client_key}"'
         )
-        async with assembled(configuration(folder, url, ports, tls, retry, kinds)) as daemon:
+        async with assembled(configuration(folder, url, ports, tls, retry, kinds, lane)) as daemon:
             yield daemon
 
 

@@ -34,7 +34,7 @@ def run(runs: int) -> None:
     ours, bare = [], []
     for number in range(runs):
         ours.append(asyncio.run(_ours(number)))
-        bare.append(asyncio.run(_echo()))
+        bare.append(asyncio.run(echoes()))
     figures = []
     for name, rounds in (("VERDICT", ours), ("pty echo + one FULL commit", bare)):
         for label, share in (("p50", 0.5), ("p99", 0.99)):
@@ -48,7 +48,7 @@ def run(runs: int) -> None:
 
 
 def pair() -> tuple[int, int]:
-    """A pty whose two ends are a validator's and a daemon's."""
+    """A raw pty, its master not blocking."""
     master, slave = pty.openpty()
     tty.setraw(slave)
     os.set_blocking(master, False)
@@ -101,7 +101,8 @@ async def _taps(master: int, rng: random.Random) -> list[float]:
     return waits
 
 
-async def _echo() -> list[float]:
+async def echoes() -> list[float]:
+    """Milliseconds of the baseline: a frame over a pty, one FULL commit, and back."""
     master, slave = pair()
     waits = []
     loop = asyncio.get_running_loop()

@@ -35,9 +35,13 @@ class TerminalServer:
 
     async def plug(self, gate: Gate) -> None:
         """Wait for the daemon, and let the validator speak to it."""
+        gate.plug(await self.connected(), patient=False)
+
+    async def connected(self) -> int:
+        """Wait for the daemon; the descriptor of its connection."""
         self._connection, _ = await asyncio.get_running_loop().sock_accept(self._listener)
         self._connection.setblocking(False)
-        gate.plug(self._connection.fileno(), patient=False)
+        return self._connection.fileno()
 
     def cut(self, gate: Gate) -> None:
         """The connection ends; the port still listens."""

@@ -17,6 +17,7 @@ from tpsd.domain.time import SECOND
 from tpsd.errors import ConfigError
 
 LANE = {"name": "gate-1", "port": "/dev/ttyNOT0", "fare": 250}
+READER = LANE | {"protocol": "vivopay"}
 
 
 def refusal(folder: Path, given: dict[str, Any]) -> str:
@@ -85,7 +86,8 @@ FIELD_REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "port": ({"lanes": [LANE | {"port": "ttyUSB0"}]}, "lanes[0].port is not a port; write /dev/serial/by-id/"),
     "socket port": ({"lanes": [LANE | {"port": "socket://h"}]}, "lanes[0].port is not a socket port"),
     "slow": ({"lanes": [LANE | {"baud": 9600}]}, "lanes[0].baud 9600 baud is too slow for a gate; set 57600"),
-    "vivopay": ({"lanes": [LANE | {"protocol": "vivopay"}]}, 'this version; set protocol = "vl1"'),
+    "protocol": ({"lanes": [LANE | {"protocol": "osdp"}]}, "lanes[0].protocol is wrong: input should be 'vl1' or 'viv"),
+    "country": ({"lanes": [READER | {"country": "DEU"}]}, "lanes[0].country is wrong"),
     "MTT in realtime": ({"lanes": [LANE | {"timing": "realtime"}]}, "MTT's verdict is local; leave it out, or use KFT"),
     "retail afterwards": (
         {"lanes": [LANE | {"kind": "RETAIL_PAYMENT", "timing": "deferred"}]},
@@ -107,6 +109,20 @@ def test_a_bad_key_is_refused(tmp_path: Path, case: str) -> None:
 
 
 RELATION_REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
+    "country of a validator": ({"lanes": [LANE | {"country": "276"}]}, "lanes[0].country is for vivopay readers"),
+    "tokens of a reader": (
+        {"lanes": [READER | {"tokens": "validator"}]},
+        "lanes[0].tokens is validator, and a vivopay reader makes none",
+    ),
+    "tokens without a key": ({"lanes": [READER | {"tokens": "ours"}]}, "lanes[0].tokens is ours without a key for"),
+    "journeys of a reader that encrypts": (
+        {"lanes": [READER | {"kind": "RETAIL_CHECK_IN", "tokens": "none"}]},
+        "lanes[0].tokens gives no card token",
+    ),
+    "a reader's patience": (
+        {"lanes": [READER | {"kind": "RETAIL_PAYMENT", "verdict_seconds": 56}]},
+        "lanes[0].verdict_seconds is 56, and a vivopay reader is freed after 60 s; use at most 55",
+    ),
     "lane names": ({"lanes": [LANE, LANE | {"port": "/dev/b"}]}, "lanes[1].name 'gate-1' is taken by another lane"),
     "lane ports": ({"lanes": [LANE, LANE | {"name": "b"}]}, "lanes[1].port is the port of lane 'gate-1' too"),
     "socket ports": (

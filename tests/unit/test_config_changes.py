@@ -9,7 +9,7 @@ import pytest
 
 from schemas.config import Configuration, Lane
 from tests.configurations import changed, values, write
-from tpsd.config import load
+from tpsd.config import card_request, load
 from tpsd.config.changes import ADJUSTABLE, RELOADABLE, Changes, LaneChanges, changes
 
 LANE: dict[str, Any] = {"name": "gate-1", "port": "/dev/ttyNOT0", "fare": 250}
@@ -128,3 +128,46 @@ def test_the_tables_name_keys_that_exist() -> None:
     assert set(Lane.model_fields) >= ADJUSTABLE
     for key in RELOADABLE:
         assert key.partition(".")[0] in Configuration.model_fields
+
+
+READER = {"protocol": "vivopay"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (lanes(READER), lanes(READER | {"fare": 300})),
+        (lanes(READER), lanes(READER | {"country": "276"})),
+        (lanes(READER), lanes(READER) | {"operator": {"currency": "840"}}),
+        (
+            lanes(READER | {"fare": None, "zone": "A"}) | {"zones": [{"from": "A", "to": "B", "amount": 100}]},
+            lanes(READER | {"fare": None, "zone": "A"}) | {"zones": [{"from": "A", "to": "B", "amount": 200}]},
+        ),
+    ],
+    ids=["fare", "country", "currency", "zones"],
+)
+def test_what_a_reader_asks_cards_for_opens_its_port_anew(
+    tmp_path: Path, old: dict[str, Any], new: dict[str, Any]
+) -> None:
+    for given in (old, new):
+        given["lanes"] = [{key: value for key, value in lane.items() if value is not None} for lane in given["lanes"]]
+    assert between(tmp_path, old, new).lanes == LaneChanges(relinked=("gate-1",))
+
+
+@pytest.mark.parametrize(
+    ("lane", "asked"),
+    [
+        (READER | {"fare": 250}, (250, "978", None)),
+        (READER | {"fare": 0, "country": "276"}, (0, "978", "276")),
+        (READER | {"zone": "A"}, (300, "978", None)),
+        (READER | {"zone": "B", "kind": "RETAIL_CHECK_OUT", "tokens": "ours"}, (0, "978", None)),
+        ({"fare": 250}, None),
+    ],
+)
+def test_what_a_reader_asks_cards_for(
+    tmp_path: Path, lane: dict[str, Any], asked: tuple[int, str, str | None] | None
+) -> None:
+    zones = [{"from": "A", "to": "B", "amount": 200}, {"from": "A", "to": "C", "amount": 300}]
+    given = {"zones": zones, "lanes": [{"name": "gate-1", "port": "/dev/ttyNOT0"} | lane]}
+    config = load(write(tmp_path, changed(values(tmp_path), given | {"keys": {"token_key_file": "keys/salt"}})))
+    assert card_request(config.lanes[0], config) == asked

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import termios
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from device.vl1.codes import StatusState
 from device.vl1.messages import StatusMessage
@@ -29,7 +31,7 @@ from tpsd.domain.views import TapFilter
 from tpsd.errors import PortError
 from tpsd.link.serial import SerialPort
 from tpsd.link.vl1 import Vl1Device
-from tpsd.ports import Device, DeviceEvent, DeviceUp, Port, Taken, TapArrived
+from tpsd.ports import CardMissed, Device, DeviceEvent, DeviceUp, Port, PortWanted, Taken, TapArrived
 from tpsd.workers.reader import TAPS_WAITING_MAX, Lane, LaneParts
 
 
@@ -249,3 +251,56 @@ async def test_a_flood_is_dropped_and_the_rest_is_served(daemon: Daemon, line: L
         rows = await daemon.journal.taps(TapFilter(limit=1000))
         assert len(rows) == len(chatter.told) < chatter.taps
         assert chatter.told == list(range(1, len(chatter.told) + 1)), "in the order they came"
+
+
+class Probing(Chatter):
+    """A device to which nobody answers: it asks for another rate, then for its port opened anew at a third."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.opened = 0
+
+    def open(self, now: float) -> None:
+        self.opened += 1
+        self.deadline = now
+
+    def tick(self, now: float, wall: Micros, *, trusted: bool = True) -> list[DeviceEvent]:
+        self.deadline = None
+        wanted = {1: PortWanted(57_600), 2: PortWanted(38_400, anew=True)}
+        return [wanted[self.opened]] if self.opened in wanted else []
+
+
+async def test_a_port_is_set_to_what_its_device_wants_and_opened_anew_at_that(daemon: Daemon, line: Line) -> None:
+    port, probing = MissingPort(0, SerialPort(str(line.path), 115_200)), Probing()
+    reasons: list[str] = []
+
+    def pause() -> float:
+        reasons.append(lane.state.reason)
+        return 0.0
+
+    async with lane_of(daemon, port, probing, pause=pause) as lane:
+        await until(lambda: probing.opened == 3, "the third time")
+        assert port.opened == 2
+        assert termios.tcgetattr(line.master)[4] == termios.B38400
+        assert reasons == ["nobody answers on it"]
+
+
+class Missing(Chatter):
+    """A device that loses two cards and cannot read a third."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+
+    def tick(self, now: float, wall: Micros, *, trusted: bool = True) -> list[DeviceEvent]:
+        self.deadline = None
+        lost = CardMissed("its data is lost: damaged")
+        return [lost, lost, CardMissed("the card could not be read", read=False)]
+
+
+async def test_cards_that_are_no_taps_are_counted(daemon: Daemon, line: Line) -> None:
+    chatter = Missing()
+    with capture_logs() as said:
+        async with lane_of(daemon, SerialPort(str(line.path), 115_200), chatter) as lane:
+            await until(lambda: lane.state.cards_unread, "the cards")
+            assert (lane.state.cards_lost, lane.state.cards_unread) == (2, 1)
+    assert [entry["why"] for entry in said if entry["event"] == "card_lost"] == ["its data is lost: damaged"]

@@ -83,7 +83,7 @@ def test_the_picture(metrics: Metrics) -> None:
         mails_waiting=4,
         oldest_mail=Micros(NOW - 5 * SECOND),
     )
-    lane = replace(READY, name="gate-2", state="offline", noise=7, internal_errors=1)
+    lane = replace(READY, name="gate-2", state="offline", noise=7, internal_errors=1, cards_lost=2, cards_unread=5)
     found = samples(metrics, replace(WELL, figures=figures, lanes=(READY, lane), in_flight=3))
     assert value(found, "tpsd_pending", tier="0", rung="0") == 5
     assert value(found, "tpsd_pending", tier="2", rung="4") == 2
@@ -99,6 +99,8 @@ def test_the_picture(metrics: Metrics) -> None:
     assert value(found, "tpsd_lane_ready", lane="gate-2") == 0
     assert value(found, "tpsd_garbage_total", lane="gate-2") == 7
     assert value(found, "tpsd_internal_errors_total", lane="gate-2") == 1
+    assert value(found, "tpsd_cards_lost_total", lane="gate-2") == 2
+    assert value(found, "tpsd_cards_unread_total", lane="gate-2") == 5
     assert value(found, "tpsd_healthy") == 0
     assert value(found, "tpsd_check", check="lanes") == 0
     assert value(found, "tpsd_check", check="mail") == 1

@@ -31,6 +31,7 @@ from tests.golden.vivopay_frames import FRAMES
 NOW = 10.0
 MTT = Transaction(250, "978", "276", seconds=20)
 THANKS = UserInterface(Text.THANK_YOU, Beep.SHORT_1, Led.LED_0, lit=True)
+WAIT = UserInterface(Text.WAIT)
 PAN = "4761739001010119"
 CANCEL, CANCELLED = encode_command(0x05, 0x01), encode_answer(0x05, 0x00)
 CONFIGURATION = encode_answer(0x03, 0x00, S09)
@@ -239,6 +240,10 @@ class TestCycle:
         ]
         assert wire == encode_command(0x02, 0x40, wire[14:-2])
 
+    def test_a_reader_may_know_its_country_itself(self) -> None:
+        data = Transaction(250, "978").command().data
+        assert 0x9F1A not in [item.tag for item in decode(data[1:])]
+
     @pytest.mark.parametrize(
         ("amount", "currency", "seconds"),
         [(-1, "978", 1), (10**12, "978", 1), (0, "97", 1), (0, "9７8", 1), (0, "978", 0), (0, "978", 256)],
@@ -437,11 +442,22 @@ class TestUserInterface:
         session.receive(encode_answer(0x02, 0x08), NOW)
         assert session.output() == THANKS.command().encode()
 
-    @pytest.mark.parametrize("status", [0x00, 0x0B])
-    def test_a_reader_that_cannot_show_it_goes_on(self, status: int) -> None:
+    @pytest.mark.parametrize(("status", "told"), [(0x00, [e.VerdictShown(1)]), (0x0B, [])])
+    def test_a_reader_that_cannot_show_it_goes_on(self, status: int, told: list[e.ReaderEvent]) -> None:
         session = waiting()
         session.verdict(tapped(session).ticket, THANKS, NOW)
-        session.receive(encode_answer(0x01, status), NOW)
+        assert session.receive(encode_answer(0x01, status), NOW) == told
+        assert session.state is State.ACTIVE
+
+    def test_only_a_verdict_is_told_as_shown(self) -> None:
+        session = waiting()
+        session.show(UserInterface(Text.WELCOME), NOW)
+        ticket = tapped(session).ticket
+        session.note(ticket, WAIT, NOW)
+        assert session.receive(SHOWN, NOW) == []
+        session.verdict(ticket, THANKS, NOW)
+        assert session.receive(SHOWN, NOW) == [e.VerdictShown(ticket)]
+        assert session.receive(SHOWN, NOW) == []
         assert session.state is State.ACTIVE
 
 

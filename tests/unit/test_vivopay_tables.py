@@ -181,6 +181,7 @@ TELLS: dict[Effect, type] = {
     Effect.TELL_LOST: e.TapLost,
     Effect.TELL_FAILED: e.CardFailed,
     Effect.TELL_UNDECIDED: e.Undecided,
+    Effect.TELL_SHOWN: e.VerdictShown,
 }
 
 

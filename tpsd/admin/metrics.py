@@ -134,7 +134,11 @@ def _of_lanes(picture: Picture) -> list[Metric]:
     ready = [((lane.name,), float(lane.state == "ready")) for lane in picture.lanes]
     garbage = CounterMetricFamily("tpsd_garbage", "Runs of bytes that were no frame.", labels=("lane",))
     errors = CounterMetricFamily("tpsd_internal_errors", "Taps that could not be decided.", labels=("lane",))
+    lost = CounterMetricFamily("tpsd_cards_lost", "Cards whose data was lost before its commit.", labels=("lane",))
+    unread = CounterMetricFamily("tpsd_cards_unread", "Cards that a reader could not read.", labels=("lane",))
     for lane in picture.lanes:
+        lost.add_metric((lane.name,), lane.cards_lost)
+        unread.add_metric((lane.name,), lane.cards_unread)
         garbage.add_metric((lane.name,), lane.noise)
         errors.add_metric((lane.name,), lane.internal_errors)
     return [
@@ -142,6 +146,8 @@ def _of_lanes(picture: Picture) -> list[Metric]:
         _gauge("tpsd_lane_ready", "1 while the lane takes taps.", ("lane",), ready),
         garbage,
         errors,
+        lost,
+        unread,
     ]
 
 

@@ -1,4 +1,4 @@
-"""The other ends, for trying tpsd without hardware and without Sfey: a validator, and TPS."""
+"""The other ends, for trying tpsd without hardware and without Sfey: a validator, a reader, and TPS."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from pathlib import Path
 import typer
 from rich.table import Table
 
+from device.vivopay.commands import SERIAL_SIZE
 from device.vl1.limits import SERIAL_MAX
+from tpsd.cli import simulate_reader
 from tpsd.cli.command import FAILED, AsJson, Command, CommandGroup, complain, console, emit
 from tpsd.cli.simulate_tps import parse_listen, serve
 from tpsd.cli.simulate_validator import Plan, Report, run_validator
@@ -26,9 +28,13 @@ _SERIAL_HELP = "What it calls itself in HELLO."
 def register(app: typer.Typer) -> None:
     """Add the command group."""
     group = typer.Typer(
-        cls=CommandGroup, help="Simulated other ends: a validator, TPS.", no_args_is_help=True, rich_markup_mode=None
+        cls=CommandGroup,
+        help="Simulated other ends: a validator, a reader, TPS.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
     )
     group.command("validator", cls=Command)(validator)
+    group.command("reader", cls=Command)(reader)
     group.command("tps", cls=Command)(tps)
     app.add_typer(group, name="simulate")
 
@@ -87,6 +93,36 @@ def validator(
         emit(report.summary(plan))
     if len(report.rows) < taps:
         complain(f"{taps - len(report.rows)} of {taps} taps have no verdict")
+        raise typer.Exit(FAILED)
+
+
+def _reader_name(text: str) -> str:
+    if not (text.isascii() and text.isprintable() and 0 < len(text) <= SERIAL_SIZE):
+        raise typer.BadParameter(f"is not 1 to {SERIAL_SIZE} printable ASCII characters; give another number")
+    return text
+
+
+def reader(
+    port: str = typer.Option(..., help="A serial device or a pty."),
+    serial: str = typer.Option("630Z000001", callback=_reader_name, help="Its serial number."),
+    taps: int = typer.Option(1, min=0, help="How many cards to read."),
+    interval: float = typer.Option(1.0, min=0, max=SECONDS_MAX, help="Seconds between a verdict and the next card."),
+    seed: int = typer.Option(1, help="Chooses cards."),
+    encrypted: bool = typer.Option(False, "--encrypted", help="Cards as a reader with a key gives them."),
+    baud: int = typer.Option(115_200, min=9_600, max=BAUD_MAX, help="Bits per second."),
+    as_json: AsJson = False,
+) -> None:
+    """Be a ViVOpay reader: read scheme test cards, print what it is told to show, end when all were answered."""
+    plan = simulate_reader.Plan(serial, taps, interval, seed, encrypted, baud, first=time.time_ns() // 1_000_000)
+    report = simulate_reader.Report()
+    try:
+        asyncio.run(simulate_reader.run_reader(port, plan, report, None if as_json else typer.echo))
+    except KeyboardInterrupt:
+        complain("interrupted")
+    if as_json:
+        emit(report.summary(plan))
+    if len(report.rows) < taps:
+        complain(f"{taps - len(report.rows)} of {taps} cards were not answered")
         raise typer.Exit(FAILED)
 
 

@@ -5,6 +5,7 @@
 
 from tpsd.config.changes import Changes, changes
 from tpsd.config.effective import (
+    card_request,
     clock_floor,
     config_digest,
     doubt,
@@ -25,6 +26,7 @@ from tpsd.config.relations import key_files, listen_address, mail_settings, stor
 __all__ = [
     "Changes",
     "Problem",
+    "card_request",
     "changes",
     "clock_floor",
     "config_digest",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from schemas.config import Configuration, Lane
-from tpsd.config.effective import effective, flat
+from tpsd.config.effective import card_request, effective, flat
 
 RELOADABLE: Final = (
     "lanes.",
@@ -92,7 +92,7 @@ def _lanes(old: Configuration, new: Configuration) -> LaneChanges:
     for name in before.keys() & after.keys():
         one, other = before[name].model_dump(), after[name].model_dump()
         differing = {key for key in one if one[key] != other[key]}
-        if language_of(before[name], old) != language_of(after[name], new) or differing - ADJUSTABLE:
+        if _told(before[name], old) != _told(after[name], new) or differing - ADJUSTABLE:
             relinked.append(name)
         elif differing:
             adjusted.append(name)
@@ -102,6 +102,11 @@ def _lanes(old: Configuration, new: Configuration) -> LaneChanges:
         adjusted=tuple(sorted(adjusted)),
         relinked=tuple(sorted(relinked)),
     )
+
+
+def _told(lane: Lane, config: Configuration) -> tuple[object, ...]:
+    """What a validator is told when its port is opened, and keeps."""
+    return language_of(lane, config), card_request(lane, config)
 
 
 def _keys(config: Configuration) -> Iterator[tuple[str, Any]]:

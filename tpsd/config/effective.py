@@ -85,6 +85,19 @@ def makes_tokens(lane: Lane, config: Configuration) -> bool:
     return lane.tokens == "validator" or (lane.tokens == "ours" and config.keys.token_key_file is not None)
 
 
+def card_request(lane: Lane, config: Configuration) -> tuple[int, str, str | None] | None:
+    """Amount, currency and country that a reader asks cards for before it knows them; None: the validator knows.
+
+    A check-out by the zones costs what only its journey tells: there the card is asked for nothing.
+    """
+    if lane.protocol != "vivopay":
+        return None
+    amount = lane.fare
+    if amount is None and lane.zone is not None and lane.kind != "RETAIL_CHECK_OUT":
+        amount = zones(config).largest_from(lane.zone)
+    return amount or 0, config.operator.currency, lane.country
+
+
 def zones(config: Configuration) -> Zones:
     """The zone table as the core takes it."""
     return Zones({(zone.start, zone.end): zone.amount for zone in config.zones})

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from device.vivopay.limits import DECISION_SECONDS
 from schemas.config import Configuration
 from schemas.values import BAUD_USUAL
 from tpsd.config import fares
-from tpsd.config.effective import ladder, makes_tokens
+from tpsd.config.effective import is_realtime, ladder, makes_tokens
 from tpsd.config.keys import exposed
 from tpsd.config.problems import KeyPath, Problem
 from tpsd.core import texts
@@ -24,6 +25,7 @@ from tpsd.sfey.wire import PROFILES, override
 
 SOCKET_PATH_MAX = 107  # bytes: sockaddr_un.sun_path holds 108 with its NUL
 TRIES_MAX = 12  # resends in one release: invariant I3, and the schemes' limits on resubmission
+READER_VERDICT_SECONDS_MAX = DECISION_SECONDS - 5  # s: its minute begins before ours, and a commit may take a while
 HORIZON_MARGIN_US = HOUR  # a send may wait in the queue and in flight after its rung is due
 
 Rule = Callable[[Configuration], Iterator[Problem]]
@@ -129,6 +131,32 @@ def _journeys(config: Configuration) -> Iterator[Problem]:
                 "gives no card token, and a journey is kept by it",
                 'set [keys] token_key_file, or tokens = "validator" if the validator makes them; '
                 "a reader that encrypts and gives none cannot run check-in and check-out",
+            )
+
+
+def _readers(config: Configuration) -> Iterator[Problem]:
+    for index, lane in enumerate(config.lanes):
+        if lane.protocol != "vivopay":
+            if lane.country is not None:
+                yield Problem(("lanes", index, "country"), "is for vivopay readers", "leave it out")
+            continue
+        if lane.tokens == "validator":
+            yield Problem(
+                ("lanes", index, "tokens"),
+                "is validator, and a vivopay reader makes none",
+                'use "none" if it encrypts, "ours" with a token_key_file if not',
+            )
+        if lane.tokens == "ours" and config.keys.token_key_file is None:
+            yield Problem(
+                ("lanes", index, "tokens"),
+                "is ours without a key for them",
+                "set [keys] token_key_file, or leave it out",
+            )
+        if is_realtime(lane) and lane.verdict_seconds > READER_VERDICT_SECONDS_MAX:
+            yield Problem(
+                ("lanes", index, "verdict_seconds"),
+                f"is {lane.verdict_seconds:g}, and a vivopay reader is freed after {DECISION_SECONDS:g} s",
+                f"use at most {READER_VERDICT_SECONDS_MAX:g}",
             )
 
 
@@ -279,6 +307,7 @@ _RULES: tuple[Rule, ...] = (
     _amounts,
     _timings,
     _journeys,
+    _readers,
     fares.table,
     fares.journeys,
     fares.limits,

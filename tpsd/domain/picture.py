@@ -60,6 +60,8 @@ class LaneFacts:
     reason: str
     internal_errors: int
     noise: int
+    cards_lost: int = 0
+    cards_unread: int = 0
 
 
 @dataclass(frozen=True, slots=True)

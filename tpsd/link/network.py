@@ -70,6 +70,10 @@ class NetworkTransport(asyncio.Protocol):
         if self._transport is not None and self._lost is None:
             self._transport.write(data)
 
+    def set_rate(self, baud: int) -> None:
+        """Drop what waits to be taken: the rate is the terminal server's."""
+        self._received.clear()
+
     async def close(self) -> None:
         """Close at once, whatever was not sent yet."""
         if self._transport is not None:

@@ -102,6 +102,17 @@ class SerialTransport:
             if self._unsent and self._lost is None:
                 self._loop.add_writer(self._descriptor, self._writable)
 
+    def set_rate(self, baud: int) -> None:
+        """Set the port, and drop what waits."""
+        self._received.clear()
+        self._unsent.clear()
+        try:
+            self._device.baudrate = baud
+            self._device.reset_input_buffer()
+            self._device.reset_output_buffer()
+        except (serial.SerialException, OSError, ValueError, termios.error) as exc:
+            raise LinkLostError(f"{baud} baud cannot be set: {_words(exc)}") from exc
+
     async def close(self) -> None:
         """Stop watching and close."""
         self._forget()

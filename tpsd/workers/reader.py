@@ -10,6 +10,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import assert_never
 from uuid import UUID
 
 import structlog
@@ -27,6 +28,7 @@ from tpsd.domain.time import Micros
 from tpsd.errors import JournalError, JournalUnavailableError, PortError
 from tpsd.metering import UNMETERED, Meter
 from tpsd.ports import (
+    CardMissed,
     Device,
     DeviceDown,
     DeviceEvent,
@@ -35,6 +37,7 @@ from tpsd.ports import (
     Journal,
     LinkLostError,
     Port,
+    PortWanted,
     Taken,
     TapArrived,
     Timepiece,
@@ -65,6 +68,8 @@ class LaneState:
     taps: int = 0
     internal_errors: int = 0
     noise: int = 0  # runs of bytes that were no frame
+    cards_lost: int = 0  # read, and their data was lost: a reader without a memory (links.md part 2)
+    cards_unread: int = 0  # seen, and they could not be read
     last_tap_at: Micros | None = None
 
 
@@ -126,7 +131,10 @@ class Lane:
         self._validator = Trouble()
         self._flood = Trouble()
         self._disk = Trouble()
+        self._missed = Trouble()
         self._heard_of: str | None = None  # the serial that the log last said is there
+        self._wanted: PortWanted | None = None
+        self._rate: int | None = None  # of the port, where its device asked for one
         self.meter: Meter = UNMETERED
         self.state = LaneState(parts.policy.name, alias, parts.port.name)
 
@@ -171,6 +179,8 @@ class Lane:
 
     async def _converse(self, transport: Transport) -> None:
         self._show("waiting", "")
+        if self._rate is not None:
+            transport.set_rate(self._rate)
         self._device.open(self._clock.monotonic())
         while True:
             transport.write(self._device.output())
@@ -185,6 +195,15 @@ class Lane:
             deadline = self._device.deadline
             if deadline is not None and deadline <= now:
                 self._heed(self._device.tick(now, wall, trusted=trusted))
+            if self._wanted is not None:
+                self._set_port(transport, self._wanted)
+
+    def _set_port(self, transport: Transport, wanted: PortWanted) -> None:
+        self._wanted, self._rate = None, wanted.baud
+        if wanted.anew:
+            raise LinkLostError("nobody answers on it")
+        transport.set_rate(wanted.baud)
+        self._device.open(self._clock.monotonic())
 
     async def _until_something(self) -> None:
         deadline = self._device.deadline
@@ -212,6 +231,12 @@ class Lane:
                         log.warning("session_lost", lane=self._policy.name, reason=reason, times=times)
                 case DeviceStatus():
                     self._status(event)
+                case CardMissed():
+                    self._miss(event)
+                case PortWanted():
+                    self._wanted = event
+                case _:
+                    assert_never(event)
 
     def _up(self, event: DeviceUp) -> None:
         type_name = self._policy.terminal_type or event.type_name
@@ -223,7 +248,7 @@ class Lane:
             self._heard_of = event.serial
             log.info("session_up", lane=self._policy.name, serial=event.serial, type=event.type_name, lost=lost or 0)
         if event.alarm:
-            log.error("validator_counters", lane=self._policy.name, serial=event.serial, what=event.alarm)
+            log.error("validator_alarm", lane=self._policy.name, serial=event.serial, what=event.alarm)
         self._has_type = bool(type_name)
         self._say_open()
 
@@ -239,6 +264,14 @@ class Lane:
         if (times := self._validator.happened(now, said)) is not None:
             log.warning("validator_unwell", lane=lane, state=event.state, text=event.text, times=times)
 
+    def _miss(self, event: CardMissed) -> None:
+        if not event.read:
+            self.state.cards_unread += 1
+            return
+        self.state.cards_lost += 1
+        if (times := self._missed.happened(self._clock.monotonic(), event.why)) is not None:
+            log.warning("card_lost", lane=self._policy.name, why=event.why, times=times)
+
     def _queue(self, event: TapArrived) -> None:
         if not self._has_type:
             return  # no verdict: the validator keeps its tap until the lane is set up
@@ -246,6 +279,7 @@ class Lane:
         try:
             self._taps.put_nowait((event, self._clock.trusted))
             self._flood.over(now)
+            self._missed.over(now)
         except asyncio.QueueFull:
             if (times := self._flood.happened(now)) is not None:
                 log.warning("tap_flood", lane=self._policy.name, times=times)
