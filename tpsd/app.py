@@ -194,6 +194,7 @@ class Daemon:
         self.desk.setting = setting
         self.desk.lanes = {lane.name: policy_of(lane) for lane in config.lanes}
         self._stopping = asyncio.Event()
+        self.on_ready: Callable[[], None] = lambda: None
 
     async def run(self) -> None:
         """Recover what a crash left, then work until ``stop``; returns when everything in flight is settled."""
@@ -223,6 +224,7 @@ class Daemon:
             loops.create_task(self.warden.run(), name="warden")
             attendant = loops.create_task(self.attendant.run(), name="attendant")
             log.info("ready", lanes=len(self.lanes))
+            self.on_ready()
             await self._stopping.wait()
             # Stop reading, then claiming, then let the sends in flight finish (design 10).
             for loop in (reloading, uplink, examiner, bodies, timekeeper, attendant):

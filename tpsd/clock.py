@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from tpsd.core import trust
 from tpsd.core.taptime import CLOCK_FLOOR
@@ -19,14 +20,22 @@ LONGEST_WAIT_SECONDS = 3600.0  # re-reads the clock at least hourly, so that a s
 _TIMEX_BYTES = 512  # struct timex is 208 bytes on 64-bit Linux; more is room for later kernels
 _TIME_ERROR = 5  # adjtimex(2): not synchronised
 
+TIMESYNCD_STAMP = Path("/run/systemd/timesync/synchronized")  # made at its first synchronisation after boot
 
-def system_is_synchronised() -> bool:
-    """Whether the kernel calls its clock synchronised; False too where it may not be asked (adjtimex(2))."""
+
+def kernel_state() -> int | None:
+    """What adjtimex(2) returns; None where it is forbidden, as ProtectClock= does even for looking."""
     try:
         state = int(ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES)))
     except (OSError, AttributeError):
-        return False
-    return 0 <= state < _TIME_ERROR
+        return None
+    return None if state < 0 else state
+
+
+def system_is_synchronised(ask_kernel: Callable[[], int | None] = kernel_state, stamp: Path = TIMESYNCD_STAMP) -> bool:
+    """Whether the kernel calls its clock synchronised; where it may not be asked, whether systemd-timesyncd does."""
+    state = ask_kernel()
+    return stamp.exists() if state is None else state < _TIME_ERROR
 
 
 def _system_wall() -> Micros:

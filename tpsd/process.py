@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
 
@@ -16,6 +16,8 @@ from tpsd.admin.server import AdminServer
 from tpsd.app import Daemon, admin_routes, assembled
 from tpsd.errors import TpsdError
 from tpsd.hardening import harden
+from tpsd.notify import Notifier
+from tpsd.workers.heartbeat import Heartbeat
 
 log = structlog.get_logger("tpsd")
 
@@ -38,16 +40,40 @@ def run(config: Configuration, read: Callable[[], Configuration] | None = None) 
 
 
 async def _run(config: Configuration, read: Callable[[], Configuration] | None) -> None:
+    manager = Notifier()
+    manager.status("opening the journal")
     async with assembled(config) as daemon, AsyncExitStack() as stack:
         daemon.reloading.read = read
+        daemon.on_ready = lambda: manager.ready(f"{len(daemon.lanes)} lanes")
+
+        def stop() -> None:
+            manager.stopping()
+            daemon.stop()
+
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, daemon.stop)
+            loop.add_signal_handler(number, stop)
         loop.add_signal_handler(signal.SIGHUP, daemon.reloading.ask)
+        await stack.enter_async_context(_watched(daemon, manager))
         for server in _servers(config, daemon):
             await server.start()
             stack.push_async_callback(server.stop)
         await _unwrapped(daemon.run)
+
+
+@asynccontextmanager
+async def _watched(daemon: Daemon, manager: Notifier) -> AsyncIterator[None]:
+    """Signs of life for the service manager's watchdog, to the very end (design 10)."""
+    if manager.watchdog_seconds is None:
+        yield
+        return
+    heartbeat = Heartbeat(daemon.journal.next_due, manager.alive, manager.watchdog_seconds)
+    beating = asyncio.create_task(heartbeat.run(), name="heartbeat")
+    try:
+        yield
+    finally:
+        beating.cancel()
+        await asyncio.wait((beating,))
 
 
 def _servers(config: Configuration, daemon: Daemon) -> list[AdminServer | HealthServer]:

@@ -30,7 +30,8 @@ def configuration(
         key.write_text(secrets.token_hex(32))
     (folder / "journal").mkdir()
     lanes = "".join(
-        f'[[lanes]]\nname = "gate-{number}"\nport = "{port}"\nfare = 250\namount_limit = 99999\nkind = "{kind}"\n{lane}\n'
+        f'[[lanes]]\nname = "gate-{number}"\nport = "{port}"\nfare = 250\namount_limit = 99999\n'
+        f'kind = "{kind}"\n{lane}\n'
         for number, (port, kind) in enumerate(zip(ports, kinds or ["MTT"] * len(ports), strict=True))
     )
     path = folder / "tpsd.toml"

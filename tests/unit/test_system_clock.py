@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -164,3 +165,13 @@ async def test_waiting_is_by_the_schedule_whatever_the_wall_does() -> None:
 
 def test_the_floor_is_a_date_that_nobody_sets_again() -> None:
     assert CLOCK_FLOOR > 50 * YEAR
+
+
+def test_where_the_kernel_may_not_be_asked_timesyncd_is(tmp_path: Path) -> None:
+    """As under ProtectClock=, which answers EPERM to a look too."""
+    stamp = tmp_path / "synchronized"
+    assert not system_is_synchronised(lambda: None, stamp)
+    assert system_is_synchronised(lambda: 0, stamp)
+    stamp.touch()
+    assert system_is_synchronised(lambda: None, stamp)
+    assert not system_is_synchronised(lambda: 5, stamp), "the kernel knows better"

@@ -14,7 +14,20 @@ from typing import TextIO
 import typer
 
 from tpsd import __version__
-from tpsd.cli import check, denylist, engineers, frame, inspect, orders, resting, run, simulate, upkeep, watching
+from tpsd.cli import (
+    check,
+    conform,
+    denylist,
+    engineers,
+    frame,
+    inspect,
+    orders,
+    resting,
+    run,
+    simulate,
+    upkeep,
+    watching,
+)
 from tpsd.cli.command import FAILED, CommandGroup, complain
 
 app = typer.Typer(
@@ -45,7 +58,7 @@ def _options(
 
 _OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT})
 
-for _part in (run, check, simulate, inspect, resting, orders, engineers, denylist, upkeep, frame, watching):
+for _part in (run, check, simulate, inspect, resting, orders, engineers, denylist, upkeep, frame, watching, conform):
     _part.register(app)
 
 

@@ -16,6 +16,7 @@ import typer
 
 from device.vl1.daemon import DAEMON_TABLE
 from device.vl1.validator import VALIDATOR_TABLE
+from schemas.example import example_config
 from schemas.generate import config_schema, settings_table
 from tpsd.core.journeys import TABLE as JOURNEYS
 from tpsd.core.outcomes import RULES as OUTCOME_RULES
@@ -92,7 +93,10 @@ def _commands() -> str:
     return _markdown(("command", "what it does"), rows(typer.main.get_command(app), "tpsd"))
 
 
-FILES: Mapping[Path, Render] = {Path("schemas/config.schema.json"): config_schema}
+FILES: Mapping[Path, Render] = {
+    Path("schemas/config.schema.json"): config_schema,
+    Path("systemd/tpsd.example.toml"): example_config,
+}
 BLOCKS: Mapping[str, Render] = {
     "commands": _commands,
     "settings": settings_table,
@@ -139,6 +143,7 @@ def generate(root: Path, *, check: bool, say: Callable[[str], None]) -> bool:
             say(f"{path} is not what the code makes; run: python -m tpsd.cli.generate")
             same = False
         else:
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
             say(f"{path} written")
     return same
