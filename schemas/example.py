@@ -61,6 +61,7 @@ SAMPLES: Mapping[str, Any] = {
     "lanes.language": "fr",
     "lanes.pass_back_group": "bus-17",
     "lanes.tokens": "validator",
+    "lanes.country": "276",
 }
 
 
