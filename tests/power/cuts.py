@@ -124,7 +124,7 @@ class Cuts:
             cutter.disk.honest = self._plan.honest or self._luck.random() < HONEST
             with self._watched(cutter):
                 await work.do(cutter.doing)
-            work.ledger.keys = keys_on(cutter.disk) | work.ledger.keys
+            work.ledger.keys |= keys_on(cutter.disk)
             last = cutter.taken()
             await self._judge_all(last, life.promised)
         self._report.did.update(work.did)

@@ -98,9 +98,7 @@ def content(connection: apsw.Connection) -> Content:
 
 
 def keys_on(disk: Disk) -> dict[int, bytes]:
-    """The wrapped epoch keys that stand in their folder, by number."""
-    return {
-        int(name[-12:-4]): stored[:WRAPPED_BYTES]
-        for name, stored in disk.raw()
-        if parent(name) == KEYS and len(stored) == WRAPPED_BYTES + CHECK_BYTES and any(stored)
-    }
+    """The wrapped epoch keys that stand in their folder, by number; one that a cut took with its name never counted."""
+    paths = disk.names(KEYS) if disk.is_folder(KEYS) else []
+    stored = {int(path[-12:-4]): bytes(disk.open(path).durable) for path in paths}
+    return {number: key[:WRAPPED_BYTES] for number, key in stored.items() if len(key) == WRAPPED_BYTES + CHECK_BYTES}
