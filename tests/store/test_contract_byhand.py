@@ -241,6 +241,13 @@ async def test_refused_until_tps_was_asked(journal: SqliteJournal) -> None:
     sent(await order_check_out(journal))
 
 
+async def test_refused_while_tps_is_being_asked(journal: SqliteJournal) -> None:
+    await end_unpaid(journal, UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, policy=ENQUIRING)
+    assert len(await journal.doubts.claim(after(60), 10)) == 1
+    assert await journal.doubts.next_due() is None
+    assert "TPS is being asked" in refused(await order_check_out(journal))
+
+
 @pytest.mark.parametrize("exchange", [NO_CONNECTION, UNAVAILABLE], ids=repr)
 async def test_one_that_waits_for_a_tap_waits_no_more(journal: SqliteJournal, exchange: Exchange) -> None:
     await check_in(journal)

@@ -42,7 +42,7 @@ CREATE INDEX notice_tap     ON notice (tap)  WHERE tap IS NOT NULL;
 CREATE INDEX notice_mail    ON notice (mail) WHERE mail IS NOT NULL;
 
 -- A journey with its check-in and its latest check-out. "Unclear": an attempt of it ended unknown, or TPS said that one
--- was in progress.
+-- was in progress. "Enquired": TPS is asked about it, or will be.
 CREATE VIEW journey_now AS
 SELECT j.id, j.operator, j.token, j.state, j.check_in, j.tries, j.opened_at, j.ended_at, j.zone, j.lane,
        coalesce(i.approved_amount, i.amount) AS held, i.currency,
@@ -52,7 +52,9 @@ SELECT j.id, j.operator, j.token, j.state, j.check_in, j.tries, j.opened_at, j.e
                WHERE t.uuid = o.uuid AND t.reason <> 'enquiry' AND coalesce(t.may_have_charged, 1) = 1
                  AND (t.outcome IS NOT 'try_again' OR t.cause IN ('system.303', 'action.913', 'action.923')))
          AS out_unclear,
-       o.enquiry_due IS NOT NULL AS out_enquired
+       o.enquiry_due IS NOT NULL
+         OR EXISTS (SELECT 1 FROM attempt t WHERE t.uuid = o.uuid AND t.reason = 'enquiry' AND t.ended_at IS NULL)
+         AS out_enquired
 FROM journey j
 JOIN authorisation i ON i.uuid = j.check_in
 LEFT JOIN authorisation o ON o.uuid = j.check_out;

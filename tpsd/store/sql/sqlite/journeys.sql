@@ -43,10 +43,16 @@ SET state = ?, cause = coalesce(cause, 'expired_journey'), settled_at = ?, ran_r
 WHERE uuid = ? AND state = 'awaiting_tap'
 
 -- name: overdue_journeys
-SELECT id FROM journey WHERE state IN ('open', 'checking_out') AND opened_at < ? ORDER BY opened_at LIMIT ?
+-- One whose passenger checks out at this moment is left, here and below: its answer comes first.
+SELECT j.id FROM journey j
+WHERE j.state IN ('open', 'checking_out') AND j.opened_at < ?
+  AND NOT EXISTS (SELECT 1 FROM authorisation a WHERE a.uuid = j.check_out AND a.state = 'sending')
+ORDER BY j.opened_at LIMIT ?
 
 -- name: first_overdue
-SELECT min(opened_at) FROM journey WHERE state IN ('open', 'checking_out')
+SELECT min(j.opened_at) FROM journey j
+WHERE j.state IN ('open', 'checking_out')
+  AND NOT EXISTS (SELECT 1 FROM authorisation a WHERE a.uuid = j.check_out AND a.state = 'sending')
 
 -- name: journey_rows
 SELECT j.id, j.state, j.lane, j.zone, j.opened_at, j.ended_at, j.tries, j.held, j.currency, j.check_in,
