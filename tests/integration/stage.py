@@ -210,11 +210,11 @@ class Stage:
 
     async def check_money(self) -> None:
         """What TPS charged is what the journal says; rows apart of which nobody knows, or that still work."""
-        charged = {charge.uuid: charge.amount for charge in self.tps.ledger.charges()}
         query = """SELECT uuid, state, coalesce(approved_amount, amount) FROM authorisation
                    WHERE state IN ('approved', 'declined', 'tap_refused', 'not_charged')
                       OR (state = 'failed' AND may_have_charged = 0)"""
         rows = await self.daemon.journal._writer.read(lambda connection: list(connection.execute(query)))
+        charged = {charge.uuid: charge.amount for charge in self.tps.ledger.charges()}  # no row is final before
         for uuid, state, amount in rows:
             assert charged.get(uuid) == (amount if state == "approved" else None), (uuid, state)
 
