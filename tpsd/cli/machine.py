@@ -22,6 +22,7 @@ PYTHON_MIN = (3, 11)
 FREE_BYTES_MIN = 100 * 2**20  # bytes: below it the next busy day may close the lanes
 FREE_BYTES_GOOD = 2**30  # bytes: 90 days of a busy bus, and a copy of the journal for a backup or an update
 UNIT_NAME = "tpsd.service"
+SHARED = Path(sys.prefix) / "share" / "tpsd"  # where the wheel puts the files for the system
 CREDENTIALS = Path("/run/credentials") / UNIT_NAME
 
 _FOLDERS = re.compile(r"^(State|Runtime)Directory=(.+)$", re.MULTILINE)
@@ -147,7 +148,7 @@ def modem_manager(config: Configuration, machine: Machine) -> Iterator[Diagnosis
             yield bad(
                 name,
                 "it runs and would send AT commands to the validator",
-                "install systemd/60-tpsd-validator.rules with the device's vendor id, or remove ModemManager",
+                f"install {SHARED}/60-tpsd-validator.rules with the device's vendor id, or remove ModemManager",
             )
 
 
@@ -157,7 +158,7 @@ def service(machine: Machine) -> Diagnosis:
         return doubt("service", "systemd does not run here", "see that something starts tpsd again when it ends")
     file = unit_file(machine)
     if file is None:
-        return doubt("service", f"{UNIT_NAME} is not installed", f"install systemd/{UNIT_NAME}: see the README")
+        return doubt("service", f"{UNIT_NAME} is not installed", f"install {SHARED}/{UNIT_NAME}: see the README")
     enabled = any(folder.joinpath(UNIT_NAME).exists() for folder in machine.units[0].glob("*.target.wants"))
     if not enabled:
         return doubt("service", f"{file} is not enabled", "systemctl enable --now tpsd")
