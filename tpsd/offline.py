@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
+import apsw
+
 from schemas.config import Configuration
 from tpsd import config as settings
 from tpsd.config.keys import read_hex_key
 from tpsd.domain.audit import AuditDraft
-from tpsd.domain.upkeep import Finding, Restored
-from tpsd.errors import RefusedError
-from tpsd.store import checking, restoring
+from tpsd.domain.upkeep import Finding, Restored, Tried
+from tpsd.errors import JournalError, RefusedError
+from tpsd.store import checking, opening, restoring
+from tpsd.store.copying import Copy
 from tpsd.store.epochs import KeyFolder
 from tpsd.store.restoring import Keyring
 from tpsd.store.seal import KEY_BYTES
@@ -28,6 +31,37 @@ async def check_journal(config: Configuration) -> list[Finding]:
         view.close()
 
 
+async def copy_journal(config: Configuration, target: Path) -> None:
+    """A marked copy of this configuration's journal; it is not changed. Raises JournalError, RefusedError."""
+    view = JournalView(settings.store_path(config))
+    try:
+        copy, whole = Copy(target), False
+        try:
+            await view.read(copy.begin)
+            while not copy.step():
+                pass
+            copy.finish()
+            whole = True
+        finally:
+            copy.abandon(whole=whole)
+    finally:
+        view.close()
+
+
+def try_update(config: Configuration, copy: Path) -> Tried:
+    """Bring a copy's schema up to date, as the first start of this version would, and look it through.
+
+    The copy is of no use afterwards. Raises JournalError for what the start would raise it for.
+    """
+    size, before = copy.stat().st_size, _migrations(copy)
+    connection = opening.connect(copy)
+    try:
+        found = checking.examine(connection, _epochs(config.keys.epoch_dir))
+    finally:
+        connection.close()
+    return Tried(size, tuple(name for name in _migrations(copy) if name not in before), tuple(found))
+
+
 def restore_journal(config: Configuration, source: Path, by: AuditDraft, *, force: bool = False) -> Restored:
     """Put a backup in the place of this configuration's journal. Raises TpsdError; then nothing was changed."""
     keys, private = config.keys, config.mode == "production"
@@ -40,6 +74,18 @@ def restore_journal(config: Configuration, source: Path, by: AuditDraft, *, forc
     return restoring.restore(
         source, settings.store_path(config), Keyring(kek, KeyFolder(keys.epoch_dir)), by, force=force
     )
+
+
+def _migrations(path: Path) -> list[str]:
+    """The names of those that a closed file has had, in order. Raises JournalError."""
+    try:
+        connection = checking.snapshot(path)
+        try:
+            return [name for (name,) in connection.execute("SELECT name FROM migration ORDER BY number")]
+        finally:
+            connection.close()
+    except apsw.Error as exc:
+        raise JournalError(f"{path} cannot be read: {exc}") from exc
 
 
 def _epochs(folder: Path) -> Collection[int]:

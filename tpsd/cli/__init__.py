@@ -18,6 +18,7 @@ from tpsd.cli import (
     check,
     conform,
     denylist,
+    doctor,
     engineers,
     frame,
     inspect,
@@ -58,7 +59,8 @@ def _options(
 
 _OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT})
 
-for _part in (run, check, simulate, inspect, resting, orders, engineers, denylist, upkeep, frame, watching, conform):
+_PARTS = (run, check, doctor, simulate, inspect, resting, orders, engineers, denylist, upkeep, frame, watching, conform)
+for _part in _PARTS:
     _part.register(app)
 
 

@@ -40,9 +40,12 @@ class Reached:
 Trial = Callable[[], Awaitable[str]]
 
 
-async def reach(config: Configuration) -> list[Reached]:
-    """Keys, folders, ports, TPS under each credential, SMTP, in this order; a failure stops none of the others."""
-    return [await _try(name, trial) for name, trial in _trials(config)]
+async def reach(config: Configuration, *, ports: bool = True) -> list[Reached]:
+    """Keys, folders, ports, TPS under each credential, SMTP, in this order; a failure stops none of the others.
+
+    Without ``ports`` those are left alone: a running daemon has them.
+    """
+    return [await _try(name, trial) for name, trial in _trials(config, ports)]
 
 
 async def _try(name: str, trial: Trial) -> Reached:
@@ -52,7 +55,7 @@ async def _try(name: str, trial: Trial) -> Reached:
         return Reached(name, False, str(exc))
 
 
-def _trials(config: Configuration) -> Iterator[tuple[str, Trial]]:
+def _trials(config: Configuration, ports: bool) -> Iterator[tuple[str, Trial]]:
     private = config.mode == "production"
     keys = config.keys
     yield (
@@ -69,7 +72,7 @@ def _trials(config: Configuration) -> Iterator[tuple[str, Trial]]:
         yield "key afc_token_file", _key(lambda: read_token(token, private=private))
     yield "folder of the journal", _folder(store_path(config).parent)
     yield "folder epoch_dir", _folder(keys.epoch_dir)
-    for lane in config.lanes:
+    for lane in config.lanes if ports else ():
         yield f"port of lane {lane.name}", _port(lane)
     yield from _credentials(config)
     yield "SMTP server", _smtp(config)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import pwd
 import re
+import secrets
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,9 +32,10 @@ from tpsd.cli.command import (
     socket_path,
 )
 from tpsd.cli.rendering import moment
-from tpsd.config import load
+from tpsd.config import load, store_path
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.time import DAY, SECOND, Micros
+from tpsd.domain.upkeep import Tried
 from tpsd.errors import ConfigError
 
 _DAYS = re.compile(r"^([1-9]\d{0,4})d?$")
@@ -46,8 +48,8 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(
         name=NAME, cls=CommandGroup, help="Check, prune, back up and restore the journal.", no_args_is_help=True
     )
-    for command in (check, prune, backup, restore):
-        group.command(command.__name__, cls=Command)(command)
+    for command in (check, prune, backup, restore, try_update):
+        group.command(command.__name__.replace("_", "-"), cls=Command)(command)
     app.add_typer(group)
 
 
@@ -120,6 +122,38 @@ def restore(
         if key != "lost" and value is not None:
             table.add_row(key.replace("_", " "), str(value))
     console().print(table)
+
+
+def try_update(
+    config: Path = typer.Option(..., "--config", envvar="TPSD_CONFIG", help="Whose journal is copied."),
+    as_json: AsJson = False,
+) -> None:
+    """Try this version on a copy of the journal, daemon or not: migrate it, check it, throw it away."""
+    done = plain(asyncio.run(tried(load(config))))
+    whole = not done["findings"]
+    if as_json:
+        emit({"ok": whole} | done)
+    else:
+        console().print(f"migrations: {', '.join(done['migrations']) or 'none'}")
+        console().print("the updated copy is whole" if whole else _findings(done["findings"]))
+    raise typer.Exit(0 if whole else FAILED)
+
+
+async def tried(config: Configuration) -> Tried:
+    """An update tried on a copy that stands beside the journal meanwhile. Raises TpsdError."""
+    from tpsd.offline import copy_journal, try_update
+
+    journal = store_path(config)
+    copy = journal.with_name(f".{journal.name}-try-{secrets.token_hex(4)}")
+    try:
+        try:
+            await tell(config.admin.socket, "/store/backup", {"file": str(copy)}, seconds=None)
+        except NoDaemonError:
+            await copy_journal(config, copy)
+        return await asyncio.to_thread(try_update, config, copy)
+    finally:
+        for left in journal.parent.glob(f"{copy.name}*"):
+            left.unlink(missing_ok=True)
 
 
 async def _check(socket: Path | None, config: Path | None) -> list[dict[str, Any]]:

@@ -40,6 +40,15 @@ class BackedUp:
 
 
 @dataclass(frozen=True, slots=True)
+class Tried:
+    """What an update would do to a journal: the migrations, by name, and what is wrong with the copy afterwards."""
+
+    bytes: int
+    migrations: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Restored:
     """What a restored journal holds.
 
