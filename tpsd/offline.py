@@ -13,9 +13,10 @@ from tpsd.config.keys import read_hex_key
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.upkeep import Finding, Restored, Tried
 from tpsd.errors import JournalError, RefusedError
-from tpsd.store import checking, opening, restoring
+from tpsd.store import checking, housekeeping, opening, restoring
+from tpsd.store.commits import Q
 from tpsd.store.copying import Copy
-from tpsd.store.epochs import KeyFolder
+from tpsd.store.epochs import EpochKeys, KeyFolder
 from tpsd.store.restoring import Keyring
 from tpsd.store.seal import KEY_BYTES
 from tpsd.store.viewing import JournalView
@@ -29,6 +30,24 @@ async def check_journal(config: Configuration) -> list[Finding]:
         return await view.read(lambda connection: checking.examine(connection, keys))
     finally:
         view.close()
+
+
+async def open_epochs(config: Configuration) -> int:
+    """How many live epochs there are, once each has opened under the key-encryption key. Raises TpsdError."""
+    private = config.mode == "production"
+    kek = read_hex_key(config.keys.kek_file, KEY_BYTES, "the key-encryption key", private=private)
+    view = JournalView(settings.store_path(config))
+    try:
+        journal_id = await view.read(lambda connection: connection.execute(Q["get_meta"], ("journal_id",)).get)
+        live = await view.read(housekeeping.live_epochs)
+    except apsw.Error as exc:
+        raise JournalError(f"{settings.store_path(config)} cannot be read: {exc}") from exc
+    finally:
+        view.close()
+    keys = EpochKeys(KeyFolder(config.keys.epoch_dir), kek, str(journal_id))
+    for epoch in live:
+        keys.open(epoch.number)
+    return len(live)
 
 
 async def copy_journal(config: Configuration, target: Path) -> None:

@@ -66,7 +66,13 @@ async def test_before_the_first_start_and_beside_the_running_daemon(open_stage: 
             lanes = [one for name, one in found.items() if name.startswith("lane ")]
             assert [lane.found for lane in lanes] == ["ready"]
             assert not any(name.startswith("port of lane") for name in found)
-        assert (await looked(stage.config_file, machine))["journal"].found == "whole"
+        found = await looked(stage.config_file, machine)
+        assert (found["journal"].found, found["epoch keys"].found) == ("whole", "1 open")
+        (stage.folder / "kek.hex").write_text("b2" * 32)
+        found = await looked(stage.config_file, machine)
+        assert found["journal"].found == "whole"
+        assert found["epoch keys"].found.startswith("epoch 1 of journal")
+        assert found["epoch keys"].next == "give the kek_file and the epoch_dir that the journal was made with"
 
 
 async def test_where_nothing_is_there_each_says_what_to_do(tmp_path: Path, machine: Machine) -> None:

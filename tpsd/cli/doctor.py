@@ -97,7 +97,8 @@ async def _at_work(config: Configuration, machine: Machine) -> AsyncIterator[Dia
     if status is not None:
         for lane in status["lanes"]:
             yield _lane(lane)
-    yield await _journal(config, runs=status is not None)
+    async for one in _journal(config, runs=status is not None):
+        yield one
 
 
 def _reached(row: Reached, made: Path | None) -> Diagnosis:
@@ -117,19 +118,36 @@ def _lane(lane: dict[str, Any]) -> Diagnosis:
     return good(name, state)
 
 
-async def _journal(config: Configuration, *, runs: bool) -> Diagnosis:
+async def _journal(config: Configuration, *, runs: bool) -> AsyncIterator[Diagnosis]:
+    """A daemon that runs has opened its keys; without one they are tried here."""
+    if not runs and not store_path(config).exists():
+        yield good("journal", "not there yet: the first start makes it")
+        return
+    try:
+        count = await _findings(config, runs=runs)
+    except TpsdError as exc:
+        yield from_error("journal", str(exc), "stop what has it open, or put a backup in its place")
+        return
+    if count:
+        yield bad("journal", f"{count} rules are broken", "tpsd store check says which; a backup may be needed")
+        return
+    yield good("journal", "whole")
+    if not runs:
+        yield await _epochs(config)
+
+
+async def _findings(config: Configuration, *, runs: bool) -> int:
     from tpsd.offline import check_journal
 
-    if not runs and not store_path(config).exists():
-        return good("journal", "not there yet: the first start makes it")
+    if not runs:
+        return len(await check_journal(config))
+    return len((await tell(config.admin.socket, "/store/check", {}, seconds=None))["findings"])
+
+
+async def _epochs(config: Configuration) -> Diagnosis:
+    from tpsd.offline import open_epochs
+
     try:
-        if runs:
-            answer = await tell(config.admin.socket, "/store/check", {}, seconds=None)
-            count = len(answer["findings"])
-        else:
-            count = len(await check_journal(config))
+        return good("epoch keys", f"{await open_epochs(config)} open")
     except TpsdError as exc:
-        return from_error("journal", str(exc), "stop what has it open, or put a backup in its place")
-    if count:
-        return bad("journal", f"{count} rules are broken", "tpsd store check says which; a backup may be needed")
-    return good("journal", "whole")
+        return from_error("epoch keys", str(exc), "give the kek_file and the epoch_dir that the journal was made with")
