@@ -25,7 +25,7 @@ from tpsd.core.enquiry import (
 from tpsd.domain.authorisation import State
 from tpsd.domain.doubt import Enquired
 from tpsd.domain.outcome import Answer, CredentialRefused, Exchange, NoAnswer, NoConnection
-from tpsd.domain.tap import Timing
+from tpsd.domain.tap import Kind, Timing
 from tpsd.domain.time import SECOND, Micros
 
 START = Micros(1_790_000_000_000_000)
@@ -164,6 +164,41 @@ def test_a_realtime_row_is_never_sent_again_and_a_charge_is_told() -> None:
     never = after(realtime, NOT_FOUND, believed=True)
     assert (never.state, never.released, never.erase) == (State.NOT_CHARGED, False, True)
     assert after(realtime, NOT_FOUND).state is State.IN_DOUBT
+
+
+REALTIME = replace(IN_DOUBT, timing=Timing.REALTIME, body_kept=False, kind=Kind.RETAIL_PAYMENT, amount=250)
+TOLD = [f"unseen/approved@{TERMINAL}"]
+
+FOUND_CHARGED: list[tuple[Enquired, list[str], int | None]] = [
+    # whose charge is found → told of where a person decides, given back where the configuration does
+    (REALTIME, TOLD, 250),
+    (replace(REALTIME, kind=Kind.KFT), TOLD, 250),
+    (replace(REALTIME, kind=Kind.RETAIL_CHECK_IN), TOLD, 250),
+    (replace(REALTIME, kind=Kind.RETAIL_CHECK_OUT), [], None),  # who checks out has travelled
+    (replace(REALTIME, let_in=True), [], None),  # and so has whom the validator let in
+    (replace(REALTIME, kind=Kind.RETAIL_CHECK_OUT, tapped=False), [], None),
+    (replace(REALTIME, kind=Kind.RETAIL_REFUND, tapped=False), [], None),
+    (replace(REALTIME, timing=Timing.DEFERRED, kind=Kind.KFT), [], None),
+]
+
+
+@pytest.mark.parametrize(("enquired", "told", "back"), FOUND_CHARGED)
+def test_what_is_found_charged_of_whom(enquired: Enquired, told: list[str], back: int | None) -> None:
+    for nth in (1, ENQUIRIES):
+        found = after(replace(enquired, nth=nth), APPROVED)
+        assert (found.state, found.gives_back, keys(found)) == (State.APPROVED, None, told)
+        unasked = conclude(enquired, read(APPROVED), believed=False, ended_at=ENDED, gives_back=True)
+        assert (unasked.state, unasked.gives_back, keys(unasked)) == (State.APPROVED, back, [])
+
+
+def test_what_is_given_back_is_what_tps_says_it_charged() -> None:
+    part = conclude(
+        REALTIME, read(Answer(200, True, "002", amount=120)), believed=False, ended_at=ENDED, gives_back=True
+    )
+    assert (part.gives_back, part.approved_amount) == (120, 120)
+    for exchange in (DECLINED, NOT_FOUND, UNAVAILABLE):
+        none = conclude(REALTIME, read(exchange), believed=True, ended_at=ENDED, gives_back=True)
+        assert none.gives_back is None
 
 
 def test_the_table_has_every_finding_that_counts_for_every_timing() -> None:

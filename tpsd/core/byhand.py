@@ -10,6 +10,7 @@ from tpsd.core.following import Original
 from tpsd.core.operations import Refusal
 from tpsd.domain.authorisation import FINAL, State
 from tpsd.domain.journey import Journey, JourneyState, LastTry
+from tpsd.domain.money import AMOUNT_MAX
 from tpsd.domain.tap import Kind
 
 
@@ -32,16 +33,19 @@ class RefundOrder:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A refund or release that there is already."""
+    """A refund or release that there is already. ``may_have_given``: an attempt of it was not clean."""
 
     uuid: str
     state: State
     amount: int
+    may_have_given: bool = False
 
     @property
     def counts(self) -> bool:
-        """Whether the money counts as given back: also while nobody knows."""
-        return self.state not in _NEVER_GIVEN
+        """Whether the money counts as given back: also while nobody knows, and where nobody ever found out."""
+        if self.state in _NEVER_GIVEN:
+            return False
+        return self.state not in FINAL or self.state is State.APPROVED or self.may_have_given
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,8 @@ def judge_check_out(journey: Journey, order: CheckOutOrder) -> Send | Already | 
         return Refusal(f"{number} is closed: its check-out was approved; to give money back, use 'tpsd refund'")
     if order.currency not in (None, journey.currency):
         return Refusal(f"{number} is in currency {journey.currency}, not {order.currency}: leave out --currency")
+    if not 0 <= order.amount <= AMOUNT_MAX:
+        return Refusal(f"{order.amount} is not an amount: give 0 to {AMOUNT_MAX} minor units")
     if order.amount == 0 and not order.release:
         return Refusal("an amount of 0 only releases what the check-in holds: add --release if that is meant")
     if order.amount and order.release:
@@ -86,16 +92,30 @@ def _after(state: JourneyState, last: LastTry, amount: int) -> Send | Already | 
         )
     if last.state is State.SENDING:
         return Refusal("the passenger is checking out at this moment: look again in a minute")
-    if last.state in (State.DECLINED, State.TAP_REFUSED, State.NOT_CHARGED) or not last.may_have_charged:
+    if last.state in _KNOWN or not last.may_have_charged:
         return Send(Kind.RETAIL_CHECK_OUT, amount, ends=_waiting(last))
     if last.enquired:
         return Refusal(f"TPS is being asked whether {last.uuid} was charged: look again in some minutes")
     if last.unclear:
-        return Refusal(
-            f"its last try may have been charged: find out, then 'tpsd resolve {last.uuid} --as charged' or "
-            "'--as not-charged'"
-        )
+        return _unclear(last)
     return Send(Kind.RETAIL_CHECK_OUT, amount, ends=_waiting(last))
+
+
+def _unclear(last: LastTry) -> Refusal:
+    if last.state is State.AWAITING_TAP:
+        return Refusal(
+            "its last try may have been charged, and the passenger may still tap again: look again when the journey "
+            "is over"
+        )
+    if last.state in FINAL:
+        return Refusal(
+            f"its last try ({last.uuid}) may have been charged, and was given up without finding out: nothing more is "
+            "sent, since that could charge twice"
+        )
+    return Refusal(
+        f"its last try may have been charged: find out, then 'tpsd resolve {last.uuid} --as charged' or "
+        "'--as not-charged'"
+    )
 
 
 def judge_refund(original: Original, given: Sequence[Given], order: RefundOrder) -> Send | Already | Refusal:
@@ -105,6 +125,8 @@ def judge_refund(original: Original, given: Sequence[Given], order: RefundOrder)
         return refusal
     if original.kind is Kind.RETAIL_CHECK_IN:
         return _release(given)
+    if original.charged == 0:
+        return Refusal("it charged 0, so there is nothing to give back")
     left = original.charged - sum(one.amount for one in given if one.counts)
     amount = left if order.amount is None else order.amount
     open_one = next((one for one in given if one.counts and one.state not in FINAL), None)
@@ -132,7 +154,7 @@ def _not_refundable(original: Original, order: RefundOrder) -> Refusal | None:
     if original.state is State.IN_DOUBT:
         return Refusal("it is in doubt whether it was charged: find out, and use 'tpsd resolve' first")
     if original.state is not State.APPROVED:
-        return Refusal(f"nothing was charged, so there is nothing to give back: it is {original.state.value}")
+        return Refusal(f"only what TPS approved can be given back, and it is {original.state.value}")
     if original.kind is Kind.RETAIL_CHECK_IN and original.journey is not None:
         return Refusal(
             f"it began journey {original.journey}: 'tpsd checkout {original.journey} --amount 0 --release' gives back "
@@ -154,6 +176,9 @@ def _waiting(last: LastTry) -> str | None:
     return last.uuid if last.state is State.AWAITING_TAP else None
 
 
-_NEVER_GIVEN: Final = FINAL - {State.APPROVED}
+_NEVER_GIVEN: Final = frozenset({State.DECLINED, State.NOT_CHARGED})
+
+_KNOWN: Final = frozenset({State.DECLINED, State.NOT_CHARGED, State.APPROVED})
+"""Of a try that left its journey unpaid: nothing was charged, or the part that TPS approved was given back."""
 
 _REFUNDABLE: Final = frozenset({Kind.RETAIL_PAYMENT, Kind.KFT, Kind.RETAIL_CHECK_IN, Kind.RETAIL_CHECK_OUT})

@@ -153,7 +153,8 @@ def conclude(
 
 def _turned_away(enquired: Enquired) -> bool:
     """Whether a passenger was refused what is now found charged; who checked out has travelled, and pays for it."""
-    return enquired.timing is Timing.REALTIME and enquired.tapped and enquired.kind is not Kind.RETAIL_CHECK_OUT
+    refused = enquired.timing is Timing.REALTIME and enquired.tapped and not enquired.let_in
+    return refused and enquired.kind is not Kind.RETAIL_CHECK_OUT
 
 
 def _charged_unseen(enquired: Enquired) -> NoticeDraft:

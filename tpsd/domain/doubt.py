@@ -34,3 +34,4 @@ class Enquired:
     kind: Kind = Kind.MTT
     amount: int = 0  # minor units that were asked for
     tapped: bool = True  # a passenger's tap led to it
+    let_in: bool = False  # the validator let that passenger in, whatever the verdict was
