@@ -66,12 +66,15 @@ ORDER BY j.id DESC LIMIT :limit
 SELECT state, count(*) FROM journey GROUP BY state
 
 -- name: original
+-- Its validator is that of its own tap; of one without, that of the tap it follows where the terminal is the same.
 SELECT a.uuid, a.type, a.state, a.lane, a.terminal,
        coalesce(t.serial, substr(a.terminal, instr(a.terminal, ':') + 1)), coalesce(t.type_name, ''), a.credential,
        a.amount, coalesce(a.approved_amount, a.amount), a.currency, a.settled_at,
        (SELECT j.id FROM journey j WHERE j.check_in = a.uuid)
 FROM authorisation a
-LEFT JOIN tap t ON t.id = (SELECT min(x.id) FROM tap x WHERE x.uuid IN (a.uuid, a.initial_uuid))
+LEFT JOIN tap t
+  ON t.id = coalesce((SELECT min(x.id) FROM tap x WHERE x.uuid = a.uuid),
+                     (SELECT min(x.id) FROM tap x WHERE x.uuid = a.initial_uuid AND x.terminal = a.terminal))
 WHERE a.uuid = ?
 
 -- name: followers
