@@ -464,3 +464,14 @@ async def test_a_refund_in_doubt_is_resolved_by_its_uuid(journal: SqliteJournal)
     await resolve(journal, (await journal.operations.find(str(refund.uuid)[:13])).uuid, charged=True)
     assert (await journal.operations.find(str(refund.uuid))).state.value == "approved"
     assert "given back already" in refused(await order_refund(journal))
+
+
+async def test_a_refund_of_a_check_out_by_hand_is_shown_by_the_check_in(journal: SqliteJournal) -> None:
+    await check_in(journal)
+    by_hand = sent(await order_check_out(journal))
+    await answer(journal, by_hand, APPROVED)
+    refund = sent(await order_refund(journal, str(by_hand.uuid)))
+    assert (await journal.story(str(by_hand.uuid))).tap.number == 1
+    assert (await journal.story(str(refund.uuid))).tap.number == 1
+    await answer(journal, refund, SILENCE)
+    assert await notices(journal) == ["in_doubt/timeout"], "and its notice names that tap"
