@@ -42,9 +42,11 @@ from tests.store.passengers import (
     journey_of,
     journeys,
     notices,
+    order_refund,
     pay,
     resolve,
     restart,
+    sent,
     wait_for,
 )
 from tpsd.asking import Answered
@@ -275,6 +277,15 @@ async def test_an_earlier_check_in_opens_the_journey(journal: Journal) -> None:
     assert f'"initialTransactionUuid":"{ONE}"'.encode() in claimed.body
     await answer(journal, claimed, APPROVED)
     assert (await journey_of(journal)).state == "closed"
+
+
+async def test_both_taps_and_what_follows_are_found_by_uuid(journal: SqliteJournal) -> None:
+    await covered(journal)
+    assert (await journal.story(str(ONE))).tap.number == 1
+    assert (await journal.story(str(TWO))).tap.number == 2
+    assert (await journal.operations.find(str(TWO))).uuid == str(ONE)
+    refund = sent(await order_refund(journal, "2"))
+    assert (refund.amount, (await journal.story(str(refund.uuid))).tap.number) == (HELD, 1)
 
 
 async def test_it_pays_for_one_tap(journal: Journal) -> None:

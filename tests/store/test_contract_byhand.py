@@ -322,6 +322,25 @@ async def test_what_can_be_refunded(journal: Journal) -> None:
     assert "MTT is not refunded here" in refused(await order_refund(journal, "5"))
 
 
+async def test_a_refund_names_the_validator_of_what_it_gives_back(journal: Journal) -> None:
+    await check_in(journal, 1)
+    await check_out(journal, 2)
+    refund = sent(await order_refund(journal, "2"))
+    assert (refund.terminal, refund.credential) == ("GATE-X1:VAL00043", "gate-2")
+    assert "/VAL00043/" in refund.path
+    assert b'"validatorData":{"serialNumber":"VAL00043","typeName":"GATE-X1"}' in refund.body
+
+
+async def test_a_refund_of_a_check_out_by_hand_goes_where_that_went(journal: Journal) -> None:
+    await check_in(journal, 1)
+    by_hand = sent(await order_check_out(journal))
+    await answer(journal, by_hand, APPROVED)
+    refund = sent(await order_refund(journal, str(by_hand.uuid)))
+    assert (refund.terminal, refund.credential) == (by_hand.terminal, by_hand.credential) == (TERMINAL, "common")
+    assert b'"validatorData":{"serialNumber":"VAL00042","typeName":"GATE-X1"}' in refund.body
+    assert f'"initialTransactionUuid":"{by_hand.uuid}"'.encode() in refund.body
+
+
 async def test_parts_never_come_to_more_than_the_charge(journal: SqliteJournal) -> None:
     await pay(journal)
     assert "321 is not between 1 and 320" in refused(await order_refund(journal, "1", 321))
@@ -445,3 +464,14 @@ async def test_a_refund_in_doubt_is_resolved_by_its_uuid(journal: SqliteJournal)
     await resolve(journal, (await journal.operations.find(str(refund.uuid)[:13])).uuid, charged=True)
     assert (await journal.operations.find(str(refund.uuid))).state.value == "approved"
     assert "given back already" in refused(await order_refund(journal))
+
+
+async def test_a_refund_of_a_check_out_by_hand_is_shown_by_the_check_in(journal: SqliteJournal) -> None:
+    await check_in(journal)
+    by_hand = sent(await order_check_out(journal))
+    await answer(journal, by_hand, APPROVED)
+    refund = sent(await order_refund(journal, str(by_hand.uuid)))
+    assert (await journal.story(str(by_hand.uuid))).tap.number == 1
+    assert (await journal.story(str(refund.uuid))).tap.number == 1
+    await answer(journal, refund, SILENCE)
+    assert await notices(journal) == ["in_doubt/timeout"], "and its notice names that tap"

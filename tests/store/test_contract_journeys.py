@@ -444,6 +444,18 @@ async def test_the_old_one_is_ended_whatever_the_new_one_comes_to(journal: Sqlit
     assert await notices(journal, "1") == ["journey/ended_unpaid"]
 
 
+async def test_the_old_one_is_ended_from_where_the_passenger_is_now(journal: SqliteJournal) -> None:
+    await check_in(journal, 1)
+    lane = replace(OTHER_GATE, closes_old_journey=True)
+    await wait_for(journal, 2, lane=lane, serial="VAL00043", kind=0x05, amount=HELD)
+    closing = await claim_one(journal)
+    assert (closing.terminal, closing.credential) == ("GATE-X1:VAL00043", "gate-2")
+    assert "/VAL00043/" in closing.path
+    await settle(journal, closing, TERMINAL_REFUSED)
+    standing = await journal.operations.find(str(closing.uuid))
+    assert (standing.lane, standing.cause) == ("gate-2", "system.41@GATE-X1:VAL00043"), "the terminal that was refused"
+
+
 async def test_one_that_is_checking_out_is_not_ended_by_a_check_in(journal: Journal) -> None:
     await check_in(journal, 1)
     await check_out(journal, 2, SILENCE)

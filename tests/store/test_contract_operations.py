@@ -285,6 +285,7 @@ async def test_the_old_uuid_still_finds_its_tap(held: SqliteJournal) -> None:
     await held.operations.replace([await made(held, 1, uuid4())], judging(Order.REBUILD), [NOW], NOW, ALICE)
     assert (await held.story(old)).tap.number == 1
     assert (await held.story(old[:13])).tap.number == 1
+    assert (await held.operations.find(old[:13])).state is State.PENDING, "an order is about what took its place"
 
 
 async def test_no_rebuild_where_money_may_have_moved(failed: SqliteJournal) -> None:

@@ -62,8 +62,8 @@ def ask(
     if journey is not None and asking.step is Input.CHECK_OUT:
         journeys.begin_try(connection, journey, uuid)
     elif journey is not None and asking.step is Input.HAND and candidate.closing is not None:
-        original = original_of(connection, journey.check_in)
-        insert_follower(connection, original, candidate.closing, seal(candidate.closing), stamp)
+        place = (candidate.lane, candidate.terminal)  # its path and credential are this lane's
+        insert_follower(connection, place, candidate.closing, seal(candidate.closing), stamp)
         journeys.begin_by_hand(connection, journey, str(candidate.closing.uuid))
     return uuid, claimed, sealed
 
@@ -206,19 +206,19 @@ def give_back(
     """What was approved is given back, on the ladder: its refund or release must arrive however long that takes."""
     original = original_of(connection, uuid)
     draft = follow(original, *giving_back(original, amount))
-    insert_follower(connection, original, draft, seal(draft), stamp)
+    insert_follower(connection, (original.lane, original.terminal), draft, seal(draft), stamp)
 
 
 def insert_follower(
-    connection: apsw.Connection, original: Original, draft: Draft, sealed: tuple[Sealed, bytes], stamp: Stamp
+    connection: apsw.Connection, place: tuple[str, str], draft: Draft, sealed: tuple[Sealed, bytes], stamp: Stamp
 ) -> None:
-    """A transaction that follows another, on that one's ladder, due now."""
+    """A transaction that follows another, on that one's ladder, due now; ``place`` is its lane and its terminal."""
     body, digest = sealed
     uuid = str(draft.uuid)
-    ladder = connection.execute(Q["ladder_of_authorisation"], (original.uuid,)).get
+    ladder = connection.execute(Q["ladder_of_authorisation"], (draft.initial,)).get
     connection.execute(
         Q["insert_follower"],
-        (uuid, draft.type, original.lane, original.terminal, draft.path, draft.credential, draft.amount, draft.currency,
+        (uuid, draft.type, *place, draft.path, draft.credential, draft.amount, draft.currency,
          digest, ladder, stamp.at, stamp.at, draft.initial),
     )  # fmt: skip
     insert_sealed(connection, uuid, "body", body, stamp.ran)

@@ -91,9 +91,11 @@ SET state = ?, cause = ?, due = ?, may_have_charged = ?, settled_at = ?, ran_res
 WHERE uuid = ?
 
 -- name: tap_of_uuid
--- Its own, or that of the transaction it follows.
+-- Its own, or that of the transaction it follows; a refund of a check-out by hand is two steps from its tap.
 SELECT coalesce((SELECT min(id) FROM tap WHERE uuid = ?1),
-                (SELECT min(t.id) FROM authorisation a JOIN tap t ON t.uuid = a.initial_uuid WHERE a.uuid = ?1))
+                (SELECT min(t.id) FROM authorisation a JOIN tap t ON t.uuid = a.initial_uuid WHERE a.uuid = ?1),
+                (SELECT min(t.id) FROM authorisation a JOIN authorisation b ON b.uuid = a.initial_uuid
+                                  JOIN tap t ON t.uuid = b.initial_uuid WHERE a.uuid = ?1))
 
 -- name: insert_notice
 INSERT INTO notice (kind, cause, detail, tap, uuid, created_at) VALUES (?, ?, ?, ?, ?, ?)

@@ -66,12 +66,15 @@ ORDER BY j.id DESC LIMIT :limit
 SELECT state, count(*) FROM journey GROUP BY state
 
 -- name: original
+-- Its validator is that of its own tap; of one without, that of the tap it follows where the terminal is the same.
 SELECT a.uuid, a.type, a.state, a.lane, a.terminal,
        coalesce(t.serial, substr(a.terminal, instr(a.terminal, ':') + 1)), coalesce(t.type_name, ''), a.credential,
        a.amount, coalesce(a.approved_amount, a.amount), a.currency, a.settled_at,
        (SELECT j.id FROM journey j WHERE j.check_in = a.uuid)
 FROM authorisation a
-LEFT JOIN tap t ON t.id = (SELECT min(x.id) FROM tap x WHERE x.uuid IN (a.uuid, a.initial_uuid))
+LEFT JOIN tap t
+  ON t.id = coalesce((SELECT min(x.id) FROM tap x WHERE x.uuid = a.uuid),
+                     (SELECT min(x.id) FROM tap x WHERE x.uuid = a.initial_uuid AND x.terminal = a.terminal))
 WHERE a.uuid = ?
 
 -- name: followers
@@ -83,11 +86,18 @@ ORDER BY created_at
 SELECT ladder FROM authorisation WHERE uuid = ?
 
 -- name: authorisation_by_uuid
-SELECT uuid FROM authorisation WHERE uuid >= ? AND uuid < ? ORDER BY uuid LIMIT 2
+-- One that another has replaced is found by the tap of that one.
+SELECT uuid FROM authorisation WHERE uuid >= ? AND uuid < ? AND replaced_by IS NULL ORDER BY uuid LIMIT 2
 
 -- name: tap_by_following_uuid
-SELECT DISTINCT t.id FROM authorisation a JOIN tap t ON t.uuid = a.initial_uuid
-WHERE a.uuid >= ? AND a.uuid < ? AND a.initial_uuid IS NOT NULL LIMIT 2
+-- One tap for each: a transaction that was in doubt and then paid for a second tap has two.
+SELECT DISTINCT coalesce(
+         (SELECT min(t.id) FROM tap t WHERE t.uuid = a.initial_uuid),
+         (SELECT min(t.id) FROM authorisation b JOIN tap t ON t.uuid = b.initial_uuid WHERE b.uuid = a.initial_uuid))
+         AS found
+FROM authorisation a
+WHERE a.uuid >= ? AND a.uuid < ? AND a.initial_uuid IS NOT NULL AND found IS NOT NULL
+LIMIT 2
 
 -- name: prune_journeys
 DELETE FROM journey WHERE id IN (
