@@ -10,6 +10,7 @@ from datetime import datetime
 from uuid import UUID
 
 from device import tlv
+from tpsd.core.requests import follows_another
 from tpsd.domain.time import SECOND, Micros
 from tpsd.sfey.fates import Asked
 from tpsd.sfey.wire import Profile, pick
@@ -58,20 +59,21 @@ def inspect(profile: Profile, body: bytes) -> Finding:
         return Finding(uuid, system_code=INVALID_REQUEST_PARAMETERS)
     if found["validation_status"] != profile.statuses["OK"]:
         return Finding(uuid, asked, INVALID_VALIDATION_STATUS)
-    return Finding(uuid, asked, _tag_fault(str(found["tag"])))
+    return Finding(uuid, asked, None if found["tag"] is None else _tag_fault(str(found["tag"])))
 
 
 def _asked(profile: Profile, found: dict[str, object]) -> Asked | None:
-    if any(value is None for name, value in found.items() if name not in _OPTIONAL):
-        return None
-    if not all(isinstance(found[name], str) and found[name] for name in _TEXTS):
-        return None
-    amount, at = found["amount"], _micros(found["tapped_at"])
-    if not isinstance(amount, int) or isinstance(amount, bool) or amount < 0 or at is None:
-        return None
     kinds = {theirs: ours for ours, theirs in profile.types.items()}
     kind = kinds.get(str(found["type"]))
-    if kind is None:
+    optional = _OPTIONAL
+    if kind is not None and follows_another(kind) and _uuid(found["initial_uuid"]) is not None:
+        optional |= {"tag"}  # no card need have started it
+    if any(value is None for name, value in found.items() if name not in optional):
+        return None
+    if not all(isinstance(found[name], str) and found[name] for name in _TEXTS if found[name] is not None):
+        return None
+    amount, at = found["amount"], _micros(found["tapped_at"])
+    if not isinstance(amount, int) or isinstance(amount, bool) or amount < 0 or at is None or kind is None:
         return None
     return Asked(str(found["uuid"]), str(found["validator_serial"]), at, amount, kind)
 
