@@ -12,7 +12,7 @@ from tpsd.core.following import Original
 from tpsd.core.operations import Refusal
 from tpsd.core.settlement import Settlement
 from tpsd.domain.audit import AuditDraft
-from tpsd.domain.authorisation import Claimed, Draft
+from tpsd.domain.authorisation import Claimed, Draft, State
 from tpsd.domain.card import CardToken
 from tpsd.domain.journey import Journey, JourneyState
 from tpsd.domain.outcome import Outcome
@@ -40,12 +40,16 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Ordered:
-    """What became of an order by hand. ``claimed`` is to be sent now; ``already``: the one that was ordered before."""
+    """What became of an order by hand. ``claimed`` is to be sent now.
+
+    ``already``: the one that was ordered before, and its ``state``.
+    """
 
     original: Original
     claimed: Claimed | None = None
     already: str | None = None
     amount: int = 0
+    state: State | None = None
 
 
 class JourneyReader(Protocol):

@@ -99,7 +99,8 @@ class SqliteAsked(JourneyRows):
             original = realtime.original_of(connection, found.check_in)
             judged = judge_check_out(found, order)
             if isinstance(judged, Already):
-                return Ordered(original, already=judged.uuid, amount=order.amount)
+                state = None if found.last is None else found.last.state
+                return Ordered(original, already=judged.uuid, amount=order.amount, state=state)
             if isinstance(judged, Refusal):
                 return judged
             if found.last is not None and judged.ends is not None:
@@ -127,7 +128,8 @@ class SqliteAsked(JourneyRows):
             ]
             judged = judge_refund(original, given, order)
             if isinstance(judged, Already):
-                return Ordered(original, already=judged.uuid, amount=_amount_of(given, judged.uuid))
+                first = next(one for one in given if one.uuid == judged.uuid)
+                return Ordered(original, already=first.uuid, amount=first.amount, state=first.state)
             if isinstance(judged, Refusal):
                 return judged
             return self._begin(connection, original, judged, follow, stamp, audit)
@@ -199,12 +201,18 @@ def _journey(connection: apsw.Connection, reference: str) -> Journey:
     reference = reference.strip()
     number = int(reference) if reference.isdecimal() and len(reference) <= reading.NUMBER_DIGITS_MAX else None
     if number is None:
-        uuid = reading.find_authorisation(connection, reference)
-        number = connection.execute(Q["journey_of_authorisation"], (uuid,)).get
+        number = connection.execute(Q["journey_of_authorisation"], (_end_of_one(connection, reference),)).get
     found = None if number is None else journeys.by_number(connection, number)
     if found is None:
         raise NotFoundError(f"no journey {reference!r}: give its number (see 'tpsd journeys')")
     return found
+
+
+def _end_of_one(connection: apsw.Connection, reference: str) -> str:
+    try:
+        return reading.find_authorisation(connection, reference)
+    except NotFoundError as exc:
+        raise NotFoundError(f"no journey {reference!r}; {exc}") from exc
 
 
 def _tell_unseen(connection: apsw.Connection, since: Micros, stamp: Stamp) -> int:
@@ -216,7 +224,3 @@ def _tell_unseen(connection: apsw.Connection, since: Micros, stamp: Stamp) -> in
         notice = NoticeDraft(NoticeKind.UNSEEN, cause_key(NoticeKind.UNSEEN, "link"), words)
         insert_notices(connection, (notice,), tap, uuid, stamp.at)
     return len(found)
-
-
-def _amount_of(given: Sequence[Given], uuid: str) -> int:
-    return next(one.amount for one in given if one.uuid == uuid)
