@@ -60,9 +60,11 @@ ORDER BY j.id DESC LIMIT :limit
 SELECT state, count(*) FROM journey GROUP BY state
 
 -- name: original
+-- When it was charged is an attempt's, in true time: a schedule clock may have begun in 1970.
 SELECT a.uuid, a.type, a.state, a.lane, a.terminal,
        coalesce(t.serial, substr(a.terminal, instr(a.terminal, ':') + 1)), coalesce(t.type_name, ''), a.credential,
-       a.amount, coalesce(a.approved_amount, a.amount), a.currency, a.settled_at,
+       a.amount, coalesce(a.approved_amount, a.amount), a.currency,
+       coalesce((SELECT max(x.ended_at) FROM attempt x WHERE x.uuid = a.uuid AND x.outcome = 'approved'), a.settled_at),
        (SELECT j.id FROM journey j WHERE j.check_in = a.uuid)
 FROM authorisation a
 LEFT JOIN tap t ON t.id = (SELECT min(x.id) FROM tap x WHERE x.uuid IN (a.uuid, a.initial_uuid))
