@@ -14,7 +14,21 @@ from typing import TextIO
 import typer
 
 from tpsd import __version__
-from tpsd.cli import check, denylist, engineers, frame, inspect, orders, resting, run, simulate, upkeep, watching
+from tpsd.cli import (
+    check,
+    denylist,
+    engineers,
+    frame,
+    inspect,
+    journeys,
+    orders,
+    receipts,
+    resting,
+    run,
+    simulate,
+    upkeep,
+    watching,
+)
 from tpsd.cli.command import FAILED, CommandGroup, complain
 
 app = typer.Typer(
@@ -45,7 +59,9 @@ def _options(
 
 _OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT})
 
-for _part in (run, check, simulate, inspect, resting, orders, engineers, denylist, upkeep, frame, watching):
+for _part in (
+    run, check, simulate, inspect, resting, orders, journeys, receipts, engineers, denylist, upkeep, frame, watching,
+):  # fmt: skip
     _part.register(app)
 
 

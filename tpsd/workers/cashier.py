@@ -4,35 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from typing import Any
 
-from tpsd.asking import Asked, Ordered
+from tpsd.asking import Asked, Ordered, Receipted
 from tpsd.core.answering import Policy
 from tpsd.core.byhand import CheckOutOrder, RefundOrder
-from tpsd.core.following import Original
 from tpsd.core.operations import Refusal
 from tpsd.domain.audit import AuditDraft
 from tpsd.errors import RefusedError
 from tpsd.ports import Clock
 from tpsd.workers.authoriser import Authoriser, Terms
-
-
-@dataclass(frozen=True, slots=True)
-class Receipted:
-    """What became of an order. ``state`` and ``cause`` are the authorisation's; ``already``: it was ordered before.
-
-    Amounts in minor units; ``approved``: what TPS said it approved. ``enquired``: TPS is going to be asked about it.
-    """
-
-    uuid: str
-    original: Original
-    amount: int
-    state: str
-    cause: str
-    already: bool = False
-    approved: int | None = None
-    enquired: bool = False
 
 
 class Cashier:

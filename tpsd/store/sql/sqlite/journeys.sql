@@ -24,6 +24,9 @@ UNION ALL
 SELECT j.id FROM authorisation a JOIN journey j ON j.check_in = a.initial_uuid WHERE a.uuid = ?1
 LIMIT 1
 
+-- name: journey_state
+SELECT state FROM journey WHERE id = ?
+
 -- name: open_journey
 INSERT INTO journey (operator, token, state, check_in, opened_at, zone, lane) VALUES (?, ?, 'open', ?, ?, ?, ?)
 
@@ -48,13 +51,15 @@ SELECT id FROM journey WHERE state IN ('open', 'checking_out') AND opened_at < ?
 -- name: first_overdue
 SELECT min(opened_at) FROM journey WHERE state IN ('open', 'checking_out')
 
--- name: journey_rows
+-- name: journey_page
+SELECT id, state FROM journey WHERE id < ? ORDER BY id DESC LIMIT ?
+
+-- name: journey_row
 SELECT j.id, j.state, j.lane, j.zone, j.opened_at, j.ended_at, j.tries, j.held, j.currency, j.check_in,
        (SELECT min(id) FROM tap t WHERE t.uuid = j.check_in), (SELECT masked FROM tap t WHERE t.uuid = j.check_in LIMIT 1),
        j.out_uuid, j.out_state, j.out_amount
 FROM journey_now j
-WHERE :states IS NULL OR j.state IN (SELECT value FROM json_each(:states))
-ORDER BY j.id DESC LIMIT :limit
+WHERE j.id = ?
 
 -- name: journey_counts
 SELECT state, count(*) FROM journey GROUP BY state
