@@ -17,7 +17,7 @@ from aiohttp import web
 from schemas.config import Configuration
 from tpsd import __version__, pacing
 from tpsd import config as settings
-from tpsd.admin import denylist, mailing, operations, upkeep, watching
+from tpsd.admin import denylist, journeys, mailing, operations, upkeep, watching
 from tpsd.admin.metrics import Metrics
 from tpsd.asking import Answered
 from tpsd.clock import SystemClock
@@ -457,6 +457,7 @@ def admin_routes(daemon: Daemon) -> list[web.RouteDef]:
         *mailing.routes(daemon.try_mail),
         *watching.routes(daemon.observer.queue),
         *denylist.routes(daemon.journal.denylist, clock.wall),
+        *journeys.routes(daemon.journal.asked, daemon.cashier, lambda: settings.labels(daemon.config), clock.wall),
     ]
 
 

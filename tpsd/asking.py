@@ -12,10 +12,11 @@ from tpsd.core.following import Original
 from tpsd.core.operations import Refusal
 from tpsd.core.settlement import Settlement
 from tpsd.domain.audit import AuditDraft
-from tpsd.domain.authorisation import Claimed, Draft
+from tpsd.domain.authorisation import Claimed, Draft, State
 from tpsd.domain.card import CardToken
 from tpsd.domain.journey import Journey, JourneyState
 from tpsd.domain.outcome import Outcome
+from tpsd.domain.receipt import Recorded
 from tpsd.domain.tap import Kind, Told
 from tpsd.domain.time import Micros
 from tpsd.domain.views import JourneyRow
@@ -40,19 +41,43 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Ordered:
-    """What became of an order by hand. ``claimed`` is to be sent now; ``already``: the one that was ordered before."""
+    """What became of an order by hand. ``claimed`` is to be sent now.
+
+    ``already``: the one that was ordered before, and its ``state``.
+    """
 
     original: Original
     claimed: Claimed | None = None
     already: str | None = None
     amount: int = 0
+    state: State | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipted:
+    """What became of an order. ``state`` and ``cause`` are the authorisation's; ``already``: it was ordered before.
+
+    Amounts in minor units; ``approved``: what TPS said it approved. ``enquired``: TPS is going to be asked about it.
+    """
+
+    uuid: str
+    original: Original
+    amount: int
+    state: str
+    cause: str
+    already: bool = False
+    approved: int | None = None
+    enquired: bool = False
 
 
 class JourneyReader(Protocol):
-    """A journal's journeys as people read them, with or without a daemon."""
+    """A journal's journeys and receipts as people read them, with or without a daemon."""
 
     async def rows(self, states: Sequence[JourneyState], limit: int) -> list[JourneyRow]:
         """Those in one of the states, or all where none is named; newest first."""
+
+    async def receipt(self, reference: str) -> Recorded:
+        """What a tap's receipt is made of. Raises NotFoundError."""
 
 
 class Asked(JourneyReader, Protocol):

@@ -85,6 +85,9 @@ class OperationsReader(Protocol):
     async def doubt_rows(self, limit: int) -> list[DoubtRow]:
         """Some taps in doubt, by cause and then the oldest first."""
 
+    async def awaited_rows(self, limit: int) -> list[DoubtRow]:
+        """Some check-outs that may have been charged and wait for the passenger's next tap, the oldest first."""
+
     async def audited(self, limit: int) -> list[AuditRow]:
         """What was done by hand, newest first."""
 

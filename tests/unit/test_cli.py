@@ -232,6 +232,17 @@ def test_check_config_names_every_problem_and_exits_1(tmp_path: Path) -> None:
     assert json.loads(out)["error"] + "\n" == err.removeprefix("tpsd: ")
 
 
+@pytest.mark.parametrize("kind", ["RETAIL_CHECK_IN", "RETAIL_CHECK_OUT", "RETAIL_CHECK_IN_OUT"])
+def test_check_config_refuses_journeys_where_no_card_gets_a_token(tmp_path: Path, kind: str) -> None:
+    lane = {"name": "gate-1", "port": "/dev/ttyNOT0", "fare": 250, "kind": kind}
+    for tokens in ({}, {"tokens": "none"}):
+        code, _, err = run("check-config", str(write(tmp_path, changed(values(tmp_path), {"lanes": [lane | tokens]}))))
+        assert code == 1
+        assert "lanes[0].tokens gives no card token, and a journey is kept by it" in err
+    made = changed(values(tmp_path), {"lanes": [lane | {"tokens": "validator"}]})
+    assert run("check-config", str(write(tmp_path, made)))[0] == 0
+
+
 def test_check_config_needs_a_file() -> None:
     assert run("check-config")[0] == 2
     assert run("check-config", "/none.toml")[0] == 1

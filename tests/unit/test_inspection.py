@@ -2,6 +2,8 @@
 
 import base64
 import json
+from dataclasses import replace
+from uuid import UUID
 
 import pytest
 
@@ -16,8 +18,11 @@ from tpsd.sfey.wire import DEVICE_V1, nest, override, pick
 GOOD: dict[str, object] = json.loads(transaction(DEVICE_V1, TAP)[1])
 
 
-def changed(place: str, value: object) -> bytes:
-    places = {path: pick(GOOD, path) for path in DEVICE_V1.fields.values() if pick(GOOD, path) is not None}
+BY_HAND = replace(TAP, type="RETAIL_REFUND", initial_uuid=UUID(int=7), tag=b"")
+
+
+def changed(place: str, value: object, good: dict[str, object] = GOOD) -> bytes:
+    places = {path: pick(good, path) for path in DEVICE_V1.fields.values() if pick(good, path) is not None}
     return json.dumps(nest([*{**places, place: value}.items()])).encode()
 
 
@@ -110,3 +115,30 @@ def test_wrong_values(place: str, value: object, code: int) -> None:
 )
 def test_the_tags_of_each_mode(items: tuple[Tlv, ...], code: int | None) -> None:
     assert inspect(DEVICE_V1, tagged(*items)).system_code == code
+
+
+@pytest.mark.parametrize("kind", ["RETAIL_REFUND", "RETAIL_CHECK_OUT"])
+def test_what_follows_another_transaction_needs_no_card(kind: str) -> None:
+    body = transaction(DEVICE_V1, replace(BY_HAND, type=kind))[1]
+    assert b'"tag"' not in body
+    finding = inspect(DEVICE_V1, body)
+    assert finding.system_code is None
+    assert finding.asked is not None
+    assert finding.asked.type == kind
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "code"),
+    [
+        ("transactionData.initialTransactionUuid", None, 35),
+        ("transactionData.initialTransactionUuid", "x", 35),
+        ("transactionData.transactionType", "RETAIL_PAYMENT", 35),
+        ("transactionData.transactionType", "RETAIL_CHECK_IN", 35),
+        ("transactionData.transactionType", "MTT", 35),
+        ("transactionData.tag", "", 35),
+        ("transactionData.tag", base64.b64encode(b"\x5a\x08\x47").decode(), 12),
+    ],
+)
+def test_nothing_else_goes_without_a_card(place: str, value: object, code: int) -> None:
+    good = json.loads(transaction(DEVICE_V1, BY_HAND)[1])
+    assert inspect(DEVICE_V1, changed(place, value, good)).system_code == code

@@ -29,6 +29,7 @@ ROW = Standing(
 )
 HELD = replace(ROW, state=State.HELD, cause="system.41@GATE-X1:VAL00042")
 IN_DOUBT = replace(ROW, state=State.IN_DOUBT, may_have_charged=True, doubtful_since=Micros(NOW - HOUR))
+AWAITING = replace(IN_DOUBT, state=State.AWAITING_TAP)  # a check-out between two tries
 MAY = replace(ROW, may_have_charged=True, doubtful_since=Micros(NOW - HOUR))
 
 ALLOWED = [
@@ -49,6 +50,8 @@ ALLOWED = [
     (Order.NOT_CHARGED, replace(IN_DOUBT, body_kept=False), State.NOT_CHARGED),
     (Order.NOT_CHARGED, replace(IN_DOUBT, may_have_charged=False, cause="restored"), State.NOT_CHARGED),
     (Order.NOT_CHARGED, replace(MAY, state=State.HELD), State.NOT_CHARGED),
+    (Order.CHARGED, AWAITING, State.APPROVED),
+    (Order.NOT_CHARGED, AWAITING, State.NOT_CHARGED),
 ]
 
 REFUSED = [
@@ -65,6 +68,9 @@ REFUSED = [
     (Order.REBUILD, replace(ROW, card_kept=False), "card data is gone"),
     (Order.CHARGED, ROW, "nothing was charged"),
     (Order.NOT_CHARGED, HELD, "nothing was charged"),
+    (Order.CHARGED, replace(AWAITING, may_have_charged=False), "the next tap sends it"),
+    (Order.NOT_CHARGED, replace(AWAITING, may_have_charged=False), "'tpsd checkout'"),
+    *((order, AWAITING, "next tap") for order in (Order.RELEASE, Order.RESEND, Order.REBUILD, Order.CLOSE)),
 ]
 
 
@@ -84,7 +90,7 @@ def test_what_is_refused_and_why(order: Order, row: Standing, words: str) -> Non
 
 
 @pytest.mark.parametrize("order", Order)
-@pytest.mark.parametrize("state", [state for state in State if state in FINAL | WORKING])
+@pytest.mark.parametrize("state", [state for state in State if state in FINAL | WORKING - {State.AWAITING_TAP}])
 def test_what_is_final_or_working_is_left_alone(order: Order, state: State) -> None:
     found = judge(order, replace(ROW, state=state, may_have_charged=True), IN_FORCE)
     assert isinstance(found, Refusal)

@@ -22,7 +22,9 @@ from tpsd.cli import (
     engineers,
     frame,
     inspect,
+    journeys,
     orders,
+    receipts,
     resting,
     run,
     simulate,
@@ -59,8 +61,10 @@ def _options(
 
 _OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT})
 
-_PARTS = (run, check, doctor, simulate, inspect, resting, orders, engineers, denylist, upkeep, frame, watching, conform)
-for _part in _PARTS:
+for _part in (
+    run, check, doctor, simulate, inspect, resting, orders, journeys, receipts, engineers, denylist, upkeep, frame,
+    watching, conform,
+):  # fmt: skip
     _part.register(app)
 
 

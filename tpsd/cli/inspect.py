@@ -25,7 +25,8 @@ from tpsd.ports import TapReader
 if TYPE_CHECKING:
     from tpsd.store.viewing import JournalView
 
-STATES = tuple(item.value for item in (*State, *Disposition))
+UNSEEN = "unseen"  # no state of its own: what the passenger was shown is not what was charged
+STATES = (*(item.value for item in (*State, *Disposition)), UNSEEN)
 WIDE_COLUMNS = 150  # characters that all columns of a tap need
 POLL_SECONDS = 0.5  # a person sees no difference below; the daemon's reads cost it a few ms each
 
@@ -41,7 +42,9 @@ def register(app: typer.Typer) -> None:
 
 def taps(
     lane: str | None = typer.Option(None, help="Only this lane."),
-    state: str | None = typer.Option(None, help="Only this state or disposition (pending, held, denied, …)."),
+    state: str | None = typer.Option(
+        None, help="Only this state or disposition (pending, held, denied, …), or unseen."
+    ),
     cause: str | None = typer.Option(None, help="Only this cause."),
     limit: int = typer.Option(TapFilter().limit, min=1, max=1000, help="At most so many, the newest."),
     socket: Socket = None,

@@ -82,10 +82,13 @@ def story(found: Mapping[str, Any]) -> RenderableType:
     """One tap with its sends and notices."""
     facts = Table(show_header=False, title=f"Tap {found['tap']['number']}")
     for key, value in {**found["tap"], **found}.items():
-        if key not in ("tap", "attempts", "notices"):
+        if key not in ("tap", "attempts", "notices") and not (key in _REALTIME and value is None):
             facts.add_row(key, _fact(key, value))
     facts.add_row("sends", str(found["tap"]["attempts"]))
     return Group(facts, _attempts(found["attempts"]), _notices(found["notices"]))
+
+
+_REALTIME = frozenset({"delivered", "zone", "approved_amount", "follows", "journey", "journey_state"})
 
 
 def _fact(key: str, value: Any) -> str:

@@ -10,12 +10,13 @@ from typing import Any
 import typer
 from rich.table import Table
 
+from tpsd.admin.operations import doubts_page
 from tpsd.admin.plain import plain
 from tpsd.cli.command import AsJson, Command, ConfigFile, Socket, console, emit, folding
 from tpsd.cli.inspect import answer
 from tpsd.cli.rendering import duration, moment
 from tpsd.domain.time import SECOND
-from tpsd.operating import OperationsReader, Reading
+from tpsd.operating import Reading
 
 Limit = typer.Option(50, min=1, max=1000, help="At most so many rows.")
 
@@ -41,13 +42,16 @@ def in_doubt(limit: int = Limit, socket: Socket = None, config: ConfigFile = Non
     """List the taps of which nobody knows whether they were charged."""
 
     async def read(journal: Reading) -> dict[str, Any]:
-        return await _doubts(journal.operations, limit)
+        return await doubts_page(journal.operations, limit)
 
     found = asyncio.run(answer(socket, config, "/in-doubt", {"limit": str(limit)}, read))
     if as_json:
         emit(found)
         return
-    console().print(folding(_causes_table(found["causes"])), folding(_doubt_table(found["in_doubt"])))
+    tables = [_causes_table(found["causes"]), _doubt_table("Taps in doubt", found["in_doubt"])]
+    if awaited := found.get("awaiting_tap"):
+        tables.append(_doubt_table("Check-outs that may have been charged and wait for a tap", awaited))
+    console().print(*(folding(table) for table in tables))
 
 
 def audit(limit: int = Limit, socket: Socket = None, config: ConfigFile = None, as_json: AsJson = False) -> None:
@@ -63,10 +67,6 @@ def audit(limit: int = Limit, socket: Socket = None, config: ConfigFile = None, 
 def amounts(sums: Mapping[str, int]) -> str:
     """``1,234.50 978``: sums of minor units by currency, in hundredths."""
     return ", ".join(f"{amount // 100:,}.{amount % 100:02d} {currency}" for currency, amount in sums.items())
-
-
-async def _doubts(reader: OperationsReader, limit: int) -> dict[str, Any]:
-    return {"causes": plain(await reader.doubts()), "in_doubt": plain(await reader.doubt_rows(limit))}
 
 
 def _held_table(rows: Iterable[Mapping[str, Any]]) -> Table:
@@ -93,10 +93,10 @@ def _causes_table(rows: Iterable[Mapping[str, Any]]) -> Table:
     return table
 
 
-def _doubt_table(rows: Iterable[Mapping[str, Any]]) -> Table:
+def _doubt_table(title: str, rows: Iterable[Mapping[str, Any]]) -> Table:
     table = Table(
         "tap", "id", "uuid", "lane", "tapped at", "amount", "card", "cause", "sends", "enquiries", "next", "body",
-        title="Taps in doubt",
+        title=title,
     )  # fmt: skip
     for row in rows:
         table.add_row(

@@ -16,6 +16,7 @@ from schemas.config import Configuration, Lane
 from tpsd.core.doubt import DoubtPolicy
 from tpsd.core.fares import Zones
 from tpsd.core.passback import PassBack
+from tpsd.core.receipts import Labels
 from tpsd.domain.authorisation import Ladder, Tier
 from tpsd.domain.tap import Kind
 from tpsd.domain.time import DAY, HOUR, MINUTE, SECOND, Micros
@@ -101,6 +102,11 @@ def card_request(lane: Lane, config: Configuration) -> tuple[int, str, str | Non
 def zones(config: Configuration) -> Zones:
     """The zone table as the core takes it."""
     return Zones({(zone.start, zone.end): zone.amount for zone in config.zones})
+
+
+def labels(config: Configuration) -> Labels:
+    """What receipts call the merchant and the lanes."""
+    return Labels(config.operator.merchant, {lane.name: lane.alias for lane in config.lanes if lane.alias})
 
 
 def pass_back(lane: Lane) -> PassBack:

@@ -157,8 +157,8 @@ def _not_refundable(original: Original, order: RefundOrder) -> Refusal | None:
         return Refusal(f"only what TPS approved can be given back, and it is {original.state.value}")
     if original.kind is Kind.RETAIL_CHECK_IN and original.journey is not None:
         return Refusal(
-            f"it began journey {original.journey}: 'tpsd checkout {original.journey} --amount 0 --release' gives back "
-            "what it holds"
+            f"it began journey {original.journey}: refund that journey's check-out; while none is approved, "
+            f"'tpsd checkout {original.journey} --amount 0 --release' gives back what it holds"
         )
     if original.kind is Kind.RETAIL_CHECK_IN and order.amount is not None:
         return Refusal("a check-in only holds money, and is released whole: leave out --amount")

@@ -20,7 +20,7 @@ class Original:
     """The transaction that another one follows. Amounts in minor units of ``currency``.
 
     ``terminal`` is ``type:serial``; ``charged`` what TPS approved; ``journey`` the one that it began, if any.
-    ``settled_at`` on the schedule clock.
+    ``settled_at``: when TPS approved it, on the wall clock.
     """
 
     uuid: str

@@ -1,4 +1,4 @@
-"""What a person may do by hand to an authorisation that rests, and what it becomes (design 2 and 4).
+"""What a person may do by hand to an authorisation that rests or waits for a tap, and what it becomes (design 2, 4).
 
 The rules are one table: an order against a state. A refusal is a value with words that name no row, so that a
 thousand refusals of one kind can be told as one line.
@@ -150,13 +150,14 @@ SELECTED: Final[Mapping[Order, frozenset[State]]] = {
     Order.RESEND: _FAILED,
     Order.REBUILD: _FAILED,
     Order.CLOSE: _FAILED,
-    Order.CHARGED: _FAILED | {State.IN_DOUBT},
-    Order.NOT_CHARGED: _FAILED | {State.IN_DOUBT},
+    Order.CHARGED: _FAILED | {State.IN_DOUBT, State.AWAITING_TAP},
+    Order.NOT_CHARGED: _FAILED | {State.IN_DOUBT, State.AWAITING_TAP},
 }
-"""The states an order may find a row in."""
+"""The states an order may find a row in. A check-out between two tries is resolved too: its passenger may be gone."""
 
 _DOUBTFUL: Final = "it is in doubt: find out whether it was charged, and use 'tpsd resolve' first"
 _CLEAN: Final = "nothing was charged, so there is no doubt to resolve: use 'tpsd close' or 'tpsd resend'"
+_CLEAN_TRY: Final = "nothing was charged, so there is no doubt to resolve: the next tap sends it, or 'tpsd checkout'"
 
 _NOT_THERE: Final[Mapping[Order, Mapping[State, str]]] = {
     Order.RELEASE: {
@@ -166,14 +167,14 @@ _NOT_THERE: Final[Mapping[Order, Mapping[State, str]]] = {
     Order.RESEND: {State.IN_DOUBT: _DOUBTFUL},
     Order.REBUILD: {State.IN_DOUBT: _DOUBTFUL},
     Order.CLOSE: {State.IN_DOUBT: _DOUBTFUL},
-    Order.CHARGED: dict.fromkeys(_FAILED, _CLEAN),
-    Order.NOT_CHARGED: dict.fromkeys(_FAILED, _CLEAN),
+    Order.CHARGED: dict.fromkeys(_FAILED, _CLEAN) | {State.AWAITING_TAP: _CLEAN_TRY},
+    Order.NOT_CHARGED: dict.fromkeys(_FAILED, _CLEAN) | {State.AWAITING_TAP: _CLEAN_TRY},
 }
 
 _ELSEWHERE: Final[Mapping[State, str]] = {
     State.PENDING: "it is pending and is sent by itself: wait until it is settled",
     State.SENDING: "it is being sent at this moment: look again in a minute",
-    State.AWAITING_TAP: "it waits for the passenger's next tap: wait until it is settled",
+    State.AWAITING_TAP: "it waits for the passenger's next tap: wait, or use 'tpsd checkout' or 'tpsd resolve'",
     State.HELD: "it is held: use 'tpsd release'",
     State.PERMANENTLY_FAILED: "it is permanently failed: use 'tpsd resend' or 'tpsd close'",
     State.IN_DOUBT: _DOUBTFUL,

@@ -61,7 +61,11 @@ class NoticeLine:
 
 @dataclass(frozen=True, slots=True)
 class TapStory:
-    """Everything the journal knows of one tap that may be shown. ``body_kept``: card data still stands sealed."""
+    """Everything the journal knows of one tap that may be shown. ``body_kept``: card data still stands sealed.
+
+    From ``delivered`` on None where it does not apply. ``delivered``: whether the validator's link took an accepting
+    realtime verdict. ``journey`` with its state; ``follows``: the UUID of the transaction that this one follows.
+    """
 
     tap: TapRow
     token: str | None
@@ -73,6 +77,12 @@ class TapStory:
     attempts: tuple[AttemptRow, ...]
     notices: tuple[NoticeLine, ...]
     list_version: int | None = None  # the deny list's, when the tap was decided
+    delivered: str | None = None
+    zone: str | None = None
+    approved_amount: int | None = None
+    follows: str | None = None
+    journey: int | None = None
+    journey_state: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +108,11 @@ class JourneyRow:
 
 @dataclass(frozen=True, slots=True)
 class TapFilter:
-    """Which taps to list; None = any. ``state`` is an authorisation's state or a disposition. Newest first."""
+    """Which taps to list; None = any. Newest first.
+
+    ``state`` is an authorisation's state, a disposition, or ``unseen``: what the passenger was shown is not what was
+    charged, or nobody knows.
+    """
 
     lane: str | None = None
     state: str | None = None

@@ -64,18 +64,17 @@ def inspect(profile: Profile, body: bytes) -> Finding:
 
 
 def _asked(profile: Profile, found: dict[str, object]) -> Asked | None:
-    by_hand = found["initial_uuid"] is not None and found["tag"] is None  # assumed: no card starts it
-    optional = _OPTIONAL | {"tag"} if by_hand else _OPTIONAL
-    if any(value is None for name, value in found.items() if name not in optional):
-        return None
-    if not all(isinstance(found[name], str) and found[name] for name in _TEXTS if name not in optional):
-        return None
-    amount, at = found["amount"], _micros(found["tapped_at"])
-    if not isinstance(amount, int) or isinstance(amount, bool) or amount < 0 or at is None:
-        return None
     kinds = {theirs: ours for ours, theirs in profile.types.items()}
     kind = kinds.get(str(found["type"]))
-    if kind is None:
+    optional = _OPTIONAL
+    if kind is not None and follows_another(kind) and _uuid(found["initial_uuid"]) is not None:
+        optional |= {"tag"}  # no card need have started it
+    if any(value is None for name, value in found.items() if name not in optional):
+        return None
+    if not all(isinstance(found[name], str) and found[name] for name in _TEXTS if found[name] is not None):
+        return None
+    amount, at = found["amount"], _micros(found["tapped_at"])
+    if not isinstance(amount, int) or isinstance(amount, bool) or amount < 0 or at is None or kind is None:
         return None
     initial = found["initial_uuid"]
     if follows_another(kind) != (_uuid(initial) is not None):

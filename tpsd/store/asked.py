@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import apsw
 
@@ -19,13 +19,14 @@ from tpsd.domain.card import CardToken
 from tpsd.domain.journey import Journey, JourneyState
 from tpsd.domain.notice import NoticeDraft, NoticeKind
 from tpsd.domain.outcome import NoAnswer, Outcome
+from tpsd.domain.receipt import Recorded
 from tpsd.domain.tap import Kind
 from tpsd.domain.time import Micros
 from tpsd.domain.views import JourneyRow
 from tpsd.doubts import nothing_follows
 from tpsd.errors import NotFoundError
 from tpsd.store import audit as audit_log
-from tpsd.store import cards, journeys, reading, realtime
+from tpsd.store import cards, journeys, reading, realtime, receipts
 from tpsd.store.commits import Q, Stamp, insert_notices
 from tpsd.store.resting import Reads
 from tpsd.store.rotation import Rotation
@@ -33,6 +34,9 @@ from tpsd.store.seal import Sealed
 from tpsd.store.writer import Urgency, Writer
 
 SLICE_ROWS = 50  # rows a commit, about 4 ms of work: a passenger's tap waits no longer for its turn
+PAGE_ROWS = 2000  # journeys looked at in a read, and …
+ROWS_A_READ = 50  # … told of in one: each about 2 ms
+_BEYOND = 1 << 62  # any journey's number
 
 
 class JourneyRows:
@@ -42,12 +46,18 @@ class JourneyRows:
         self._reads = reads
 
     async def rows(self, states: Sequence[JourneyState], limit: int) -> list[JourneyRow]:
+        """See ``asking.JourneyReader``; page by page, because those of a state may be few among very many."""
+        wanted = frozenset(state.value for state in states or JourneyState)
+        found: list[JourneyRow] = []
+        below: int | None = _BEYOND
+        while below is not None and len(found) < limit:
+            rows, below = await self._reads.read(partial(_page, below, wanted, min(limit - len(found), ROWS_A_READ)))
+            found += rows
+        return found
+
+    async def receipt(self, reference: str) -> Recorded:
         """See ``asking.JourneyReader``."""
-        names = json.dumps(sorted(state.value for state in states)) if states else None
-        bindings = {"states": names, "limit": limit}
-        return await self._reads.read(
-            lambda connection: [JourneyRow(*row) for row in connection.execute(Q["journey_rows"], bindings)]
-        )
+        return await self._reads.read(lambda connection: receipts.recorded(connection, reference))
 
 
 class SqliteAsked(JourneyRows):
@@ -99,7 +109,8 @@ class SqliteAsked(JourneyRows):
             original = realtime.original_of(connection, found.check_in)
             judged = judge_check_out(found, order)
             if isinstance(judged, Already):
-                return Ordered(original, already=judged.uuid, amount=order.amount)
+                state = None if found.last is None else found.last.state
+                return Ordered(original, already=judged.uuid, amount=order.amount, state=state)
             if isinstance(judged, Refusal):
                 return judged
             if found.last is not None and judged.ends is not None:
@@ -127,7 +138,8 @@ class SqliteAsked(JourneyRows):
             ]
             judged = judge_refund(original, given, order)
             if isinstance(judged, Already):
-                return Ordered(original, already=judged.uuid, amount=_amount_of(given, judged.uuid))
+                first = next(one for one in given if one.uuid == judged.uuid)
+                return Ordered(original, already=first.uuid, amount=first.amount, state=first.state)
             if isinstance(judged, Refusal):
                 return judged
             return self._begin(connection, original, judged, follow, stamp, audit)
@@ -198,17 +210,37 @@ class SqliteAsked(JourneyRows):
         return Ordered(original, claimed, amount=send.amount)
 
 
+def _page(
+    below: int, wanted: frozenset[str], limit: int, connection: apsw.Connection
+) -> tuple[list[JourneyRow], int | None]:
+    """Some journeys with a lower number in one of the states, and where to go on; None: there are no more."""
+    found: list[JourneyRow] = []
+    page = list(connection.execute(Q["journey_page"], (below, PAGE_ROWS)))
+    for number, state in page:
+        if state in wanted:
+            found.append(JourneyRow(*connection.execute(Q["journey_row"], (number,)).get))
+            if len(found) == limit:
+                return found, number
+    return found, page[-1][0] if len(page) == PAGE_ROWS else None
+
+
 def _journey(connection: apsw.Connection, reference: str) -> Journey:
     """By its number, or by what names its check-in or check-out. Raises NotFoundError."""
     reference = reference.strip()
     number = int(reference) if reference.isdecimal() and len(reference) <= reading.NUMBER_DIGITS_MAX else None
     if number is None:
-        uuid = reading.find_authorisation(connection, reference)
-        number = connection.execute(Q["journey_of_authorisation"], (uuid,)).get
+        number = connection.execute(Q["journey_of_authorisation"], (_end_of_one(connection, reference),)).get
     found = None if number is None else journeys.by_number(connection, number)
     if found is None:
         raise NotFoundError(f"no journey {reference!r}: give its number (see 'tpsd journeys')")
     return found
+
+
+def _end_of_one(connection: apsw.Connection, reference: str) -> str:
+    try:
+        return reading.find_authorisation(connection, reference)
+    except NotFoundError as exc:
+        raise NotFoundError(f"no journey {reference!r}; {exc}") from exc
 
 
 def _tell_unseen(connection: apsw.Connection, since: Micros, stamp: Stamp) -> int:
@@ -220,7 +252,3 @@ def _tell_unseen(connection: apsw.Connection, since: Micros, stamp: Stamp) -> in
         notice = NoticeDraft(NoticeKind.UNSEEN, cause_key(NoticeKind.UNSEEN, "link"), words)
         insert_notices(connection, (notice,), tap, uuid, stamp.at)
     return len(found)
-
-
-def _amount_of(given: Sequence[Given], uuid: str) -> int:
-    return next(one.amount for one in given if one.uuid == uuid)

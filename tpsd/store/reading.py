@@ -14,6 +14,7 @@ from tpsd.store.commits import Q
 _NAME = re.compile(r"^(.+):(\d{1,10}):(\d{1,10})$")
 _UUID_START = re.compile(r"^[0-9a-f][0-9a-f-]{3,35}$")
 NUMBER_DIGITS_MAX = 18  # a tap's number is a 64-bit row id
+_DELIVERED = {0: "not yet", 1: "yes", 2: "never, and a person was told"}
 
 
 def taps(connection: apsw.Connection, which: TapFilter) -> list[TapRow]:
@@ -26,11 +27,28 @@ def story(connection: apsw.Connection, reference: str) -> TapStory:
     """One tap with its attempts and notices. Raises NotFoundError."""
     number = find(connection, reference)
     tap = _tap(connection.execute(Q["tap_row"], (number,)).get)
-    token, stop, config_digest, path, credential, body_kept, version = connection.execute(Q["tap_more"], (number,)).get
+    (token, stop, config_digest, path, credential, body_kept, version, delivered, zone, approved_amount,
+     follows) = connection.execute(Q["tap_more"], (number,)).get  # fmt: skip
     attempts = (AttemptRow(*row) for row in connection.execute(Q["attempts_of"], (tap.uuid,)))
     notices = (NoticeLine(*row) for row in connection.execute(Q["notices_of"], {"uuid": tap.uuid, "tap": number}))
+    journey = None if tap.uuid is None else connection.execute(Q["journey_of_authorisation"], (tap.uuid,)).get
     return TapStory(
-        tap, token, stop, config_digest, path, credential, bool(body_kept), tuple(attempts), tuple(notices), version
+        tap=tap,
+        token=token,
+        stop=stop,
+        config_digest=config_digest,
+        path=path,
+        credential=credential,
+        body_kept=bool(body_kept),
+        attempts=tuple(attempts),
+        notices=tuple(notices),
+        list_version=version,
+        delivered=None if delivered is None else _DELIVERED[delivered],
+        zone=zone,
+        approved_amount=approved_amount,
+        follows=follows,
+        journey=journey,
+        journey_state=None if journey is None else connection.execute(Q["journey_state"], (journey,)).get,
     )
 
 

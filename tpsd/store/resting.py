@@ -55,6 +55,12 @@ class RestingReader:
             lambda connection: [_doubt(row) for row in connection.execute(Q["doubt_rows"], (limit,))]
         )
 
+    async def awaited_rows(self, limit: int) -> list[DoubtRow]:
+        """See ``operating.OperationsReader``."""
+        return await self._reads.read(
+            lambda connection: [_doubt(row) for row in connection.execute(Q["awaited_rows"], (limit,))]
+        )
+
     async def audited(self, limit: int) -> list[AuditRow]:
         """See ``operating.OperationsReader``."""
         return await self._audit.rows(limit)

@@ -11,6 +11,7 @@ import apsw
 from tpsd.domain.views import JournalTotals, TapFilter, TapRow, TapStory
 from tpsd.errors import JournalError
 from tpsd.store import opening, reading
+from tpsd.store.asked import JourneyRows
 from tpsd.store.figures import JournalNumbers
 from tpsd.store.resting import RestingReader
 from tpsd.store.totals import totals
@@ -27,6 +28,7 @@ class JournalView:
         try:
             self._connection = _looking(path)
             self.operations = RestingReader(self)
+            self.journeys = JourneyRows(self)
             self.numbers = JournalNumbers(self)
         except BaseException:
             self._lock.release()

@@ -3,69 +3,77 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Coroutine
+from typing import Any
 
-import structlog
-
-from tpsd.asking import Asked, Ordered
+from tpsd.asking import Asked, Ordered, Receipted
 from tpsd.core.answering import Policy
 from tpsd.core.byhand import CheckOutOrder, RefundOrder
-from tpsd.core.following import Original
 from tpsd.core.operations import Refusal
 from tpsd.domain.audit import AuditDraft
 from tpsd.errors import RefusedError
 from tpsd.ports import Clock
 from tpsd.workers.authoriser import Authoriser, Terms
 
-log = structlog.get_logger("tpsd.cashier")
-
-
-@dataclass(frozen=True, slots=True)
-class Receipted:
-    """What became of an order. ``state`` and ``cause`` are the authorisation's; ``already``: it was ordered before.
-
-    ``settled_at`` is the original's, on the schedule clock.
-    """
-
-    uuid: str
-    original: Original
-    amount: int
-    state: str
-    cause: str
-    already: bool = False
-
 
 class Cashier:
-    """One daemon's."""
+    """One daemon's. Who asked may hang up at any moment: what was committed is sent, and its answer committed."""
 
     def __init__(self, asked: Asked, authoriser: Authoriser, clock: Clock, policy: Policy) -> None:
         self._asked = asked
         self._authoriser = authoriser
         self._clock = clock
         self._terms = Terms(policy)
+        self._orders: set[asyncio.Task[Receipted]] = set()
 
     async def check_out(self, journey: str, order: CheckOutOrder, who: str, why: str) -> Receipted:
         """Raises NotFoundError, RefusedError saying why not."""
+        self._refuse_without_time()
         audit = AuditDraft(self._clock.wall(), who, "checkout", why)
-        now = self._clock.schedule()
-        return await self._send(await self._asked.check_out(journey, order, self._authoriser.follow, now, audit))
+        follow, now = self._authoriser.follow, self._clock.schedule()
+        return await self._to_its_end(self._asked.check_out(journey, order, follow, now, audit))
 
     async def refund(self, reference: str, order: RefundOrder, who: str, why: str) -> Receipted:
         """Raises NotFoundError, RefusedError saying why not."""
+        self._refuse_without_time()
         audit = AuditDraft(self._clock.wall(), who, "refund", why)
-        now = self._clock.schedule()
-        return await self._send(await self._asked.refund(reference, order, self._authoriser.follow, now, audit))
+        follow, now = self._authoriser.follow, self._clock.schedule()
+        return await self._to_its_end(self._asked.refund(reference, order, follow, now, audit))
 
-    async def _send(self, ordered: Ordered | Refusal) -> Receipted:
+    def _refuse_without_time(self) -> None:
+        if not self._clock.trusted:
+            raise RefusedError("the time is not known yet, and the request would carry it: try again when it is")
+
+    async def _to_its_end(self, begun: Coroutine[Any, Any, Ordered | Refusal]) -> Receipted:
+        task = asyncio.create_task(self._send(begun), name="order by hand")
+        self._orders.add(task)
+        task.add_done_callback(self._done)
+        return await asyncio.shield(task)
+
+    def _done(self, task: asyncio.Task[Receipted]) -> None:
+        self._orders.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever asked may have gone, and then nobody else looks at it
+
+    async def _send(self, begun: Coroutine[Any, Any, Ordered | Refusal]) -> Receipted:
+        ordered = await begun
         if isinstance(ordered, Refusal):
             raise RefusedError(ordered.words)
+        original, amount = ordered.original, ordered.amount
         if ordered.claimed is None:
-            uuid = ordered.already or ""
-            return Receipted(uuid, ordered.original, ordered.amount, "ordered before", "", already=True)
+            state = "" if ordered.state is None else ordered.state.value
+            return Receipted(ordered.already or "", original, amount, state, "", already=True)
         uuid = str(ordered.claimed.uuid)
-        # Who asked may hang up; the answer is committed all the same.
-        answered = await asyncio.shield(self._authoriser.begin(ordered.claimed, self._terms))
+        answered = await self._authoriser.begin(ordered.claimed, self._terms)
         if answered is None:
-            return Receipted(uuid, ordered.original, ordered.amount, "settled elsewhere", "")
-        settlement = answered.settlement
-        return Receipted(uuid, ordered.original, ordered.amount, settlement.state.value, settlement.cause or "")
+            return Receipted(uuid, original, amount, "settled elsewhere", "")
+        end = answered.settlement
+        return Receipted(
+            uuid,
+            original,
+            amount,
+            end.state.value,
+            end.cause or "",
+            approved=end.approved_amount,
+            enquired=end.enquiry_due is not None,
+        )

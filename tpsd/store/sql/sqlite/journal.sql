@@ -268,7 +268,7 @@ WHERE t.id = ?
 -- name: tap_more
 SELECT t.token, t.stop, t.config_digest, a.path, a.credential,
        EXISTS (SELECT 1 FROM sealed s WHERE s.owner = t.uuid OR s.owner = 'tap:' || t.id),
-       t.list_version
+       t.list_version, t.delivered, t.zone, a.approved_amount, a.initial_uuid
 FROM tap t LEFT JOIN authorisation a ON a.uuid = t.uuid
 WHERE t.id = ?
 

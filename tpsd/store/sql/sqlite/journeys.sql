@@ -24,6 +24,9 @@ UNION ALL
 SELECT j.id FROM authorisation a JOIN journey j ON j.check_in = a.initial_uuid WHERE a.uuid = ?1
 LIMIT 1
 
+-- name: journey_state
+SELECT state FROM journey WHERE id = ?
+
 -- name: open_journey
 INSERT INTO journey (operator, token, state, check_in, opened_at, zone, lane) VALUES (?, ?, 'open', ?, ?, ?, ?)
 
@@ -54,22 +57,26 @@ SELECT min(j.opened_at) FROM journey j
 WHERE j.state IN ('open', 'checking_out')
   AND NOT EXISTS (SELECT 1 FROM authorisation a WHERE a.uuid = j.check_out AND a.state = 'sending')
 
--- name: journey_rows
+-- name: journey_page
+SELECT id, state FROM journey WHERE id < ? ORDER BY id DESC LIMIT ?
+
+-- name: journey_row
 SELECT j.id, j.state, j.lane, j.zone, j.opened_at, j.ended_at, j.tries, j.held, j.currency, j.check_in,
        (SELECT min(id) FROM tap t WHERE t.uuid = j.check_in), (SELECT masked FROM tap t WHERE t.uuid = j.check_in LIMIT 1),
        j.out_uuid, j.out_state, j.out_amount
 FROM journey_now j
-WHERE :states IS NULL OR j.state IN (SELECT value FROM json_each(:states))
-ORDER BY j.id DESC LIMIT :limit
+WHERE j.id = ?
 
 -- name: journey_counts
 SELECT state, count(*) FROM journey GROUP BY state
 
 -- name: original
 -- Its validator is that of its own tap; of one without, that of the tap it follows where the terminal is the same.
+-- When it was charged is an attempt's, in true time: a schedule clock may have begun in 1970.
 SELECT a.uuid, a.type, a.state, a.lane, a.terminal,
        coalesce(t.serial, substr(a.terminal, instr(a.terminal, ':') + 1)), coalesce(t.type_name, ''), a.credential,
-       a.amount, coalesce(a.approved_amount, a.amount), a.currency, a.settled_at,
+       a.amount, coalesce(a.approved_amount, a.amount), a.currency,
+       coalesce((SELECT max(x.ended_at) FROM attempt x WHERE x.uuid = a.uuid AND x.outcome = 'approved'), a.settled_at),
        (SELECT j.id FROM journey j WHERE j.check_in = a.uuid)
 FROM authorisation a
 LEFT JOIN tap t

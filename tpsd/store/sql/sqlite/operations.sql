@@ -33,6 +33,17 @@ WHERE a.state IN ('held', 'permanently_failed', 'in_doubt') AND a.state = 'in_do
 ORDER BY a.cause, a.created_at, a.uuid
 LIMIT ?
 
+-- name: awaited_rows
+-- Check-outs between two tries: the few of them are read from the index of those that free a card of pass-back.
+SELECT t.id, t.serial, t.boot, t.counter, a.uuid, coalesce(t.lane, a.lane), t.tapped_at, a.amount, a.currency, t.masked,
+       a.cause, a.attempt, a.enquiries, a.enquiry_due,
+       EXISTS (SELECT 1 FROM sealed s WHERE s.owner = a.uuid AND s.purpose = 'body')
+FROM authorisation a INDEXED BY authorisation_unclear
+LEFT JOIN tap t ON t.id = (SELECT max(id) FROM tap x WHERE x.uuid = a.uuid)
+WHERE a.state IN ('in_doubt', 'awaiting_tap') AND a.state = 'awaiting_tap' AND a.may_have_charged = 1
+ORDER BY a.created_at, a.uuid
+LIMIT ?
+
 -- name: release_row
 UPDATE authorisation
 SET state = 'pending', cause = NULL, due = ?, release = release + 1, sends = 0, fence = fence + 1, ran_rested = NULL,
