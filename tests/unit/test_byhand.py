@@ -237,7 +237,7 @@ NOT_REFUNDED: dict[str, tuple[Original, list[Given], RefundOrder, str]] = {
         replace(CHECKED_IN, journey=7),
         [],
         RefundOrder(),
-        "it began journey 7: 'tpsd checkout 7 --amount 0 --release' gives back what it holds",
+        "while none is approved, 'tpsd checkout 7 --amount 0 --release' gives back what it holds",
     ),
     "a part of a hold": (CHECKED_IN, [], RefundOrder(100), "a check-in only holds money, and is released whole"),
     "a release twice": (CHECKED_IN, [given(State.APPROVED, 0)], RefundOrder(), "it was released already"),

@@ -109,7 +109,6 @@ def test_a_bad_key_is_refused(tmp_path: Path, case: str) -> None:
 
 
 RELATION_REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
-    "country of a validator": ({"lanes": [LANE | {"country": "276"}]}, "lanes[0].country is for vivopay readers"),
     "tokens of a reader": (
         {"lanes": [READER | {"tokens": "validator"}]},
         "lanes[0].tokens is validator, and a vivopay reader makes none",

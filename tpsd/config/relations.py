@@ -137,8 +137,6 @@ def _journeys(config: Configuration) -> Iterator[Problem]:
 def _readers(config: Configuration) -> Iterator[Problem]:
     for index, lane in enumerate(config.lanes):
         if lane.protocol != "vivopay":
-            if lane.country is not None:
-                yield Problem(("lanes", index, "country"), "is for vivopay readers", "leave it out")
             continue
         if lane.tokens == "validator":
             yield Problem(
@@ -296,6 +294,12 @@ def _afc(config: Configuration) -> Iterator[Problem]:
         yield Problem(("sfey", "afc_token_file"), f"{token} is open to other users", f"chmod 600 {token}")
 
 
+def _countries(config: Configuration) -> Iterator[Problem]:
+    for index, lane in enumerate(config.lanes):
+        if lane.country is not None and lane.protocol != "vivopay":
+            yield Problem(("lanes", index, "country"), "is for vivopay readers, and does nothing here", "leave it out")
+
+
 def _no_lanes(config: Configuration) -> Iterator[Problem]:
     if not config.lanes:
         yield Problem(("lanes",), "are none", "add [[lanes]]; until then only what the journal holds is sent")
@@ -321,4 +325,4 @@ _RULES: tuple[Rule, ...] = (
     _hosts,
     _production,
 )
-_WARNINGS: tuple[Rule, ...] = (_slow_lanes, _clear_card_data, _exposed_keys, _afc, _no_lanes)
+_WARNINGS: tuple[Rule, ...] = (_slow_lanes, _clear_card_data, _exposed_keys, _afc, _countries, _no_lanes)

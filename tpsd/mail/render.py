@@ -211,7 +211,7 @@ def _commands(episode: Episode, rows: tuple[NoticeRow, ...]) -> tuple[str, ...]:
         case NoticeKind.HELD:
             return (*looking, "tpsd held", f"tpsd release --cause {_bare(episode)}")
         case NoticeKind.JOURNEY:
-            return (*looking, "tpsd journeys --ended-unpaid", "tpsd journeys --expired", "tpsd checkout JOURNEY")
+            return (*looking, "tpsd journeys --ended-unpaid", "tpsd journeys --expired")
         case NoticeKind.IN_DOUBT:
             return (*looking, "tpsd in-doubt")
         case _:
