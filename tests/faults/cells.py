@@ -128,6 +128,19 @@ class Cell:
     def timeout_seconds(self) -> float:
         return IMPATIENT_SECONDS if self.is_silent else PATIENT_SECONDS
 
+    @property
+    def first_met(self) -> tuple[Way, int] | None:
+        """Which piece of bytes meets the harm first; None where that is the SYN."""
+        match self.phase:
+            case Phase.CONNECT if self.harm in PORTS:
+                return None
+            case Phase.SERVER | Phase.RESPONSE:
+                return Way.DOWN, 1
+            case Phase.CLIENT:
+                return Way.UP, 2
+            case _:
+                return Way.UP, 1
+
     def begin(self, proxy: Proxy) -> None:
         """From now on it happens."""
         harm = HARMS[self.harm]

@@ -39,6 +39,8 @@ class Proxy:
         self._connections: set[_Connection] = set()
         self._joining: set[asyncio.Task[None]] = set()
         self._fillers: list[socket.socket] = []
+        self._reads: dict[Way, int] = dict.fromkeys(Way, 0)  # since that direction was poisoned
+        self._read = asyncio.Event()
         self._gone = asyncio.Event()
         self._socket = _reserved(0)
         self.port = int(self._socket.getsockname()[1])
@@ -96,8 +98,15 @@ class Proxy:
     def poison(self, way: Way, *toxics: Toxic) -> None:
         """Put toxics on one direction, of the connections that stand and of all to come."""
         self._toxics[way] = toxics
+        self._reads[way] = 0
         for connection in self._connections:
             connection.pipes[way].carry = self._begun(way)
+
+    async def met(self, way: Way, pieces: int) -> None:
+        """Returns when so many pieces came that way since it was poisoned."""
+        while self._reads[way] < pieces:
+            self._read.clear()
+            await self._read.wait()
 
     async def drop(self) -> None:
         """End every connection towards the client; returns when the client has noticed."""
@@ -158,6 +167,11 @@ class Proxy:
         connection.joined(near, far, {way: self._begun(way) for way in Way})
         self._connections.add(connection)
 
+    def _came(self, way: Way, size: int) -> None:
+        self.left[way] += size
+        self._reads[way] += 1
+        self._read.set()
+
     def _forget(self, connection: _Connection) -> None:
         self._connections.discard(connection)
         self._gone.set()
@@ -183,7 +197,7 @@ class _Connection:
 
     def left(self, way: Way, size: int) -> None:
         """So many bytes came from one side."""
-        self._proxy.left[way] += size
+        self._proxy._came(way, size)
 
     def arrived(self, way: Way, size: int) -> None:
         """So many bytes reached the other side."""

@@ -8,13 +8,17 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.cells import ENDS, LANES, PATIENT_SECONDS, Cell, Phase, Sent
+from tests.faults.cells import ENDS, LANES, Cell, Phase, Sent
 from tests.faults.proxy import Proxy, Way
-from tests.integration.stage import LOOPS_ON_THE_CLOCK, Stage, Tap, opened
+from tests.integration.stage import Stage, Tap, opened
+from tpsd.app import Daemon
+from tpsd.domain.outcome import Outcome
 from tpsd.domain.views import AttemptRow
+from tpsd.metering import Unmetered
 from tpsd.sfey.certificates import Files, server_context
 from tpsd.sfey.ledger import Charge, Request
 
+BOUND_SECONDS = 120.0  # for one cell: far above what it takes on a busy machine
 BATCH = 12  # cells at once: each is a daemon with some twenty descriptors, and 1,024 is what a process may have
 
 
@@ -33,6 +37,17 @@ class Seen:
     charges: list[Charge]
 
 
+class Ends(Unmetered):
+    """The dispatcher's meter: says when an attempt is in the journal, so that nobody has to look again and again."""
+
+    def __init__(self) -> None:
+        self.one = asyncio.Event()
+
+    def settled(self, outcome: Outcome) -> None:
+        del outcome
+        self.one.set()
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """A cell set up: daemon, validator, proxy and TPS, and nothing wrong yet."""
@@ -40,14 +55,22 @@ class Standing:
     cell: Cell
     stage: Stage
     proxy: Proxy
+    ends: Ends
 
-    async def happens(self) -> Seen:
-        """The tap, its first send into the harm, and after healing whatever the ladder sends."""
+    async def happens(self, turn: asyncio.Lock) -> Seen:
+        """The tap, its first send into the harm, and after healing whatever the ladder sends.
+
+        ``turn`` is held until the harm is met: what others do must not make a kept connection old, nor a handshake
+        longer than the client's patience.
+        """
         stage, proxy = self.stage, self.proxy
-        if self.cell.phase not in (Phase.REQUEST, Phase.RESPONSE):
-            await proxy.drop()  # what was kept would be used again, and nothing would connect
-        self.cell.begin(proxy)
-        tap = await self._tap()
+        async with asyncio.timeout(BOUND_SECONDS):
+            async with turn:
+                await self._prepare()
+                tap = self._tap()
+                if self.cell.first_met is not None:
+                    await proxy.met(*self.cell.first_met)
+            await self._ended(tap)
         state = (await stage.row(tap)).state
         charged = len(self._charges(tap))
         await proxy.heal()
@@ -60,23 +83,25 @@ class Standing:
         stage.check_books()
         return Seen(state, charged, story.tap.state, story.attempts, requests, self._charges(tap))
 
-    async def prove(self) -> None:
-        """A tap that nothing happens to; TPS answers, and the connection is kept."""
-        tap = await self._tap()
-        await self.stage.pass_time()
-        assert (await self.stage.row(tap)).state == "approved"
+    async def _prepare(self) -> None:
+        """A credential that was answered just now where the cell wants one, and the harm in place."""
+        if self.cell.sent is Sent.PROVEN:
+            tap = self._tap()
+            await self._ended(tap)
+            await self.stage.pass_time()
+            assert (await self.stage.row(tap)).state == "approved"
+        if self.cell.phase not in (Phase.REQUEST, Phase.RESPONSE):
+            await self.proxy.drop()  # what was kept would be used again, and nothing would connect
+        self.cell.begin(self.proxy)
 
-    async def _tap(self) -> Tap:
-        """A tap, until its first send has ended."""
-        stage = self.stage
-        tap = stage.gate.tap(250)
-        await stage.gate.verdict(tap, 2 * PATIENT_SECONDS)
-        await stage.until(
-            lambda: not stage.daemon.dispatcher.in_flight and stage.clock.quiet(LOOPS_ON_THE_CLOCK),
-            "the end of the first send",
-            2 * PATIENT_SECONDS,
-        )
-        return tap
+    def _tap(self) -> Tap:
+        self.ends.one.clear()
+        return self.stage.gate.tap(250)
+
+    async def _ended(self, tap: Tap) -> None:
+        """The verdict was told, and the first send is in the journal."""
+        await self.stage.gate.verdict(tap, BOUND_SECONDS)
+        await self.ends.one.wait()
 
     def _charges(self, tap: Tap) -> list[Charge]:
         charges = self.stage.tps.ledger.charges()
@@ -85,9 +110,14 @@ class Standing:
 
 @contextlib.asynccontextmanager
 async def standing(cell: Cell, folder: Path, files: Files) -> AsyncIterator[Standing]:
-    """The daemon in session with its validator, and, where the cell wants it, its credential proven."""
+    """The daemon in session with its validator, the proxy before TPS."""
     folder.mkdir()
     tls = server_context(files.server_cert, files.server_key, files.ca)
+    ends = Ends()
+
+    def watch(daemon: Daemon) -> None:
+        daemon.dispatcher.meter = ends
+
     async with Proxy() as proxy:
         url = f"https://127.0.0.1:{proxy.port}"
         changes = {"sfey": {"base_url": url, "timeout_seconds": cell.timeout_seconds}}
@@ -96,17 +126,15 @@ async def standing(cell: Cell, folder: Path, files: Files) -> AsyncIterator[Stan
             stage.tps.serving(ssl_context=tls) as serving,
         ):
             proxy.target = serving.port
-            async with stage.daemon_running():
-                made = Standing(cell, stage, proxy)
-                if cell.sent is Sent.PROVEN:
-                    await made.prove()
-                yield made
+            async with stage.daemon_running(before=watch):
+                yield Standing(cell, stage, proxy, ends)
 
 
 async def play(cells: Iterable[Cell], folder: Path, files: Files) -> dict[Cell, Seen | BaseException]:
-    """All cells, a batch at once: set up one by one, so that no other's setting up makes a cell late."""
+    """All cells, a batch at once, those together whose client waits for its time-out."""
     found: dict[Cell, Seen | BaseException] = {}
     waiting = sorted(cells, key=lambda cell: cell.is_silent)
+    turn = asyncio.Lock()
     for first in range(0, len(waiting), BATCH):
         batch = waiting[first : first + BATCH]
         async with contextlib.AsyncExitStack() as stack:
@@ -115,7 +143,7 @@ async def play(cells: Iterable[Cell], folder: Path, files: Files) -> dict[Cell, 
                 await stack.enter_async_context(standing(cell, place, files))
                 for cell, place in zip(batch, places, strict=True)
             ]
-            seen = await asyncio.gather(*(one.happens() for one in stood), return_exceptions=True)
+            seen = await asyncio.gather(*(one.happens(turn) for one in stood), return_exceptions=True)
             found.update(zip(batch, seen, strict=True))
     return found
 

@@ -38,7 +38,8 @@ def test_cell(results: Results, cell: Cell) -> None:
     first = seen.attempts[0]
     assert (first.outcome, first.cause) == (cell.outcome, cell.cause)
     assert seen.state == ends_as(cell)
-    assert seen.charged == (cell.outcome == "approved" or cell.phase is Phase.RESPONSE)
+    if cell.harm not in ("late", "starved") or cell.outcome == "not_sent":  # those may arrive at any time after it
+        assert seen.charged == (cell.outcome == "approved" or cell.phase is Phase.RESPONSE)
     again = seen.state == "pending"
     assert (seen.final, len(seen.charges)) == (("approved", 1) if again else (seen.state, seen.charged))
     assert len(seen.attempts) > 1 or not again
