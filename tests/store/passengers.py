@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
+from tests.intake_taps import ENCRYPTED
 from tests.store.builders import APPROVED, LANE, NOW, SILENCE, UNAVAILABLE, crashed, crashed_asked, report, setting
 from tpsd.asking import Answered, Follow, Ordered
 from tpsd.core.answering import Ending, Policy, Waiting, settle
@@ -20,6 +21,7 @@ from tpsd.core.operations import Change, InForce, Order, Refusal, judge
 from tpsd.core.outcomes import classify
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.authorisation import Claimed, Draft
+from tpsd.domain.card import CardToken
 from tpsd.domain.journey import JourneyState
 from tpsd.domain.outcome import Exchange
 from tpsd.domain.tap import Kind, TapReport
@@ -116,6 +118,11 @@ async def check_out(journal: Journal, counter: int, exchange: Exchange = APPROVE
 
 AT_THE_GATE: dict[str, Any] = {"lane": GATE, "amount": HELD}
 AT_THE_OTHER_GATE: dict[str, Any] = {"lane": OTHER_GATE, "serial": ELSEWHERE, "amount": FARE}
+
+
+def rider(number: int) -> dict[str, Any]:
+    """A card that the reader encrypts: of a passenger of that number there is nothing but a token."""
+    return {"card": ENCRYPTED, "token": CardToken(f"{number:064x}")}
 
 
 async def end_unpaid(journal: Journal, *exchanges: Exchange, policy: Policy | None = None) -> None:

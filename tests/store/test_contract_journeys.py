@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from typing import Any
 from uuid import UUID
 
 import apsw
 import pytest
 
-from tests.intake_taps import ENCRYPTED
 from tests.store.builders import (
     APPROVED,
     DECLINED,
@@ -47,6 +45,7 @@ from tests.store.passengers import (
     offer,
     order_check_out,
     resolve,
+    rider,
     sent,
     wait_for,
 )
@@ -83,11 +82,6 @@ async def expire(journal: Journal, now: Micros = LATER, *, enquires: bool = Fals
     """Eighteen hours are over."""
     done = await journal.asked.attend(Micros(now - 18 * HOUR), Micros(0), enquires, now)
     return done["journeys_expired"]
-
-
-def rider(number: int) -> dict[str, Any]:
-    """A card that the reader encrypts: of a passenger of that number there is nothing but a token."""
-    return {"card": ENCRYPTED, "token": CardToken(f"{number:064x}")}
 
 
 # --- opened ---

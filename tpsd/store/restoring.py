@@ -162,7 +162,7 @@ def _rest(connection: apsw.Connection, by: AuditDraft, source: Path) -> int:
         window = open_episode(notice, now)
         bindings = (notice.kind.value, notice.cause, window.step, window.opened_at, window.closes_at)
         connection.execute(Q["open_episode"], bindings)
-    for query in ("restore_failed", "restore_holds", "restore_outages", "decide_restored"):
+    for query in ("restore_failed", "restore_realtime", "restore_holds", "restore_outages", "decide_restored"):
         connection.execute(Q[query])
     _end_journeys(connection, now)
     audit.write(connection, by, str(source))

@@ -136,7 +136,12 @@ WHERE ended_at IS NULL
 
 -- name: restore_notices
 INSERT INTO notice (kind, cause, detail, tap, uuid, created_at)
-SELECT ?, ?, ?, (SELECT min(t.id) FROM tap t WHERE t.uuid = a.uuid), a.uuid, ?
+SELECT ?, ?, ?,
+       coalesce((SELECT min(t.id) FROM tap t WHERE t.uuid = a.uuid),
+                (SELECT min(t.id) FROM tap t WHERE t.uuid = a.initial_uuid),
+                (SELECT min(t.id) FROM authorisation b JOIN tap t ON t.uuid = b.initial_uuid
+                 WHERE b.uuid = a.initial_uuid)),
+       a.uuid, ?
 FROM authorisation a WHERE a.state IN ('pending', 'sending', 'awaiting_tap', 'held')
 ORDER BY a.created_at
 
@@ -148,6 +153,10 @@ WHERE state IN ('pending', 'sending', 'awaiting_tap', 'held')
 
 -- name: restore_failed
 UPDATE authorisation SET may_have_charged = 1 WHERE state = 'permanently_failed'
+
+-- name: restore_realtime
+-- Nobody waits at the lane any more, so nothing of it is ever sent again.
+DELETE FROM sealed WHERE owner IN (SELECT uuid FROM authorisation WHERE timing = 'realtime')
 
 -- name: restore_holds
 DELETE FROM hold
