@@ -95,9 +95,20 @@ class Asked(JourneyReader, Protocol):
         """The validator's link has the verdict."""
 
     async def check_out(
-        self, journey: str, order: CheckOutOrder, follow: Follow, now: Micros, audit: AuditDraft
+        self,
+        journey: str,
+        order: CheckOutOrder,
+        follow: Follow,
+        now: Micros,
+        audit: AuditDraft,
+        *,
+        enquires: bool = False,
     ) -> Ordered | Refusal:
-        """Begin a check-out by hand: intent, request and attempt in one commit. Raises NotFoundError."""
+        """Begin a check-out by hand: intent, request and attempt in one commit. Raises NotFoundError.
+
+        Where TPS can be asked (``enquires``) and a try that waits for a tap may have charged, that is found out first:
+        it waits no more, and the order is refused until then.
+        """
 
     async def refund(
         self, reference: str, order: RefundOrder, follow: Follow, now: Micros, audit: AuditDraft

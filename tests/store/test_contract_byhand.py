@@ -394,7 +394,7 @@ async def test_one_that_was_found_not_charged_counts_as_never_given(journal: Sql
 @pytest.mark.parametrize(
     ("exchange", "why"),
     [
-        (DECLINED, "nothing was charged, so there is nothing to give back: it is declined"),
+        (DECLINED, "only what TPS approved can be given back, and it is declined"),
         (NO_CONNECTION, "it is failed"),
         (SILENCE, "it is in doubt whether it was charged"),
     ],

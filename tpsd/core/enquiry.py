@@ -13,6 +13,7 @@ from typing import Final
 
 from tpsd.core.notices import cause_key
 from tpsd.core.outcomes import classify
+from tpsd.core.settlement import DIFFERS, PARTLY
 from tpsd.domain.authorisation import State
 from tpsd.domain.doubt import Enquired
 from tpsd.domain.notice import NoticeDraft, NoticeKind
@@ -132,7 +133,7 @@ def conclude(
     finding = heard.finding
     if finding is Finding.NOT_FOUND and not (believed and needs_control(enquired, heard)):
         finding = Finding.UNCLEAR
-    alarm = _alarm(heard.outcome)
+    alarm = _alarm(enquired, heard.outcome)
     if finding is Finding.UNCLEAR:
         return _left(enquired, heard, ended_at, alarm)
     state = NEXT[enquired.timing, finding]
@@ -197,8 +198,10 @@ def _is_last(enquired: Enquired) -> bool:
     return enquired.nth >= ENQUIRIES
 
 
-def _alarm(outcome: Outcome) -> tuple[NoticeDraft, ...]:
-    if not outcome.loud:
+def _alarm(enquired: Enquired, outcome: Outcome) -> tuple[NoticeDraft, ...]:
+    said = outcome.amount if isinstance(outcome, Approved) and outcome.cause != PARTLY else None
+    differs = said is not None and said != enquired.amount
+    if not outcome.loud and not differs:
         return ()
-    key = cause_key(NoticeKind.ALARM, outcome.cause)
+    key = cause_key(NoticeKind.ALARM, DIFFERS if differs else outcome.cause)
     return (NoticeDraft(NoticeKind.ALARM, key, "TPS's answer to an enquiry needs an engineer's eye"),)

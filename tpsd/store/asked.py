@@ -99,7 +99,14 @@ class SqliteAsked(JourneyRows):
         await self._writer.write(lambda connection: connection.execute(Q["tap_delivered"], (tap,)) and None)
 
     async def check_out(
-        self, journey: str, order: CheckOutOrder, follow: Follow, now: Micros, audit: AuditDraft
+        self,
+        journey: str,
+        order: CheckOutOrder,
+        follow: Follow,
+        now: Micros,
+        audit: AuditDraft,
+        *,
+        enquires: bool = False,
     ) -> Ordered | Refusal:
         """See ``asking.Asked``."""
         stamp = self._stamp(now)
@@ -114,7 +121,12 @@ class SqliteAsked(JourneyRows):
             if isinstance(judged, Refusal):
                 return judged
             if found.last is not None and judged.ends is not None:
-                journeys.give_up(connection, found.last, stamp, enquires=False)
+                journeys.give_up(connection, found.last, stamp, enquires)
+                if found.last.may_have_charged and enquires:  # design 3: TPS is asked before a person charges
+                    return Refusal(
+                        f"TPS is asked first whether {found.last.uuid} was charged; no tap ends the journey any more: "
+                        "look again in some minutes"
+                    )
             ordered = self._begin(connection, original, judged, follow, stamp, audit)
             if ordered.claimed is not None:
                 journeys.begin_by_hand(connection, found, str(ordered.claimed.uuid))
@@ -133,8 +145,8 @@ class SqliteAsked(JourneyRows):
             original = realtime.original_of(connection, uuid)
             releases = original.kind is Kind.RETAIL_CHECK_IN
             given = [
-                Given(follower, State(state), amount)
-                for follower, _, state, amount in connection.execute(Q["followers"], (uuid, releases))
+                Given(follower, State(state), amount, bool(may_have_given))
+                for follower, _, state, amount, may_have_given in connection.execute(Q["followers"], (uuid, releases))
             ]
             judged = judge_refund(original, given, order)
             if isinstance(judged, Already):

@@ -145,6 +145,7 @@ def _claim_one(connection: apsw.Connection, uuid: str, now: Micros) -> Enquired 
 
 
 def _enquired(connection: apsw.Connection, row: tuple[Any, ...]) -> Enquired:
+    let_in = connection.execute(Q["shown_of"], (row[0],)).get
     uuid, terminal, timing, state, cause, number, fence, nth, body_kept, kind, amount, started_at = row
     return Enquired(
         uuid=UUID(uuid),
@@ -160,7 +161,8 @@ def _enquired(connection: apsw.Connection, row: tuple[Any, ...]) -> Enquired:
         started_at=started_at,
         kind=Kind(kind),
         amount=amount,
-        tapped=connection.execute(Q["has_tap"], (uuid,)).get is not None,
+        tapped=let_in is not None,
+        let_in=bool(let_in),
     )
 
 

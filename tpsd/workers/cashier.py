@@ -24,6 +24,7 @@ class Cashier:
         self._authoriser = authoriser
         self._clock = clock
         self._terms = Terms(policy)
+        self._enquires = policy.doubt.enquires
         self._orders: set[asyncio.Task[Receipted]] = set()
 
     async def check_out(self, journey: str, order: CheckOutOrder, who: str, why: str) -> Receipted:
@@ -31,7 +32,9 @@ class Cashier:
         self._refuse_without_time()
         audit = AuditDraft(self._clock.wall(), who, "checkout", why)
         follow, now = self._authoriser.follow, self._clock.schedule()
-        return await self._to_its_end(self._asked.check_out(journey, order, follow, now, audit))
+        return await self._to_its_end(
+            self._asked.check_out(journey, order, follow, now, audit, enquires=self._enquires)
+        )
 
     async def refund(self, reference: str, order: RefundOrder, who: str, why: str) -> Receipted:
         """Raises NotFoundError, RefusedError saying why not."""

@@ -20,14 +20,15 @@ WHERE uuid = ? AND state = 'pending'
 -- name: enquiries_due
 -- The states are the index's own words, here and below: SQLite takes a partial index only by them.
 SELECT uuid, terminal, timing, state, cause, attempt, fence, enquiries,
-       EXISTS (SELECT 1 FROM sealed s WHERE s.owner = uuid AND s.purpose = 'body'), type, amount
+       EXISTS (SELECT 1 FROM sealed s WHERE s.owner = uuid AND s.purpose = 'body'), type,
+       coalesce(approved_amount, amount)
 FROM authorisation
 WHERE state IN ('in_doubt', 'pending') AND enquiry_due <= ?
 ORDER BY enquiry_due, uuid
 LIMIT ?
 
 -- name: enquired_one
-SELECT uuid, terminal, timing, state, cause, attempt, fence, enquiries, 0, type, amount
+SELECT uuid, terminal, timing, state, cause, attempt, fence, enquiries, 0, type, coalesce(approved_amount, amount)
 FROM authorisation
 WHERE uuid = ?1 AND state = 'in_doubt'
   AND NOT EXISTS (SELECT 1 FROM attempt t WHERE t.uuid = ?1 AND t.reason = 'enquiry' AND t.ended_at IS NULL)
@@ -35,8 +36,9 @@ WHERE uuid = ?1 AND state = 'in_doubt'
 -- name: mark_asked_beside
 UPDATE authorisation SET attempt = attempt + 1, fence = fence + 1 WHERE uuid = ?
 
--- name: has_tap
-SELECT 1 FROM tap WHERE uuid = ? LIMIT 1
+-- name: shown_of
+-- What its passenger was shown by the validator itself; no row where no tap led to it.
+SELECT max(shown = 1) FROM tap WHERE uuid = ? HAVING count(*) > 0
 
 -- name: next_enquiry
 SELECT min(enquiry_due) FROM authorisation WHERE state IN ('in_doubt', 'pending') AND enquiry_due IS NOT NULL
@@ -57,8 +59,8 @@ WHERE uuid = ? AND number = ? AND ended_at IS NULL
 
 -- name: settle_by_enquiry
 UPDATE authorisation
-SET state = ?, cause = ?, due = NULL, settled_at = ?, ran_rested = NULL, approved_amount = ?, action_code = ?,
-    enquiry_due = NULL
+SET state = ?, cause = ?, due = NULL, settled_at = ?, ran_rested = NULL,
+    approved_amount = coalesce(?, approved_amount), action_code = ?, enquiry_due = NULL
 WHERE uuid = ?
 
 -- name: release_by_enquiry
@@ -83,7 +85,8 @@ LIMIT 1
 
 -- name: enquiries_left_open
 SELECT a.uuid, a.terminal, a.timing, a.state, a.cause, t.number, a.fence, a.enquiries,
-       EXISTS (SELECT 1 FROM sealed s WHERE s.owner = a.uuid AND s.purpose = 'body'), a.type, a.amount, t.started_at
+       EXISTS (SELECT 1 FROM sealed s WHERE s.owner = a.uuid AND s.purpose = 'body'), a.type,
+       coalesce(a.approved_amount, a.amount), t.started_at
 FROM attempt t JOIN authorisation a ON a.uuid = t.uuid
 WHERE t.reason = 'enquiry' AND t.ended_at IS NULL
 

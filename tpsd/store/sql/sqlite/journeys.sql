@@ -85,7 +85,7 @@ LEFT JOIN tap t
 WHERE a.uuid = ?
 
 -- name: followers
-SELECT uuid, type, state, amount FROM authorisation
+SELECT uuid, type, state, amount, may_have_charged FROM authorisation
 WHERE initial_uuid = ? AND (type = 'RETAIL_REFUND' OR (?2 AND type = 'RETAIL_CHECK_OUT'))
 ORDER BY created_at
 
