@@ -7,6 +7,7 @@ other time, after the next process has opened what the kernel shows and has work
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ import pytest
 from tests.power.disk import Disk
 from tests.power.files import LOOKING, SMALL, Fault, Op, Watch
 from tests.power.judge import judge
+from tests.power.keyfiles import keys_on_disks
 from tests.power.ledger import Ledger
 from tests.power.life import JOURNAL, Content, Life, keys_on, new_disk
 from tests.power.vfs import DiskVfs
@@ -52,6 +54,12 @@ REFUSALS = (JournalError, SealError)
 
 CLOSED = "the journal stays closed until tpsd starts again"
 """What a journal says whose disk failed."""
+
+
+def faults(seed: int, sector: int, step: str, every: int = 1) -> Figures:
+    """All cases of a step, or every so manieth; Wrong when one was not survived."""
+    with keys_on_disks():
+        return asyncio.run(Faults(seed, sector).run([step], every))
 
 
 class Wrong(AssertionError):  # noqa: N818 - what the journal did
@@ -102,6 +110,10 @@ class Figures:
 
     faults: Counter[str] = field(default_factory=Counter)
     did: Counter[str] = field(default_factory=Counter)
+
+    def __add__(self, other: Figures) -> Figures:
+        """Both together."""
+        return Figures(self.faults + other.faults, self.did + other.did)
 
 
 class Trial:
@@ -164,7 +176,7 @@ class Faults:
         self._figures = Figures()
 
     async def run(self, steps: Iterable[str] = STEPS, every: int = 1) -> Figures:
-        """Every one, or every so manieth; Wrong when one was not survived."""
+        """See ``faults``."""
         history = await self._history()
         for step in steps:
             self._base = Base(new_disk(self._sector, self._seed), Ledger()) if step == "making" else history
