@@ -99,10 +99,5 @@ FROM authorisation a
 WHERE a.uuid >= ? AND a.uuid < ? AND a.initial_uuid IS NOT NULL AND found IS NOT NULL
 LIMIT 2
 
--- name: prune_journeys
-DELETE FROM journey WHERE id IN (
-  SELECT id FROM journey WHERE ended_at < ? AND ended_at IS NOT NULL AND state IN ('closed', 'ended_unpaid', 'expired')
-  ORDER BY ended_at LIMIT ?)
-
 -- name: restore_journeys
 SELECT id, check_in FROM journey WHERE state IN ('open', 'checking_out') ORDER BY id
