@@ -15,6 +15,7 @@ CREATE INDEX tap_undelivered ON tap (received_at) WHERE delivered = 0;
 ALTER TABLE journey ADD COLUMN zone TEXT;                    -- where it began, for the fare
 ALTER TABLE journey ADD COLUMN lane TEXT NOT NULL DEFAULT '';
 
+CREATE INDEX journey_state   ON journey (state);
 CREATE INDEX journey_overdue ON journey (opened_at) WHERE state IN ('open', 'checking_out');
 
 CREATE INDEX authorisation_follows ON authorisation (initial_uuid) WHERE initial_uuid IS NOT NULL;

@@ -44,26 +44,29 @@ WHERE uuid = ? AND state = 'awaiting_tap'
 
 -- name: overdue_journeys
 -- One whose passenger checks out at this moment is left, here and below: its answer comes first.
-SELECT j.id FROM journey j
+SELECT j.id FROM journey j INDEXED BY journey_overdue
 WHERE j.state IN ('open', 'checking_out') AND j.opened_at < ?
   AND NOT EXISTS (SELECT 1 FROM authorisation a WHERE a.uuid = j.check_out AND a.state = 'sending')
 ORDER BY j.opened_at LIMIT ?
 
 -- name: first_overdue
-SELECT min(j.opened_at) FROM journey j
+SELECT min(j.opened_at) FROM journey j INDEXED BY journey_overdue
 WHERE j.state IN ('open', 'checking_out')
   AND NOT EXISTS (SELECT 1 FROM authorisation a WHERE a.uuid = j.check_out AND a.state = 'sending')
 
 -- name: journey_rows
+-- The newest in these states, or of all where none is named: chosen by the indexes before anything is looked up.
+WITH shown (id) AS (
+  SELECT id FROM (SELECT id FROM journey WHERE :states IS NULL ORDER BY id DESC LIMIT :limit)
+  UNION ALL
+  SELECT id FROM (SELECT id FROM journey WHERE state IN (SELECT value FROM json_each(:states))
+                  ORDER BY id DESC LIMIT :limit)
+)
 SELECT j.id, j.state, j.lane, j.zone, j.opened_at, j.ended_at, j.tries, j.held, j.currency, j.check_in,
        (SELECT min(id) FROM tap t WHERE t.uuid = j.check_in), (SELECT masked FROM tap t WHERE t.uuid = j.check_in LIMIT 1),
        j.out_uuid, j.out_state, j.out_amount
-FROM journey_now j
-WHERE :states IS NULL OR j.state IN (SELECT value FROM json_each(:states))
-ORDER BY j.id DESC LIMIT :limit
-
--- name: journey_counts
-SELECT state, count(*) FROM journey GROUP BY state
+FROM shown JOIN journey_now j ON j.id = shown.id
+ORDER BY j.id DESC
 
 -- name: original
 -- Its validator is that of its own tap; of one without, that of the tap it follows where the terminal is the same.
