@@ -39,6 +39,7 @@ GATE = replace(LANE, kinds=JOURNEY_KINDS, kind=None, fare=None, realtime=True)
 OTHER_GATE = replace(GATE, name="gate-2", credential="gate-2")
 ELSEWHERE = "VAL00043"  # the validator there
 
+ENQUIRING = Policy(DoubtPolicy(enquires=True))
 HELD, FARE = 500, 320  # minor units: what a check-in holds, what a ride costs
 CHECKOUT = AuditDraft(NOW, "alice (1000)", "checkout", "the passenger wrote to us")
 REFUND = AuditDraft(NOW, "alice (1000)", "refund", "the passenger wrote to us")

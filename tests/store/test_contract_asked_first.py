@@ -49,24 +49,19 @@ from tests.store.passengers import (
     sent,
     wait_for,
 )
-from tpsd.asking import Answered
-from tpsd.core.answering import Policy
-from tpsd.core.doubt import DoubtPolicy
+from tests.store.returning import ONE, SOON, TWO, again, ask_first, cover, covered, doubtful
 from tpsd.core.enquiry import ENQUIRIES, conclude, read
 from tpsd.core.intake import LanePolicy
-from tpsd.domain.authorisation import AttemptReason, Claimed, State
-from tpsd.domain.doubt import Enquired
-from tpsd.domain.outcome import Answer, Exchange, NoAnswer
+from tpsd.domain.authorisation import AttemptReason, State
+from tpsd.domain.outcome import Answer, NoAnswer
 from tpsd.domain.tap import Shown, Told, Verdict
-from tpsd.domain.time import MINUTE, Micros
+from tpsd.domain.time import MINUTE
 from tpsd.domain.views import TapFilter
 from tpsd.ports import Journal, Taken
 from tpsd.store.sqlite import SqliteJournal
 
-ONE, TWO, THREE = (UUID(f"0c7f3f6e-55f4-4f6b-9df2-3a1f5b1d7a0{number}") for number in (1, 2, 3))
-ENQUIRING = Policy(DoubtPolicy(enquires=True))
+THREE = UUID("0c7f3f6e-55f4-4f6b-9df2-3a1f5b1d7a03")
 PARTLY = Answer(200, action_code="002", amount=200)
-SOON = after(10)
 
 
 @pytest.fixture(autouse=True)
@@ -74,41 +69,6 @@ async def whole(journal: SqliteJournal) -> AsyncIterator[None]:
     """Whatever a case leaves, the journal contradicts itself nowhere."""
     yield
     assert await journal.upkeep.check() == []
-
-
-async def doubtful(journal: Journal, lane: LanePolicy = PAYING, uuid: UUID = ONE, *, now: Micros = NOW) -> None:
-    """Tap 1, which TPS never answered, to be asked about a minute later."""
-    await pay(journal, SILENCE, 1, lane=lane, uuid=uuid, amount=HELD, policy=ENQUIRING, now=now)
-
-
-async def again(journal: Journal, lane: LanePolicy = PAYING, uuid: UUID = TWO) -> Taken:
-    """Tap 2: the same card for the same."""
-    return await wait_for(journal, 2, lane=lane, uuid=uuid, amount=HELD, enquires=True, now=SOON)
-
-
-async def ask_first(journal: Journal, now: Micros = SOON) -> Enquired:
-    """The enquiry about tap 1 that tap 2 waits for."""
-    enquired = await journal.doubts.claim_one(str(ONE), now)
-    assert enquired is not None
-    return enquired
-
-
-async def cover(
-    journal: Journal, enquired: Enquired, claimed: Claimed, exchange: Exchange = APPROVED
-) -> Answered | None:
-    """It is found approved."""
-    heard = read(exchange)
-    conclusion = replace(conclude(enquired, heard, believed=False, ended_at=SOON), notices=())
-    return await journal.doubts.cover(enquired, heard, conclusion, claimed, SOON)
-
-
-async def covered(journal: Journal, lane: LanePolicy = PAYING, exchange: Exchange = APPROVED) -> Answered:
-    """Tap 2 is paid by tap 1's transaction."""
-    await doubtful(journal, lane)
-    claimed = asked_of(await again(journal, lane))
-    answered = await cover(journal, await ask_first(journal), claimed, exchange)
-    assert answered is not None
-    return answered
 
 
 # --- which one is asked first ---

@@ -25,6 +25,7 @@ from tests.store.builders import (
 from tests.store.engines import Engine
 from tests.store.passengers import (
     AT_THE_OTHER_GATE,
+    ENQUIRING,
     FARE,
     KNOWN_FARE,
     answer,
@@ -47,7 +48,6 @@ from tests.store.passengers import (
 )
 from tpsd.asking import Ordered
 from tpsd.core.answering import Policy
-from tpsd.core.doubt import DoubtPolicy
 from tpsd.domain.authorisation import AttemptReason
 from tpsd.domain.outcome import Answer, Exchange
 from tpsd.domain.time import DAY
@@ -56,7 +56,6 @@ from tpsd.ports import Journal
 from tpsd.store.sqlite import SqliteJournal
 
 ONE = UUID("0c7f3f6e-55f4-4f6b-9df2-3a1f5b1d7a01")
-ENQUIRING = Policy(DoubtPolicy(enquires=True))
 PARTLY = Answer(200, action_code="002", amount=200)
 DAYS_LATER = after(3 * DAY / 1e6)
 

@@ -28,6 +28,7 @@ from tests.store.builders import (
 )
 from tests.store.passengers import (
     AT_THE_OTHER_GATE,
+    ENQUIRING,
     FARE,
     GATE,
     HELD,
@@ -51,7 +52,6 @@ from tests.store.passengers import (
 )
 from tpsd.core.answering import Policy
 from tpsd.core.asking import JourneyMovedError
-from tpsd.core.doubt import DoubtPolicy
 from tpsd.core.intake import decide
 from tpsd.domain.authorisation import AttemptReason, Claimed
 from tpsd.domain.card import CardToken
@@ -63,7 +63,6 @@ from tpsd.ports import Journal
 from tpsd.store.sqlite import SqliteJournal
 
 ONE = UUID("0c7f3f6e-55f4-4f6b-9df2-3a1f5b1d7a01")
-ENQUIRING = Policy(DoubtPolicy(enquires=True))
 PARTLY = Answer(200, action_code="002", amount=200)
 MORE = Answer(200, action_code="000", amount=999)
 CLOSING = replace(GATE, closes_old_journey=True)

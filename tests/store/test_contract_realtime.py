@@ -29,6 +29,7 @@ from tests.store.builders import (
 from tests.store.engines import Engine
 from tests.store.passengers import (
     AT_THE_OTHER_GATE,
+    ENQUIRING,
     GATE,
     HELD,
     KNOWN_FARE,
@@ -43,7 +44,6 @@ from tests.store.passengers import (
     wait_for,
 )
 from tpsd.core.answering import Policy
-from tpsd.core.doubt import DoubtPolicy
 from tpsd.core.intake import LanePolicy
 from tpsd.domain.authorisation import AttemptReason, State
 from tpsd.domain.outcome import Answer, Exchange
@@ -55,7 +55,6 @@ from tpsd.store.sqlite import SqliteJournal
 
 ONE = UUID("0c7f3f6e-55f4-4f6b-9df2-3a1f5b1d7a01")
 TRACK2_REST = "2011758928889"  # what follows the expiry in the builder's track 2
-ENQUIRING = Policy(DoubtPolicy(enquires=True))
 PARTLY = Answer(200, action_code="002", amount=200)
 MORE = Answer(200, action_code="000", amount=999)
 DENIED, ACCEPTED = Verdict.DENIED, Verdict.ACCEPTED

@@ -5,37 +5,53 @@ from __future__ import annotations
 from pathlib import Path
 
 import apsw
+import pytest
 
 from tests.store.builders import (
     APPROVED,
+    DECLINED,
     NOW,
     SILENCE,
+    TAP_REFUSED,
+    UNAVAILABLE,
     after,
+    claim_one,
     closer,
+    settle,
+    take,
 )
-from tests.store.engines import KEK, SqliteEngine
+from tests.store.engines import KEK, Engine, SqliteEngine
 from tests.store.passengers import (
     AT_THE_OTHER_GATE,
     HELD,
+    answer,
     check_in,
     check_out,
+    end_unpaid,
+    journey_of,
     journeys,
     notices,
     order_check_out,
+    order_refund,
     pay,
     resolve,
     restart,
     rider,
+    sent,
     wait_for,
 )
+from tests.store.returning import covered
 from tpsd.asking import Ordered
+from tpsd.core.answering import Policy
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.outcome import Answer
 from tpsd.domain.tap import Told, Verdict
-from tpsd.domain.time import DAY, Micros
+from tpsd.domain.time import DAY, HOUR, Micros
 from tpsd.domain.views import TapFilter
+from tpsd.errors import NotFoundError
 from tpsd.ports import Taken
 from tpsd.store.epochs import KeyFolder
+from tpsd.store.housekeeping import Keep
 from tpsd.store.restoring import Keyring, restore
 from tpsd.store.sqlite import SqliteJournal
 
@@ -58,6 +74,132 @@ async def prune(journal: SqliteJournal, now: Micros = LATER) -> int:
     pruned = (await journal.upkeep.prune(90 * DAY, now, None)).taps
     assert await journal.upkeep.check() == []
     return pruned
+
+
+class TestPrune:
+    """Journeys, taps and what follows them go together, when all of it is settled, told of and old."""
+
+    async def test_a_whole_journey(self, journal: SqliteJournal) -> None:
+        await check_in(journal, 1)
+        await check_out(journal, 2, DECLINED)
+        await check_out(journal, 3, DECLINED)
+        await check_out(journal, 4, UNAVAILABLE)
+        by_hand = sent(await order_check_out(journal))
+        await answer(journal, by_hand, APPROVED)
+        await answer(journal, sent(await order_refund(journal, str(by_hand.uuid), 100)), APPROVED)
+        await wait_for(journal, 9, now=LATER, age_ms=None)
+        before = await counted(journal, "journey", "tap", "authorisation")
+        assert before == [1, 5, 6]
+        assert await prune(journal) == 4
+        assert await counted(journal, "journey", "tap", "authorisation", "attempt") == [0, 1, 0, 0]
+
+    async def test_only_counted_it_is_the_same(self, journal: SqliteJournal) -> None:
+        await check_in(journal, 1)
+        await check_out(journal, 2)
+        await pay(journal, PARTLY, 3)
+        await settle(journal, await claim_one(journal), APPROVED)
+        await wait_for(journal, 9, now=LATER, age_ms=None)
+        counted_only = await journal.upkeep.prune(90 * DAY, LATER, None, dry=True)
+        assert (await counted(journal, "journey", "tap"), counted_only.taps) == ([1, 4], 3)
+        assert await prune(journal) == 3
+
+    async def test_many_in_slices(self, journal: SqliteJournal) -> None:
+        for number in range(60):
+            await check_in(journal, 2 * number, **rider(number))
+            await check_out(journal, 2 * number + 1, **rider(number))
+        await wait_for(journal, 900, now=LATER, age_ms=None)
+        assert await prune(journal) == 120
+        assert await counted(journal, "journey", "authorisation", "identity") == [0, 0, 120]
+
+    @pytest.mark.parametrize("answered", [False, True])
+    async def test_a_payment_stays_while_its_refund_is_unfinished(self, journal: SqliteJournal, answered: bool) -> None:
+        await pay(journal)
+        refund = sent(await order_refund(journal))
+        await wait_for(journal, 9, now=LATER, age_ms=None)
+        if answered:
+            await answer(journal, refund, SILENCE)
+        assert await prune(journal) == 0
+        if not answered:
+            await answer(journal, refund, SILENCE, now=LATER)
+        await resolve(journal, str(refund.uuid), charged=True, now=LATER)
+        assert await prune(journal, after(150 * DAY / 1e6)) == 0, "settled a while ago, but not long enough"
+        assert await prune(journal, MONTHS_LATER) == 1
+        assert await counted(journal, "authorisation") == [0]
+
+    async def test_a_journey_stays_while_a_refund_of_its_check_out_by_hand_is_unfinished(
+        self, journal: SqliteJournal
+    ) -> None:
+        await check_in(journal)
+        by_hand = sent(await order_check_out(journal))
+        await answer(journal, by_hand, APPROVED)
+        refund = sent(await order_refund(journal, str(by_hand.uuid)))
+        await answer(journal, refund, SILENCE)
+        await wait_for(journal, 9, now=LATER, age_ms=None)
+        assert await prune(journal) == 0
+        assert await counted(journal, "journey", "authorisation") == [1, 3]
+        await resolve(journal, str(refund.uuid), charged=False)
+        assert await prune(journal) == 1
+        assert await counted(journal, "journey", "authorisation") == [0, 0]
+
+    async def test_a_journey_stays_while_its_check_out_is_in_doubt(self, journal: SqliteJournal) -> None:
+        await end_unpaid(journal)
+        await wait_for(journal, 9, now=LATER, age_ms=None)
+        assert await prune(journal) == 0
+        found = await journey_of(journal)
+        assert (found.state, found.check_out_state) == ("ended_unpaid", "in_doubt")
+        await resolve(journal, found.check_out or "", charged=True, now=LATER)
+        assert (await journey_of(journal)).state == "closed"
+        assert await prune(journal, MONTHS_LATER) == 4
+
+    async def test_a_journey_that_has_not_ended_stays(self, journal: SqliteJournal) -> None:
+        await check_in(journal, 1)
+        await check_in(journal, 2, **rider(2))
+        await answer(journal, sent(await order_check_out(journal, "2")), SILENCE)
+        await wait_for(journal, 9, now=LATER, age_ms=None)
+        assert await prune(journal) == 0
+        assert [one.state for one in await journeys(journal)] == ["open", "by_hand"]
+
+    async def test_what_follows_is_told_of_first(self, journal: SqliteJournal) -> None:
+        await pay(journal)
+        await answer(journal, sent(await order_refund(journal)), TAP_REFUSED)
+        await wait_for(journal, 9, now=LATER, age_ms=None)
+        assert (await journal.upkeep.prune(90 * DAY, LATER, None)).taps == 0, "its notice waits for its mail"
+        assert await prune(journal) == 1
+
+    async def test_one_that_paid_for_two_taps_goes_with_both(self, journal: SqliteJournal) -> None:
+        await covered(journal)
+        await wait_for(journal, 9, now=LATER, age_ms=None)
+        assert await prune(journal) == 2
+        assert await counted(journal, "authorisation", "attempt") == [0, 0]
+
+    async def test_a_repeat_gets_the_same_with_the_same_amount(self, journal: SqliteJournal) -> None:
+        first = await pay(journal, PARTLY, 1, policy=Policy(partial_accepted=True))
+        second = await pay(journal, DECLINED, 2)
+        await wait_for(journal, 9, now=LATER, age_ms=None)
+        assert await prune(journal) == 2
+        with pytest.raises(NotFoundError):
+            await journal.story("1")
+        assert await wait_for(journal, 1, now=LATER) == Taken(1, first.told, new=False)
+        assert await wait_for(journal, 2, now=LATER) == Taken(2, second.told, new=False)
+        assert first.told == Told(Verdict.ACCEPTED, "partial", 200)
+
+
+class TestRetention:
+    """By itself the house goes by running time too."""
+
+    async def test_a_clock_that_stepped_by_years_ends_no_journey(self, engine: Engine) -> None:
+        journal = await engine.open(keep=Keep(retention_us=10 * DAY))
+        assert isinstance(journal, SqliteJournal)
+        await end_unpaid(journal, DECLINED, DECLINED, DECLINED)
+        await journal.close_windows(after(60), closer(after(60)))
+        await take(journal, 9, now=after(40 * 365 * DAY / 1e6), kind=0x04)
+        for _ in range(32):
+            assert (await journal.keep_house(6 * HOUR))["taps_pruned"] == 0
+        assert (await journey_of(journal)).state == "ended_unpaid"
+        for _ in range(16):
+            await journal.keep_house(6 * HOUR)
+        assert await counted(journal, "journey", "tap") == [0, 1]
+        await journal.close()
 
 
 class TestRestore:

@@ -92,8 +92,8 @@ CONTRADICTIONS: dict[str, tuple[str, ...]] = {
     "epochs_open": ("INSERT INTO epoch VALUES (2, 1, NULL, 0, 0)",),
     "authorisation_tapless": ("UPDATE tap SET uuid = NULL, disposition = 'denied' WHERE id = 1",),
     "identity_doubled": (
-        "INSERT INTO identity SELECT id, serial, boot, counter, digest, verdict, reason, disposition, 0, 0, NULL, 0 "
-        "FROM tap WHERE id = 4",
+        "INSERT INTO identity SELECT id, serial, boot, counter, digest, verdict, reason, disposition, 0, 0, NULL, 0, "
+        "NULL FROM tap WHERE id = 4",
     ),
     "notice_unheard": ("DELETE FROM episode",),
     "foreign_key": ("DELETE FROM tap WHERE id = 2",),

@@ -49,9 +49,7 @@ def bounds(connection: apsw.Connection, before: Micros, ran: int, keep_us: int |
 
 
 def prune_taps(connection: apsw.Connection, limits: Bounds, after: int, *, dry: bool = False) -> Step:
-    """One slice of the walk, oldest taps first; journeys that ended so long ago hold theirs no more."""
-    if not dry:
-        connection.execute(Q["prune_journeys"], (limits.before, SLICE))
+    """One slice of the walk, oldest taps first; journeys and what has no tap of its own go with the tap they follow."""
     bindings = {"before": limits.before, "after": after, "last": limits.last, "limit": SLICE}
     rows = list(connection.execute(Q["walk_taps"], bindings))
     gone = [(tap, uuid) for tap, uuid, prunable in rows if prunable]
@@ -97,5 +95,5 @@ def _remove(connection: apsw.Connection, taps: list[int], uuids: list[str]) -> N
     connection.execute(Q["prune_taps"], (numbers,))
     nobodys = [uuid for (uuid,) in connection.execute(Q["authorisations_of_nobody"], (json.dumps(uuids),))]
     names = json.dumps(nobodys)
-    for query in ("prune_notices_of_authorisations", "prune_attempts", "prune_authorisations"):
+    for query in ("prune_journeys", "prune_notices_of_authorisations", "prune_attempts", "prune_authorisations"):
         connection.execute(Q[query], (names,))

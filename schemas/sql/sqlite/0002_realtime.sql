@@ -7,13 +7,16 @@ ALTER TABLE tap ADD COLUMN facts   TEXT;     -- of the card, for receipts: what 
 ALTER TABLE tap ADD COLUMN made_at INTEGER;  -- when a realtime tap was tapped, by our own wall clock
 ALTER TABLE tap ADD COLUMN zone    TEXT;     -- where, for the fare of its journey
 
+-- What was charged or is held, as a pruned tap's verdict said it.
+ALTER TABLE identity ADD COLUMN amount INTEGER;
+
 CREATE INDEX tap_undelivered ON tap (received_at) WHERE delivered = 0;
 
 ALTER TABLE journey ADD COLUMN zone TEXT;                    -- where it began, for the fare
 ALTER TABLE journey ADD COLUMN lane TEXT NOT NULL DEFAULT '';
 
+CREATE INDEX journey_state   ON journey (state);
 CREATE INDEX journey_overdue ON journey (opened_at) WHERE state IN ('open', 'checking_out');
-CREATE INDEX journey_ended   ON journey (ended_at)  WHERE ended_at IS NOT NULL;
 
 CREATE INDEX authorisation_follows ON authorisation (initial_uuid) WHERE initial_uuid IS NOT NULL;
 

@@ -6,7 +6,7 @@ SELECT t.id, t.digest, t.verdict, t.reason, t.disposition, t.unseen, t.shown, a.
 FROM tap t LEFT JOIN authorisation a ON a.uuid = t.uuid
 WHERE t.serial = ?1 AND t.boot = ?2 AND t.counter = ?3
 UNION ALL
-SELECT number, digest, verdict, reason, disposition, unseen, shown, state, attempts, 1, NULL
+SELECT number, digest, verdict, reason, disposition, unseen, shown, state, attempts, 1, amount
 FROM identity WHERE serial = ?1 AND boot = ?2 AND counter = ?3
 
 -- name: tap_unnamed
@@ -15,7 +15,7 @@ SELECT t.id, t.digest, t.verdict, t.reason, t.disposition, t.unseen, t.shown, a.
 FROM tap t LEFT JOIN authorisation a ON a.uuid = t.uuid
 WHERE t.serial = ?1 AND t.digest = ?2 AND t.boot IS NULL
 UNION ALL
-SELECT number, digest, verdict, reason, disposition, unseen, shown, state, attempts, 1, NULL
+SELECT number, digest, verdict, reason, disposition, unseen, shown, state, attempts, 1, amount
 FROM identity WHERE serial = ?1 AND digest = ?2 AND boot IS NULL
 
 -- name: insert_ladder

@@ -47,13 +47,13 @@ WHERE uuid = ? AND state = 'awaiting_tap'
 
 -- name: overdue_journeys
 -- One whose passenger checks out at this moment is left, here and below: its answer comes first.
-SELECT j.id FROM journey j
+SELECT j.id FROM journey j INDEXED BY journey_overdue
 WHERE j.state IN ('open', 'checking_out') AND j.opened_at < ?
   AND NOT EXISTS (SELECT 1 FROM authorisation a WHERE a.uuid = j.check_out AND a.state = 'sending')
 ORDER BY j.opened_at LIMIT ?
 
 -- name: first_overdue
-SELECT min(j.opened_at) FROM journey j
+SELECT min(j.opened_at) FROM journey j INDEXED BY journey_overdue
 WHERE j.state IN ('open', 'checking_out')
   AND NOT EXISTS (SELECT 1 FROM authorisation a WHERE a.uuid = j.check_out AND a.state = 'sending')
 
@@ -105,11 +105,6 @@ SELECT DISTINCT coalesce(
 FROM authorisation a
 WHERE a.uuid >= ? AND a.uuid < ? AND a.initial_uuid IS NOT NULL AND found IS NOT NULL
 LIMIT 2
-
--- name: prune_journeys
-DELETE FROM journey WHERE id IN (
-  SELECT id FROM journey WHERE ended_at < ? AND ended_at IS NOT NULL AND state IN ('closed', 'ended_unpaid', 'expired')
-  ORDER BY ended_at LIMIT ?)
 
 -- name: restore_journeys
 SELECT id, check_in FROM journey WHERE state IN ('open', 'checking_out') ORDER BY id

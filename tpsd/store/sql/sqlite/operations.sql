@@ -81,4 +81,4 @@ WITH RECURSIVE later (uuid) AS (
   UNION
   SELECT a.replaced_by FROM authorisation a JOIN later ON later.uuid = a.uuid WHERE a.replaced_by IS NOT NULL
 )
-SELECT max(t.id) FROM later JOIN tap t ON t.uuid = later.uuid GROUP BY t.uuid LIMIT 2
+SELECT (SELECT max(t.id) FROM tap t WHERE t.uuid = later.uuid) AS found FROM later WHERE found IS NOT NULL LIMIT 2

@@ -4,14 +4,20 @@
 UPDATE identity SET shown = coalesce(nullif(?, 0), shown) WHERE number = ?
 
 -- name: walk_taps
--- The last tap always stays: its number must never be given to another.
+-- The last tap always stays: its number must never be given to another. A transaction goes with all that follow one
+-- another, when each of them is settled and told of, and their journey has ended.
 SELECT t.id, t.uuid,
        CASE WHEN t.uuid IS NULL THEN t.received_at < :before
-            ELSE a.settled_at IS NOT NULL AND a.settled_at < :before
-                 AND NOT EXISTS (SELECT 1 FROM journey j WHERE j.check_in = a.uuid OR j.check_out = a.uuid)
-                 AND NOT EXISTS (SELECT 1 FROM notice n WHERE n.uuid = a.uuid AND n.mail IS NULL)
-                 AND NOT EXISTS (SELECT 1 FROM authorisation f WHERE f.initial_uuid = a.uuid
-                                 AND coalesce(f.settled_at >= :before, 1))
+            ELSE NOT EXISTS (
+              WITH RECURSIVE family (uuid) AS (
+                SELECT coalesce(a.initial_uuid, a.uuid)
+                UNION
+                SELECT f.uuid FROM family JOIN authorisation f ON f.initial_uuid = family.uuid
+              )
+              SELECT 1 FROM family JOIN authorisation m ON m.uuid = family.uuid
+              WHERE coalesce(m.settled_at >= :before, 1)
+                 OR EXISTS (SELECT 1 FROM journey j WHERE j.check_in = m.uuid AND coalesce(j.ended_at >= :before, 1))
+                 OR EXISTS (SELECT 1 FROM notice n WHERE n.uuid = m.uuid AND n.mail IS NULL))
        END
        AND NOT EXISTS (SELECT 1 FROM notice n WHERE n.tap = t.id AND n.mail IS NULL)
        AND NOT EXISTS (SELECT 1 FROM sealed s WHERE s.owner = 'tap:' || t.id)
@@ -24,9 +30,10 @@ SELECT coalesce(max(taps_before), 0) FROM epoch WHERE ran_opened <= ?
 
 -- name: keep_identities
 INSERT INTO identity (number, serial, boot, counter, digest, verdict, reason, disposition, unseen, shown, state,
-                      attempts)
+                      attempts, amount)
 SELECT t.id, t.serial, t.boot, t.counter, t.digest, t.verdict, t.reason, t.disposition, t.unseen, t.shown, a.state,
-       a.attempt
+       a.attempt,
+       CASE WHEN a.timing = 'realtime' AND t.verdict IN (1, 5, 6) THEN coalesce(a.approved_amount, a.amount) END
 FROM tap t LEFT JOIN authorisation a ON a.uuid = t.uuid
 WHERE t.id IN (SELECT value FROM json_each(?))
 
@@ -44,6 +51,10 @@ WITH RECURSIVE gone (uuid) AS (
   WHERE NOT EXISTS (SELECT 1 FROM tap WHERE tap.uuid = a.uuid)
 )
 SELECT uuid FROM gone
+
+-- name: prune_journeys
+DELETE FROM journey
+WHERE check_in IN (SELECT value FROM json_each(?1)) OR check_out IN (SELECT value FROM json_each(?1))
 
 -- name: prune_notices_of_authorisations
 DELETE FROM notice WHERE uuid IN (SELECT value FROM json_each(?))
