@@ -44,6 +44,7 @@ def playing(open_stage: Opens) -> Opens:
         async with open_stage(**options) as stage, stage.daemon_running():
             yield stage
             stage.check_books()
-            await stage.check_money()
+            if "afc_base_url" not in dict(options.get("changes") or {}).get("sfey", {}):  # one that tells what it likes
+                await stage.check_money()
 
     return play

@@ -105,7 +105,7 @@ def _unclear(last: LastTry) -> Refusal:
     if last.state is State.AWAITING_TAP:
         return Refusal(
             "its last try may have been charged, and the passenger may still tap again: look again when the journey "
-            "is over"
+            f"is over, or find out and 'tpsd resolve {last.uuid}'"
         )
     if last.state in FINAL:
         return Refusal(
