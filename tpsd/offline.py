@@ -73,6 +73,7 @@ def try_update(config: Configuration, copy: Path) -> Tried:
     The copy is of no use afterwards. Raises JournalError for what the start would raise it for.
     """
     size, before = copy.stat().st_size, _migrations(copy)
+    restoring.unmark(copy)
     connection = opening.connect(copy)
     try:
         found = checking.examine(connection, _epochs(config.keys.epoch_dir))

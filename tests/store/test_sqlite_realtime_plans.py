@@ -76,7 +76,7 @@ PLANS = {
     # enquiries beside the series
     "enquired_one": "PRIMARY KEY (uuid=?)",
     "mark_asked_beside": "PRIMARY KEY (uuid=?)",
-    "shown_of": "COVERING INDEX tap_uuid (uuid=?)",
+    "shown_of": "INDEX tap_uuid (uuid=?)",
     "ask_soon": "PRIMARY KEY (uuid=?)",
     # sweeps, and a start
     "overdue_journeys": "INDEX journey_overdue (opened_at<?)",
