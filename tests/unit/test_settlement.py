@@ -15,7 +15,13 @@ TERMINAL = "GATE-X1:VAL00042"
 
 
 def after(
-    exchange: Exchange, *, sends: int = 1, doubt: bool = False, terminal: str = TERMINAL, draw: float = 0.0
+    exchange: Exchange,
+    *,
+    sends: int = 1,
+    doubt: bool = False,
+    terminal: str = TERMINAL,
+    draw: float = 0.0,
+    asked: int | None = None,
 ) -> Settlement:
     return settle(
         Progress(sends, doubt, DEFAULT_LADDER),
@@ -25,6 +31,7 @@ def after(
         jitter_draw=draw,
         jitter_share=0.1,
         terminal=terminal,
+        asked=asked,
     )
 
 
@@ -121,6 +128,33 @@ def test_case(
 def test_a_partial_approval_keeps_its_amount() -> None:
     assert after(Answer(200, action_code="002", amount=180)).approved_amount == 180
     assert after(APPROVED).approved_amount is None
+
+
+@pytest.mark.parametrize(
+    ("code", "amount", "differs"),
+    [
+        ("000", None, False),
+        ("000", 320, False),
+        ("000", 319, True),
+        ("000", 321, True),
+        ("000", 0, True),
+        ("002", None, False),
+        ("002", 120, False),
+        ("002", 320, False),
+        ("002", 321, True),
+    ],
+)
+def test_an_approval_of_another_amount_than_asked_is_in_doubt_loudly(
+    code: str, amount: int | None, differs: bool
+) -> None:
+    found = after(Answer(200, action_code=code, amount=amount), asked=320)
+    assert found.approved_amount == amount
+    assert found.may_have_charged
+    if differs:
+        assert (found.state, found.cause) == (State.IN_DOUBT, "amount_differs")
+        assert keys(found) == ["in_doubt/amount_differs", "alarm/amount_differs"]
+    else:
+        assert (found.state, found.cause, keys(found)) == (State.APPROVED, f"action.{code}", [])
 
 
 def test_due_follows_the_tier_jitter_and_retry_after() -> None:

@@ -115,7 +115,9 @@ def settle(
 
 def _differs(outcome: Approved, asked: int | None) -> bool:
     """Whether TPS approved another amount than asked; a part of it (002) is said as such, and is none."""
-    return outcome.amount not in (None, asked) and asked is not None and outcome.cause != PARTLY
+    if asked is None or outcome.amount is None:
+        return False
+    return outcome.amount > asked or (outcome.amount < asked and outcome.cause != PARTLY)
 
 
 def is_4xx(outcome: Outcome) -> bool:
