@@ -84,3 +84,11 @@ def apply(connection: apsw.Connection, migrations: tuple[Migration, ...]) -> lis
                 "install the tpsd version that made this journal, or a newer one"
             )
     return done
+
+
+def behind(connection: apsw.Connection, migrations: tuple[Migration, ...]) -> int | None:
+    """The journal's schema number where it is older than this code's; None where it is not."""
+    applied = 0
+    if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'migration'").get:
+        applied = connection.execute("SELECT coalesce(max(number), 0) FROM migration").get
+    return applied if applied < migrations[-1].number else None

@@ -66,6 +66,19 @@ def restore(source: Path, target: Path, keys: Keyring, by: AuditDraft, *, force:
     return found(str(target), None if aside is None else str(aside))
 
 
+def unmark(copy: Path) -> None:
+    """Let a copy that ``tpsd store backup`` made be opened as a journal. Raises JournalError."""
+    _refuse_what_is_no_backup(copy)
+    try:
+        connection = apsw.Connection(str(copy))
+        try:
+            connection.pragma("application_id", opening.APPLICATION_ID)
+        finally:
+            connection.close()
+    except apsw.Error as exc:
+        raise JournalError(f"{copy} cannot be written ({type(exc).__name__}: {exc}): make room beside it") from exc
+
+
 def _refuse_what_is_no_backup(source: Path) -> None:
     try:
         with source.open("rb") as file:

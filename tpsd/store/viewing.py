@@ -10,7 +10,7 @@ import apsw
 
 from tpsd.domain.views import JournalTotals, TapFilter, TapRow, TapStory
 from tpsd.errors import JournalError
-from tpsd.store import opening, reading
+from tpsd.store import migrations, opening, reading
 from tpsd.store.asked import JourneyRows
 from tpsd.store.figures import JournalNumbers
 from tpsd.store.resting import RestingReader
@@ -65,8 +65,12 @@ def _looking(path: Path) -> apsw.Connection:
         connection.pragma("locking_mode", "EXCLUSIVE")
         connection.pragma("query_only", 1)
         connection.pragma("schema_version")
+        older = migrations.behind(connection, migrations.known("sqlite"))
     except apsw.CantOpenError as exc:
         raise JournalError(f"{path} does not exist or cannot be opened: {exc}") from exc
     except apsw.Error as exc:
         raise JournalError(f"{path} cannot be read: {exc}") from exc
+    if older is not None:
+        connection.close()
+        raise JournalError(f"{path} is at schema {older}, which an earlier version made: start tpsd once, then look")
     return connection
