@@ -7,7 +7,7 @@ import ctypes
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tpsd.core import trust
@@ -137,4 +137,9 @@ class SystemClock:
         return Micros(self._start_wall + self._system.running() - self._start_running)
 
     def _reading(self) -> Reading:
-        return Reading(self._system.wall(), self._system.running(), self._synchronised)
+        reading = Reading(self._system.wall(), self._system.running(), self._synchronised)
+        if self._synchronised and self._anchor is not None and not trust.agrees(self._anchor, reading):
+            # It was set since the last look; if a person did that, the kernel took its flag away.
+            self._synchronised = self._system.synchronised()
+            reading = replace(reading, synchronised=self._synchronised)
+        return reading

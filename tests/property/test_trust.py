@@ -39,10 +39,9 @@ def test_the_wall_time_is_right_once_it_is_known_and_the_schedule_never_steps(
         match what:
             case "passes" | "sleeps":
                 machine.passes(much, asleep=what == "sleeps")
-                passed += much  # asleep too: a due time does not wait for a machine to wake
+                passed += much
             case "steps":
                 machine.wall, machine.synchronised = Micros(much), False  # settimeofday(2) clears the flag
-                clock.look()
             case "synchronised":
                 machine.wall, machine.synchronised = machine.true, True
             case "unsynchronised":
@@ -53,7 +52,7 @@ def test_the_wall_time_is_right_once_it_is_known_and_the_schedule_never_steps(
             case "hears":
                 clock.adopt(Micros(machine.true + much))
                 known = True
-        assert clock.schedule() == schedule + passed * SECOND
+        assert clock.schedule() == schedule + passed * SECOND, "a sleep counts"
         assert clock.trusted is known
         if known:
             assert abs(clock.wall() - machine.true) <= AGREES_US + SECOND

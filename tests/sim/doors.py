@@ -73,9 +73,11 @@ class Made:
     plan: PlannedTap
     number: TapNumber
     serial: str
-    tapped_at: Micros
+    tapped_at: Micros  # in truth
+    seconds: float  # of the loop
     shown: bool | None = None  # what it decided by itself: let in or turned away
     told: list[tuple[int, str | None]] = field(default_factory=list)
+    forgotten: bool = False  # how old it is, over a reboot
 
 
 class Door:
@@ -153,13 +155,15 @@ class Door:
             oda=tap.oda,
             token=token_of(tap.card) if self.plan.tokens else None,
         )
-        self.taps[number] = Made(tap, number, self.serial, true)
+        self.taps[number] = Made(tap, number, self.serial, true, self._loop.time())
         self._emit(TapMade(self.serial, number, tap.amount))
         self._carry_on([])
 
     def reboot(self) -> None:
         """Power off and on."""
         self._validator.reboot(self._loop.time())
+        for made in self.taps.values():
+            made.forgotten = True
         self._carry_on([])
 
     def mend(self) -> None:

@@ -125,7 +125,7 @@ def _seconds(rng: random.Random) -> float:
 
 TABLE: Final[Mapping[str, Row]] = {
     "die": Row(
-        10,
+        18,
         lambda rng, _: (rng.choice(sorted(TRIGGERS)), rng.randrange(12), rng.randrange(24), rng.choice(PAUSES)),
         _die,
     ),
@@ -139,7 +139,7 @@ TABLE: Final[Mapping[str, Row]] = {
     "mail_rough": Row(2, lambda rng, _: (0.3, 0.1, 0.3), _mail_rough),
     "disk_full": Row(3, lambda rng, _: (round(rng.uniform(1, 120), 3),), _disk_full),
     "clock_step": Row(2, lambda rng, _: (rng.choice(STEPS_US), _seconds(rng)), _clock_step),
-    "boot_unset": Row(2, lambda rng, _: (_seconds(rng),), _boot_unset),
+    "boot_unset": Row(3, lambda rng, _: (_seconds(rng),), _boot_unset),
     "suspend": Row(1, lambda rng, _: (rng.choice([60.0, 3600.0, 40_000.0]),), _suspend),
     "order": Row(8, lambda rng, _: (rng.choice(sorted(operators.COMMANDS)), rng.random()), operators.order),
 }

@@ -47,5 +47,9 @@ class Machine:
         self._suspended_us += int(seconds * SECOND)
         self.slept_at.append(self._loop.time())
 
+    def slept_since(self, seconds: float) -> bool:
+        """Whether it has been asleep since that moment of the loop."""
+        return any(at >= seconds for at in self.slept_at)
+
     def _running(self) -> int:
         return int((self._loop.time() - self._origin) * SECOND) + self._suspended_us

@@ -80,6 +80,7 @@ class World:
         self.lives = 0
         self.life: Life | None = None
         self.restart_seconds = RESTART_SECONDS
+        self.time_was_lost = False  # a life ended that never knew the time: what it stamped can only be estimated
         self.reaper = Reaper()
         self.eye = Eye(self)
         self.checkers: Sequence[Checker] = checkers(self)
@@ -167,6 +168,7 @@ class World:
             return
         self.disk.cut()
         self.life = None
+        self.time_was_lost |= not life.clock.trusted
         life.abandon()
         self.loop.bury(life.number)
         self.emit(Died(life.number, how))
@@ -197,6 +199,7 @@ class World:
         if life is not self.life:
             return
         self.life = None
+        self.time_was_lost |= not life.clock.trusted
         self.disk.cut()
         error = task.exception()
         if error is not None and not (isinstance(error, TpsdError) and self.disk.refused):

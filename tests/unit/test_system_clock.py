@@ -79,6 +79,17 @@ def test_the_system_steps_once_the_time_is_known(step: int) -> None:
         assert clock.judging().dates is Dates.OWN
 
 
+def test_a_step_is_noticed_before_the_next_look() -> None:
+    """A tap without a stamp of its own that comes meanwhile would be sent as of another year."""
+    machine = Machine(TRUE, TRUE, synchronised=True)
+    clock = machine.clock()
+    machine.wall, machine.synchronised = Micros(TRUE + YEAR), False
+    assert clock.wall() == TRUE
+    machine.wall, machine.synchronised = Micros(TRUE + HOUR), True
+    clock.look()
+    assert clock.wall() == TRUE + HOUR, "a time service knows better"
+
+
 def test_steps_before_the_time_is_known_change_nothing_that_is_stamped() -> None:
     machine = Machine(TRUE)
     clock = machine.clock()

@@ -75,10 +75,18 @@ def heard(anchor: Anchor | None, reading: Reading, date: Micros, floor: Micros) 
 
 def true_wall(anchor: Anchor, reading: Reading, floor: Micros) -> Micros:
     """What time it is: the system's where it is right or agrees, else what the anchor has become."""
-    become = anchor.wall + reading.running - anchor.running
-    if believes(reading, floor) or abs(reading.wall - become) <= AGREES_US:
+    if believes(reading, floor) or agrees(anchor, reading):
         return reading.wall
-    return Micros(become)
+    return _become(anchor, reading)
+
+
+def agrees(anchor: Anchor, reading: Reading) -> bool:
+    """Whether the system's clock is where the anchor says that it should be."""
+    return abs(reading.wall - _become(anchor, reading)) <= AGREES_US
+
+
+def _become(anchor: Anchor, reading: Reading) -> Micros:
+    return Micros(anchor.wall + reading.running - anchor.running)
 
 
 def judging(anchor: Anchor | None, reading: Reading, floor: Micros) -> Judging:

@@ -16,7 +16,7 @@ LOOK_US: Final = 5 * SECOND
 """How often the system is asked while nothing is known: a time service takes some seconds after the network came."""
 
 WATCH_SECONDS: Final = 10.0
-"""How often afterwards, in real time: so long a synchronised clock may be set wrong by hand before that is noticed."""
+"""How often afterwards, in real time: so long a service that set the clock right again waits to be believed."""
 
 log = structlog.get_logger("tpsd.timekeeper")
 

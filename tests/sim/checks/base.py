@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Violated(AssertionError):  # noqa: N818 - the name of the event
-    """An invariant does not hold; the text begins with its name."""
+    """An invariant does not hold; the text begins with its name and a colon."""
 
 
 class Checker:

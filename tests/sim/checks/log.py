@@ -27,6 +27,6 @@ class Log(Checker):
         if isinstance(event, Logged):
             name = event.text.partition(" ")[0]
             if name in NEVER:
-                raise Violated(f"the log says {event.text}")
+                raise Violated(f"log: {event.text}")
             if _DIGITS.search(event.text):
-                raise Violated(f"the log may hold a card number: {name}")
+                raise Violated(f"log: it may hold a card number: {name}")

@@ -42,12 +42,15 @@ class Mails(Checker):
                 return
 
     def finish(self) -> None:
+        for message_id, accepted in self.world.eye.rows("SELECT message_id, accepted_at FROM mail"):
+            if accepted is not None and message_id not in self._times:
+                raise Violated(f"I6: {message_id} counts as delivered, and the mail server never took it")
         texts: dict[str, tuple[str, str]] = {}
         for message_id, *content in self.world.mailbox.taken:
             if texts.setdefault(message_id, (content[0], content[1])) != tuple(content):
                 raise Violated(f"I6: {message_id} came with two contents")
             if any(card.pan in text for card in CARDS for text in content):
-                raise Violated(f"{message_id} holds a card number")
+                raise Violated(f"I7: {message_id} holds a card number")
         for uuid, state in self.world.eye.rows(_UNTOLD):
             raise Violated(f"I6: {uuid} is {state}, and nobody was told")
         self._windows()

@@ -117,4 +117,4 @@ class Sends(Checker):
             self._since[uuid] = now
         since = self._since.setdefault(uuid, now)
         if now - since > self.world.plan.style.horizon_hours * HOUR + _HORIZON_SLACK_US:
-            raise Violated(f"the horizon: {uuid} may have been charged {(now - since) / HOUR:.2f} h ago and is sent")
+            raise Violated(f"horizon: {uuid} may have been charged {(now - since) / HOUR:.2f} h ago and is sent")

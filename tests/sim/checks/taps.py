@@ -12,6 +12,7 @@ _ENDS: Final = """
 SELECT tap.serial, tap.boot, tap.counter, tap.disposition, authorisation.state
 FROM tap LEFT JOIN authorisation USING (uuid)
 """
+_SURPRISES: Final = "SELECT cause, detail FROM notice WHERE cause LIKE '%/seal%' OR cause LIKE '%/internal%'"
 _REST: Final = frozenset(
     {"approved", "declined", "tap_refused", "failed", "not_charged", "closed", "held", "permanently_failed", "in_doubt"}
 )
@@ -28,6 +29,8 @@ class Taps(Checker):
                 raise Violated(f"I1: {event.serial} {event.number} was told {told}, and the journal says {rows}")
 
     def finish(self) -> None:
+        for cause in self.world.eye.rows(_SURPRISES):
+            raise Violated(f"I1: a tap could not be kept or opened: {cause}")
         rows = {(serial, boot, counter): rest for serial, boot, counter, *rest in self.world.eye.rows(_ENDS)}
         for door in self.world.doors:
             for number, made in door.taps.items():
