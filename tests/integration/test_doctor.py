@@ -22,7 +22,7 @@ from tpsd.config import load
 from tpsd.domain.time import Micros
 from tpsd.errors import JournalError
 from tpsd.offline import try_update
-from tpsd.store import migrations
+from tpsd.store import migrations, opening
 
 NOW = Micros(1_790_000_000_000_000)
 
@@ -140,6 +140,7 @@ class TestTryUpdate:
         known = migrations.known("sqlite")
         copy = tmp_path / "copy.db"
         connection = apsw.Connection(str(copy))
+        connection.pragma("application_id", opening.BACKUP_ID)
         migrations.apply(connection, known[:1])
         connection.close()
         assert try_update(config, copy).migrations == tuple(migration.name for migration in known[1:])
@@ -148,6 +149,7 @@ class TestTryUpdate:
         config = load(configurations.write(tmp_path, configurations.values(tmp_path)))
         copy = tmp_path / "copy.db"
         connection = apsw.Connection(str(copy))
+        connection.pragma("application_id", opening.BACKUP_ID)
         first = migrations.known("sqlite")[0]
         migrations.apply(connection, (replace(first, digest="another"),))
         connection.close()

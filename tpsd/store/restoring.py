@@ -67,12 +67,12 @@ def restore(source: Path, target: Path, keys: Keyring, by: AuditDraft, *, force:
 
 
 def unmark(copy: Path) -> None:
-    """Let a copy that ``tpsd store backup`` made be opened as a journal. Raises JournalError."""
-    _refuse_what_is_no_backup(copy)
+    """Let a copy that ``tpsd store backup`` made be opened as a journal; another file is left. Raises JournalError."""
     try:
         connection = apsw.Connection(str(copy))
         try:
-            connection.pragma("application_id", opening.APPLICATION_ID)
+            if connection.pragma("application_id") == opening.BACKUP_ID:
+                connection.pragma("application_id", opening.APPLICATION_ID)
         finally:
             connection.close()
     except apsw.Error as exc:
