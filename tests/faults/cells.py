@@ -1,6 +1,6 @@
 """The cells of the matrix: where on the way to TPS what happens, and what the first send must be called for it.
 
-A second timing is one parameter: add ``Timing.REALTIME`` to TIMINGS, and a column to LANES and ENDS.
+A deferred tap's verdict is out before it is sent; a realtime tap's is TPS's answer, and it is sent once.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
+from device.vl1.codes import TapKind
+from schemas.values import TIMEOUT_SECONDS_MAX
 from tests.faults.proxy import Proxy, Way
 from tests.faults.toxics import (
     Bandwidth,
@@ -89,18 +91,23 @@ OUTCOMES: Final[Mapping[str, str]] = {
     "connect_timeout": "not_sent",
     "tls": "not_sent",
     "probe": "not_sent",
+    "busy": "not_sent",
     "timeout": "unknown",
     "closed": "unknown",
 }
 """The class of each cause: only of ``not_sent`` may nobody ever have been charged."""
 
-TIMINGS: Final = (Timing.DEFERRED,)
+KINDS: Final[Mapping[Timing, TapKind]] = {Timing.DEFERRED: TapKind.MTT, Timing.REALTIME: TapKind.RETAIL_PAYMENT}
 
-LANES: Final[Mapping[Timing, Mapping[str, Any]]] = {Timing.DEFERRED: {"timing": "deferred", "kind": "MTT"}}
-"""The lane that a timing's taps come in on."""
+LANES: Final[Mapping[Timing, Mapping[str, Any]]] = {
+    Timing.DEFERRED: {"timing": "deferred", "kind": "MTT"},
+    Timing.REALTIME: {"timing": "realtime", "kind": "RETAIL_PAYMENT", "verdict_seconds": TIMEOUT_SECONDS_MAX},
+}
+"""The lane that a timing's taps come in on; its passenger waits longer than any send here may take."""
 
 ENDS: Final[Mapping[Timing, Mapping[str, str]]] = {
     Timing.DEFERRED: {"approved": "approved", "not_sent": "pending", "unknown": "pending"},
+    Timing.REALTIME: {"approved": "approved", "not_sent": "failed", "unknown": "in_doubt"},
 }
 """The state that each outcome of the first send leaves. What is pending then is sent again."""
 
@@ -161,8 +168,14 @@ class Cell:
 def cells() -> list[Cell]:
     """All of them."""
     return [
-        Cell(phase, harm, sent, timing, APPROVED if cause == "yes" else cause)
-        for timing in TIMINGS
+        Cell(phase, harm, sent, timing, _cause(cause, harm, sent, timing))
+        for timing in KINDS
         for (phase, sent), row in _TABLE.items()
         for harm, cause in zip(HARMS, row.split(), strict=True)
     ]
+
+
+def _cause(cause: str, harm: str, sent: Sent, timing: Timing) -> str:
+    if timing is Timing.REALTIME and sent is Sent.FIRST and harm in SILENT:
+        return "busy"  # probe and request share the time of one send, and nothing of it is left
+    return APPROVED if cause == "yes" else cause

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.cells import ENDS, LANES, Cell, Phase, Sent
+from tests.faults.cells import ENDS, KINDS, LANES, Cell, Phase, Sent
 from tests.faults.proxy import Proxy, Way
 from tests.integration.stage import Stage, Tap, opened
 from tpsd.app import Daemon
@@ -97,7 +97,7 @@ class Standing:
 
     def _tap(self) -> Tap:
         self.ends.one.clear()
-        return self.stage.gate.tap(250)
+        return self.stage.gate.tap(250, kind=KINDS[self.cell.timing])
 
     async def _ended(self, tap: Tap) -> None:
         """The verdict was told, and the first send is in the journal."""
