@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from device.vl1.codes import TapKind
 from tests.integration.processes import Running
 from tests.integration.stage import until
 from tests.kill.world import LANES, SENDS_MAX, Made, World, world
@@ -18,6 +19,8 @@ from tpsd.sfey.ledger import Ledger
 KILLS = 10
 assert KILLS + 2 < SENDS_MAX  # a tap whose every send a crash met would be given up before TPS had seen it
 TAP_SECONDS = 0.08  # on average between two taps of a door
+REALTIME_KILLS = 20
+REALTIME_TAP_SECONDS = 0.2  # on average: some wait for an answer that never comes
 STOP_SECONDS = 10.0  # two send time-outs and what the daemon allows itself beside them
 
 
@@ -100,6 +103,44 @@ async def test_no_tap_is_lost_and_none_charged_twice(tmp_path: Path, seed: int) 
         assert states["permanently_failed"] > 0
         assert set(states) <= {"approved", "declined", "tap_refused", "permanently_failed", "in_doubt"}
         assert here.lives == KILLS + 1
+        assert sum(event["attempts_ended_unknown"] for event in here.logged("recovered")) > 0, "kills met open sends"
+
+
+def judge_realtime(here: World) -> Counter[str]:
+    """As ``judge``, where TPS's answer is the verdict and nothing is sent twice."""
+    taps, ledger = here.taps, here.ledger()
+    rows = here.journal()
+    assert ledger.violations == []
+    assert ledger.duplicates() == []
+    assert all(len(set(tap.told)) == 1 for tap in taps), "no second verdict contradicts the first"
+    assert len(rows) == len(taps), "one row a tap"
+    assert set(Counter(request.uuid for request in ledger.requests()).values()) == {1}, "sent once"
+    charged = {(charge.serial, charge.tapped_at) for charge in ledger.charges()}
+    let_in = {(tap.serial, tap.tapped_at) for tap in taps if tap.told[0][0] == 1}
+    assert let_in <= charged, "nobody rides on what TPS did not say"
+    charges = {charge.uuid for charge in ledger.charges()}
+    approved = {row["uuid"] for row in rows if row["state"] == "approved"}
+    doubtful = {row["uuid"] for row in rows if row["state"] == "in_doubt"}
+    assert approved <= charges <= approved | doubtful, "what was charged and nobody was told of is in doubt"
+    return Counter(str(row["state"]) for row in rows)
+
+
+@pytest.mark.parametrize("seed", [20261126])
+async def test_who_was_charged_was_let_in_or_is_in_doubt(tmp_path: Path, seed: int) -> None:
+    async with world(tmp_path, seed, TapKind.RETAIL_PAYMENT) as here:
+        async with here.tapping(REALTIME_TAP_SECONDS):
+            for _ in range(REALTIME_KILLS):
+                async with here.daemon() as running:
+                    await at_a_random_moment(here, running, signal.SIGKILL)
+                    assert await running.ended() == -signal.SIGKILL
+        async with here.daemon() as running:
+            await here.all_done(running)
+            running.signal(signal.SIGTERM)
+            assert await running.ended(STOP_SECONDS) == 0
+        states = judge_realtime(here)
+        assert states["approved"] > REALTIME_KILLS
+        assert states["in_doubt"] > 0
+        assert here.lives == REALTIME_KILLS + 1
         assert sum(event["attempts_ended_unknown"] for event in here.logged("recovered")) > 0, "kills met open sends"
 
 

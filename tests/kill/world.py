@@ -19,7 +19,7 @@ from typing import Any
 from aiosmtpd.smtp import SMTP
 
 from device.vl1.cards import CARDS, read
-from device.vl1.codes import Oda
+from device.vl1.codes import Oda, TapKind
 from device.vl1.greeting import TapNumber
 from device.vl1.simulator import SimulatedValidator
 from device.vl1.simulator_events import SimulatorEvent, StrayVerdict, TapVerdict
@@ -54,8 +54,9 @@ class Made:
 class Door:
     """A validator that taps by itself until it is told to stop; its memory outlives every daemon."""
 
-    def __init__(self, number: int, seed: int, on_verdict: Callable[[], None]) -> None:
+    def __init__(self, number: int, seed: int, kind: TapKind, on_verdict: Callable[[], None]) -> None:
         self._on_verdict = on_verdict
+        self._kind = kind
         self.serial = f"VAL{number:05d}"
         self.taps: dict[TapNumber, Made] = {}
         self.master, self._slave = pty.openpty()
@@ -91,7 +92,13 @@ class Door:
         made = Made(self.serial, self._last_at, amount)
         number = self._lane.act(
             lambda now: self._validator.tap(
-                now, card=card, tapped_at=made.tapped_at, amount=amount, currency="978", oda=Oda.GOOD
+                now,
+                card=card,
+                tapped_at=made.tapped_at,
+                kind=self._kind,
+                amount=amount,
+                currency="978",
+                oda=Oda.GOOD,
             )
         )
         self.taps[number] = made
@@ -115,11 +122,11 @@ class Door:
 class World:
     """Everything but the daemon, and the daemon's lives one after another."""
 
-    def __init__(self, folder: Path, seed: int, ledger_file: Path) -> None:
+    def __init__(self, folder: Path, seed: int, kind: TapKind, ledger_file: Path) -> None:
         self.folder = folder
         self.rng = random.Random(seed)
         self.on_verdict: Callable[[], None] = lambda: None  # a test's own, changed while it runs
-        self.doors = [Door(number, seed, self._verdict) for number in range(1, LANES + 1)]
+        self.doors = [Door(number, seed, kind, self._verdict) for number in range(1, LANES + 1)]
         self.ledger_file = ledger_file
         self.post = PostOffice()
         self.config = folder / "tpsd.toml"
@@ -203,20 +210,20 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def world(folder: Path, seed: int) -> AsyncIterator[World]:
-    """A world in ``folder``; the same seed taps the same taps and kills at moments drawn alike."""
+async def world(folder: Path, seed: int, kind: TapKind = TapKind.MTT) -> AsyncIterator[World]:
+    """A world in ``folder`` with taps of one kind; the same seed taps the same and kills at moments drawn alike."""
     tps_folder = folder / "tps"
     files = make(_made(tps_folder), datetime.now(UTC))
     port = _free_port()
     ledger_file = tps_folder / "ledger.jsonl"
     arguments = ["simulate", "tps", "--listen", f"127.0.0.1:{port}", "--tls-dir", str(tps_folder)]
     tps = Running([*arguments, "--ledger", str(ledger_file)], folder / "tps.log")
-    here = World(folder, seed, ledger_file)
+    here = World(folder, seed, kind, ledger_file)
     loop = asyncio.get_running_loop()
     smtp = await loop.create_server(lambda: SMTP(here.post), "127.0.0.1", 0)
     try:
         await tps.has_said("listens on")
-        _configure(here, files, port, smtp.sockets[0].getsockname()[1])
+        _configure(here, files, port, smtp.sockets[0].getsockname()[1], kind)
         for door in here.doors:
             door.start()
         yield here
@@ -228,9 +235,11 @@ async def world(folder: Path, seed: int) -> AsyncIterator[World]:
             door.close()
 
 
-def _configure(here: World, files: Files, tps_port: int, smtp_port: int) -> None:
+def _configure(here: World, files: Files, tps_port: int, smtp_port: int, kind: TapKind) -> None:
     url = f"https://127.0.0.1:{tps_port}"
     given = configuration(here.folder, files, url, smtp_port, [door.path for door in here.doors])
+    for lane in given["lanes"]:
+        lane["kind"] = kind.name
     changes = {"sfey": {"timeout_seconds": SEND_SECONDS}, "retry": {"tiers": LADDER, "jitter": 0.0}}
     configurations.write(here.folder, configurations.changed(given, changes))
 
