@@ -165,7 +165,7 @@ class Daemon:
         )
         if self.enquirer is not None:
             self.enquirer.follow, self.enquirer.gives_back = self.authoriser.follow, setting.gives_back
-        self.cashier = Cashier(journal.asked, self.authoriser, world.clock, self._policy)
+        self.cashier = Cashier(journal.asked, self.authoriser, world.clock, self._policy, self._check_out_limit)
         self.attendant = Attendant(
             journal.asked,
             world.clock,
@@ -265,6 +265,9 @@ class Daemon:
             "reload": None if self.reloading.last is None else asdict(self.reloading.last),
             **await self.observer.report(),
         }
+
+    def _check_out_limit(self) -> int:
+        return settings.check_out_limit(self.config)
 
     async def adopt(self, new: Configuration) -> Changes:
         """Put a checked configuration in force from now on. Raises TpsdError, and then nothing was changed."""

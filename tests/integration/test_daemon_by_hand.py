@@ -148,6 +148,7 @@ async def test_a_check_out_that_may_not_be_is_refused_with_the_reason(open_stage
             err = await refused(stage, "checkout", name, "--amount", "320", "--currency", "208")
             assert "journey 1 is in currency 978, not 208" in err, name
         assert "add --release if that is meant" in await refused(stage, "checkout", "1", "--amount", "0")
+        assert "100000 is above 99999" in await refused(stage, "checkout", "1", "--amount", "100000")
         assert "--release means an amount of 0" in await refused(stage, "checkout", "1", "--amount", "3", "--release")
         for name in ("2", "deadbeef-0000", "VAL00001:1:77"):
             assert f"no journey '{name}'" in await refused(stage, "checkout", name, "--amount", "320")

@@ -6,6 +6,7 @@
 from tpsd.config.changes import Changes, changes
 from tpsd.config.effective import (
     card_request,
+    check_out_limit,
     clock_floor,
     config_digest,
     doubt,
@@ -29,6 +30,7 @@ __all__ = [
     "Problem",
     "card_request",
     "changes",
+    "check_out_limit",
     "clock_floor",
     "config_digest",
     "doubt",

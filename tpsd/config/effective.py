@@ -79,6 +79,12 @@ def kinds(lane: Lane) -> frozenset[Kind]:
     return frozenset({Kind(lane.kind)})
 
 
+def check_out_limit(config: Configuration) -> int:
+    """Minor units: the most that a journey may cost at any lane that ends journeys, or at any lane where none does."""
+    ends = [lane.amount_limit for lane in config.lanes if lane.kind.endswith("_OUT")]
+    return max(ends or [lane.amount_limit for lane in config.lanes])
+
+
 def makes_tokens(lane: Lane, config: Configuration) -> bool:
     """Whether a card's token can be had there."""
     if lane.tokens is None:

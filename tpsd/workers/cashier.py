@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from tpsd.asking import Asked, Ordered, Receipted
@@ -17,19 +17,30 @@ from tpsd.workers.authoriser import Authoriser, Terms
 
 
 class Cashier:
-    """One daemon's. Who asked may hang up at any moment: what was committed is sent, and its answer committed."""
+    """One daemon's. Who asked may hang up at any moment: what was committed is sent, and its answer committed.
 
-    def __init__(self, asked: Asked, authoriser: Authoriser, clock: Clock, policy: Policy) -> None:
+    ``limit`` says the most that a check-out may charge now, in minor units: a digit too many is found here or nowhere.
+    """
+
+    def __init__(
+        self, asked: Asked, authoriser: Authoriser, clock: Clock, policy: Policy, limit: Callable[[], int]
+    ) -> None:
         self._asked = asked
         self._authoriser = authoriser
         self._clock = clock
         self._terms = Terms(policy)
         self._enquires = policy.doubt.enquires
+        self._limit = limit
         self._orders: set[asyncio.Task[Receipted]] = set()
 
     async def check_out(self, journey: str, order: CheckOutOrder, who: str, why: str) -> Receipted:
         """Raises NotFoundError, RefusedError saying why not."""
         self._refuse_without_time()
+        if order.amount > (limit := self._limit()):
+            raise RefusedError(
+                f"{order.amount} is above {limit}, the highest amount_limit of the lanes that end journeys: "
+                "correct --amount, or raise amount_limit and send SIGHUP"
+            )
         audit = AuditDraft(self._clock.wall(), who, "checkout", why)
         follow, now = self._authoriser.follow, self._clock.schedule()
         return await self._to_its_end(
