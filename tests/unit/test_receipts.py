@@ -162,6 +162,14 @@ def test_every_state_has_a_result(state: State) -> None:
     assert (found.charged == 250) is (state is State.APPROVED)
 
 
+@pytest.mark.parametrize("state", State)
+def test_what_may_have_been_charged_is_never_called_free_unless_tps_said_so(state: State) -> None:
+    found = of(replace(PAID, state=state, may_have_charged=True))
+    told = state in (State.APPROVED, State.DECLINED, State.TAP_REFUSED, State.NOT_CHARGED)
+    assert (found.charged is not None) is told
+    assert ("Charged   not known" in printed(replace(PAID, state=state, may_have_charged=True))) is not told
+
+
 @pytest.mark.parametrize("disposition", Disposition)
 def test_every_disposition_has_a_result(disposition: Disposition) -> None:
     found = of(replace(PAID, state=None, uuid=None, disposition=disposition))

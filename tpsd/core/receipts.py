@@ -181,7 +181,8 @@ def _result(recorded: Recorded) -> Result:
 def _charged(recorded: Recorded) -> int | None:
     if recorded.state is State.APPROVED:
         return recorded.amount if recorded.approved is None else recorded.approved
-    return None if _result(recorded) in (Result.UNSETTLED, Result.IN_DOUBT) else 0
+    unknown = recorded.may_have_charged and recorded.state in _NEVER_FOUND_OUT
+    return None if unknown or _result(recorded) in (Result.UNSETTLED, Result.IN_DOUBT) else 0
 
 
 def _why(recorded: Recorded) -> str:
@@ -231,6 +232,8 @@ def _line(moved: Moved, labels: Labels, local: Local) -> Line:
         uuid=moved.uuid,
     )
 
+
+_NEVER_FOUND_OUT: Final = (State.FAILED, State.CLOSED)  # final, and TPS has not said what became of the money
 
 _OF_STATE: Final[Mapping[State, Result]] = {
     State.APPROVED: Result.APPROVED,

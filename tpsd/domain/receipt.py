@@ -52,7 +52,8 @@ class Travelled:
 class Recorded:
     """One tap with its transaction, if it has one. ``tapped_at`` on the wall clock, amounts in minor units.
 
-    ``facts``: hex by the names of ``core.keeping``. ``cause``: the transaction's last answer.
+    ``facts``: hex by the names of ``core.keeping``. ``cause``: the transaction's last answer. ``may_have_charged``: an
+    attempt of it was not clean.
     """
 
     number: int
@@ -71,6 +72,7 @@ class Recorded:
     cause: str | None
     approved: int | None
     action_code: str | None
+    may_have_charged: bool = False
     facts: Mapping[str, str] = field(default_factory=dict)
     journey: Travelled | None = None
     refunds: tuple[Moved, ...] = ()

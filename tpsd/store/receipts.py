@@ -16,7 +16,7 @@ from tpsd.store.commits import Q
 def recorded(connection: apsw.Connection, reference: str) -> Recorded:
     """One tap with its journey, and what was given back of both. Raises NotFoundError."""
     (number, serial, boot, counter, lane, kind, tapped_at, amount, currency, masked, verdict, reason, disposition,
-     uuid, state, cause, approved, action_code, facts) = connection.execute(
+     uuid, state, cause, approved, action_code, may_have_charged, facts) = connection.execute(
         Q["receipt_tap"], (reading.find(connection, reference),)
     ).get  # fmt: skip
     journey = None if uuid is None else _journey(connection, uuid)
@@ -37,6 +37,7 @@ def recorded(connection: apsw.Connection, reference: str) -> Recorded:
         cause=cause,
         approved=approved,
         action_code=action_code,
+        may_have_charged=bool(may_have_charged),
         facts={} if facts is None else json.loads(facts),
         journey=journey,
         refunds=() if uuid is None else _refunds(connection, uuid, kind, journey),

@@ -3,7 +3,7 @@
 -- name: receipt_tap
 SELECT t.id, t.serial, t.boot, t.counter, t.lane, coalesce(a.type, t.kind), t.tapped_at, coalesce(a.amount, t.amount),
        coalesce(a.currency, t.currency), t.masked, t.verdict, t.reason, t.disposition, t.uuid, a.state, a.cause,
-       a.approved_amount, a.action_code, t.facts
+       a.approved_amount, a.action_code, coalesce(a.may_have_charged, 0), t.facts
 FROM tap t LEFT JOIN authorisation a ON a.uuid = t.uuid
 WHERE t.id = ?
 
