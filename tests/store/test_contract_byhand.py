@@ -233,6 +233,15 @@ async def test_refused_while_a_try_may_have_charged(journal: SqliteJournal, trie
     assert await audited(journal) == []
 
 
+async def test_tries_of_which_a_part_was_approved_and_given_back(journal: SqliteJournal) -> None:
+    await end_unpaid(journal, PARTLY, PARTLY, PARTLY)
+    found = await journey_of(journal)
+    assert (found.state, found.check_out_state) == ("ended_unpaid", "approved")
+    assert [refund.amount for refund in await journal.claim(NOW, 10)] == [200] * 3
+    await answer(journal, sent(await order_check_out(journal)), APPROVED)
+    assert (await journey_of(journal)).state == "closed"
+
+
 async def test_refused_until_tps_was_asked(journal: SqliteJournal) -> None:
     await end_unpaid(journal, UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, policy=ENQUIRING)
     assert "TPS is being asked" in refused(await order_check_out(journal))

@@ -104,6 +104,7 @@ REFUSED: dict[str, tuple[str | Copy, str]] = {
     "verdict 0": (denied_tap(verdict=0), CHECK),
     "verdict 11": (denied_tap(verdict=11), CHECK),
     "a tap of an authorisation that is not there": (denied_tap(disposition=None, uuid="nobody"), FOREIGN),
+    "a delivery nobody knows": (denied_tap(delivered=3), CHECK),
     "the same tap twice": (Copy("tap", DENIED), UNIQUE),
     "the same unnamed tap twice": (Copy("tap", UNNAMED), UNIQUE),
     "a tap with both authorisation and disposition": (

@@ -91,6 +91,11 @@ CONTRADICTIONS: dict[str, tuple[str, ...]] = {
     "sealed_keyless": ("UPDATE epoch SET destroyed = 1, ran_closed = 1", "INSERT INTO epoch VALUES (2, 1, NULL, 0, 0)"),
     "epochs_open": ("INSERT INTO epoch VALUES (2, 1, NULL, 0, 0)",),
     "authorisation_tapless": ("UPDATE tap SET uuid = NULL, disposition = 'denied' WHERE id = 1",),
+    "tap_undecided": ("UPDATE tap SET verdict = NULL WHERE id = 1",),
+    "journey_astray": (
+        "INSERT INTO journey (operator, token, state, check_in, opened_at) "
+        "SELECT 1, 'card', 'closed', uuid, 0 FROM authorisation WHERE state = 'approved'",
+    ),
     "identity_doubled": (
         "INSERT INTO identity SELECT id, serial, boot, counter, digest, verdict, reason, disposition, 0, 0, NULL, 0, "
         "NULL FROM tap WHERE id = 4",

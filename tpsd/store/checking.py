@@ -28,6 +28,8 @@ RULES: dict[str, str] = {
     "sealed_keyless": "sealed card data under an epoch whose key was destroyed",
     "epochs_open": "not one epoch is open for new card data",
     "authorisation_tapless": "an authorisation that no tap led to",
+    "tap_undecided": "a tap without a verdict about which TPS is not being asked",
+    "journey_astray": "a journey whose check-in or check-out is not what its state says",
     "identity_doubled": "a tap stands both whole and pruned",
     "notice_unheard": "a notice that no mail window will tell of",
 }

@@ -45,15 +45,17 @@ CREATE INDEX notice_tap     ON notice (tap)  WHERE tap IS NOT NULL;
 CREATE INDEX notice_mail    ON notice (mail) WHERE mail IS NOT NULL;
 
 -- A journey with its check-in and its latest check-out. "Unclear": an attempt of it ended unknown, or TPS said that one
--- was in progress. "Enquired": TPS is asked about it, or will be.
+-- was in progress; one that was approved is clear, though it ended no journey and was given back, being only a part.
+-- "Enquired": TPS is asked about it, or will be.
 CREATE VIEW journey_now AS
 SELECT j.id, j.operator, j.token, j.state, j.check_in, j.tries, j.opened_at, j.ended_at, j.zone, j.lane,
        coalesce(i.approved_amount, i.amount) AS held, i.currency,
        o.uuid AS out_uuid, o.state AS out_state, o.amount AS out_amount,
        o.may_have_charged AS out_may_have_charged,
-       EXISTS (SELECT 1 FROM attempt t
-               WHERE t.uuid = o.uuid AND t.reason <> 'enquiry' AND coalesce(t.may_have_charged, 1) = 1
-                 AND (t.outcome IS NOT 'try_again' OR t.cause IN ('system.303', 'action.913', 'action.923')))
+       o.state <> 'approved'
+         AND EXISTS (SELECT 1 FROM attempt t
+                     WHERE t.uuid = o.uuid AND t.reason <> 'enquiry' AND coalesce(t.may_have_charged, 1) = 1
+                       AND (t.outcome IS NOT 'try_again' OR t.cause IN ('system.303', 'action.913', 'action.923')))
          AS out_unclear,
        o.enquiry_due IS NOT NULL
          OR EXISTS (SELECT 1 FROM attempt t WHERE t.uuid = o.uuid AND t.reason = 'enquiry' AND t.ended_at IS NULL)

@@ -81,10 +81,9 @@ DELETE FROM notice WHERE mail IN (SELECT value FROM json_each(?))
 DELETE FROM mail WHERE id IN (SELECT value FROM json_each(?))
 
 -- name: check_attempt_open
+-- An enquiry is no send: a person may settle its row while it is under way.
 SELECT t.uuid || ' attempt ' || t.number FROM attempt t JOIN authorisation a ON a.uuid = t.uuid
-WHERE t.ended_at IS NULL
-  AND CASE t.reason WHEN 'enquiry' THEN a.state NOT IN ('in_doubt', 'pending', 'sending')
-                    ELSE a.state <> 'sending' OR a.attempt <> t.number END
+WHERE t.ended_at IS NULL AND t.reason <> 'enquiry' AND (a.state <> 'sending' OR a.attempt <> t.number)
 
 -- name: check_sending_unattempted
 SELECT a.uuid FROM authorisation a
@@ -129,6 +128,23 @@ SELECT count(*) || ' epochs' FROM epoch WHERE ran_closed IS NULL AND destroyed =
 -- name: check_authorisation_tapless
 SELECT a.uuid FROM authorisation a
 WHERE a.replaced_by IS NULL AND a.initial_uuid IS NULL AND NOT EXISTS (SELECT 1 FROM tap t WHERE t.uuid = a.uuid)
+
+-- name: check_tap_undecided
+SELECT 'tap ' || t.id FROM tap t LEFT JOIN authorisation a ON a.uuid = t.uuid
+WHERE t.verdict IS NULL AND a.state IS NOT 'sending'
+
+-- name: check_journey_astray
+-- A check-out of which only a part was approved is given back, and ends no journey.
+SELECT 'journey ' || j.id || ', ' || j.state
+FROM journey j JOIN authorisation i ON i.uuid = j.check_in LEFT JOIN authorisation o ON o.uuid = j.check_out
+WHERE i.state <> 'approved'
+   OR CASE j.state WHEN 'open'         THEN o.uuid IS NOT NULL
+                   WHEN 'checking_out' THEN o.uuid IS NULL
+                   WHEN 'by_hand'      THEN o.uuid IS NULL OR o.settled_at IS NOT NULL
+                   WHEN 'closed'       THEN o.state IS NOT 'approved'
+                   ELSE 0 END
+   OR (j.state IN ('checking_out', 'ended_unpaid', 'expired') AND o.state = 'approved'
+       AND NOT EXISTS (SELECT 1 FROM authorisation r WHERE r.initial_uuid = o.uuid AND r.type = 'RETAIL_REFUND'))
 
 -- name: check_identity_doubled
 SELECT 'tap ' || i.number FROM identity i
