@@ -39,7 +39,6 @@ from tpsd.store.totals import totals
 from tpsd.store.upkeep import Upkeep
 from tpsd.store.writer import InlineWriter, ThreadedWriter, Urgency, Writer
 
-
 MakeWriter = Callable[[Callable[[], apsw.Connection]], Writer]
 """From how the connection is opened."""
 
