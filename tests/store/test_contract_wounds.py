@@ -151,8 +151,9 @@ CASES: dict[str, Wound] = {
     "a notice without a window": Wound(("DELETE FROM episode WHERE kind = 'held'",), {"windows_opened": 1}),
     "a tap both whole and pruned": Wound(
         (
-            "INSERT INTO identity SELECT id, serial, boot, counter, digest, verdict, reason, disposition, 0, 0, NULL, "
-            f"0 FROM tap WHERE id = {DENIED_TAP}",
+            "INSERT INTO identity (number, serial, boot, counter, digest, verdict, reason, disposition, unseen, shown) "
+            f"SELECT id, serial, boot, counter, digest, verdict, reason, disposition, 0, 0 FROM tap "
+            f"WHERE id = {DENIED_TAP}",
         ),
         {"identities_dropped": 1},
     ),
