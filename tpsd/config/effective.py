@@ -18,6 +18,7 @@ from tpsd.core.fares import Zones
 from tpsd.core.passback import PassBack
 from tpsd.core.receipts import Labels
 from tpsd.domain.authorisation import Ladder, Tier
+from tpsd.domain.money import AMOUNT_MAX
 from tpsd.domain.tap import Kind
 from tpsd.domain.time import DAY, HOUR, MINUTE, SECOND, Micros
 
@@ -82,7 +83,7 @@ def kinds(lane: Lane) -> frozenset[Kind]:
 def check_out_limit(config: Configuration) -> int:
     """Minor units: the most that a journey may cost at any lane that ends journeys, or at any lane where none does."""
     ends = [lane.amount_limit for lane in config.lanes if lane.kind.endswith("_OUT")]
-    return max(ends or [lane.amount_limit for lane in config.lanes])
+    return max(ends or [lane.amount_limit for lane in config.lanes], default=AMOUNT_MAX)
 
 
 def makes_tokens(lane: Lane, config: Configuration) -> bool:
