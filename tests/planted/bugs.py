@@ -115,7 +115,7 @@ BUGS: Final = (
     Bug(
         "a refund counts only once it is answered",
         "tpsd/core/byhand.py",
-        "        return self.state not in _NEVER_GIVEN",
+        "        return self.state not in FINAL or self.state is State.APPROVED or self.may_have_given",
         "        return self.state is State.APPROVED",
         ("tests/unit/test_byhand.py",),
     ),
