@@ -281,7 +281,8 @@ async def test_pruning_never_scans(journal: SqliteJournal) -> None:
 
     for name, steps in (await journal._writer.read(found)).items():
         scans = [step for step in steps if step.startswith("SCAN")]
-        assert all("json_each" in step or "gone" in step for step in scans), (name, steps)
+        small = ("json_each", "gone", "family", "CONSTANT ROW")  # what is asked about, and a transaction's few followers
+        assert all(any(one in step for one in small) for step in scans), (name, steps)
 
 
 async def test_repeats_are_looked_up_by_index(journal: SqliteJournal) -> None:
