@@ -281,7 +281,7 @@ async def test_pruning_never_scans(journal: SqliteJournal) -> None:
 
     for name, steps in (await journal._writer.read(found)).items():
         scans = [step for step in steps if step.startswith("SCAN")]
-        small = ("json_each", "gone", "family", "CONSTANT ROW")  # what is asked about, and a transaction's few followers
+        small = ("json_each", "gone", "family", "CONSTANT ROW")  # what is asked about, and the few that follow it
         assert all(any(one in step for one in small) for step in scans), (name, steps)
 
 
