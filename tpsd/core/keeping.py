@@ -12,6 +12,7 @@ from typing import Final
 
 from device.tlv import Tlv
 from tpsd.domain.card import Pan
+from tpsd.emv.reading import primitives
 
 CardFacts = tuple[tuple[str, str], ...]
 """Names of ``KEPT`` with their values as hex; none of them tells a card from another of its issuer."""
@@ -31,7 +32,7 @@ BYTES_MAX: Final[Mapping[str, int]] = {"aid": 16, "tvr": 5, "iad": 32, "tsi": 2,
 def card_facts(clear: Iterable[Tlv], pan: Pan | None) -> CardFacts:
     """What stays of clear EMV TLVs, searched in templates too; the first of each, and none that holds the number."""
     found: dict[int, str] = {}
-    for item in _primitives(clear):
+    for item in primitives(clear):
         if _may_stay(item, pan):
             found.setdefault(item.tag, item.value.hex())
     values = ((name, next((found[tag] for tag in tags if tag in found), "")) for name, tags in KEPT)
@@ -46,14 +47,6 @@ def _holds(value: bytes, pan: Pan) -> bool:
     """As the nibbles of a BCD field, wherever they begin, or as text."""
     digits = pan.reveal()
     return digits in value.hex() or digits.encode("ascii") in value
-
-
-def _primitives(items: Iterable[Tlv]) -> Iterable[Tlv]:
-    for item in items:
-        if item.children is None:
-            yield item
-        else:
-            yield from _primitives(item.children)
 
 
 _LONGEST: Final = {tag: BYTES_MAX[name] for name, tags in KEPT for tag in tags}

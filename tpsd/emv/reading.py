@@ -18,7 +18,7 @@ CENTURY = 2000  # every contactless card in use expires after 2000 and before 21
 
 def read_card(clear: Iterable[Tlv]) -> CardReading:
     """The card behind clear EMV TLVs, searched in templates too; what is absent or damaged is None."""
-    items = tuple(_primitives(clear))
+    items = tuple(primitives(clear))
     track2 = _track2(find(items, TRACK2))
     pan = _pan(find(items, PAN)) or _pan_of_track2(track2)
     expiry = _expiry(find(items, EXPIRY)) or _expiry_of_track2(track2)
@@ -30,12 +30,13 @@ def card_token(salt: bytes, pan: Pan) -> CardToken:
     return CardToken(hmac.new(salt, pan.reveal().encode("ascii"), hashlib.sha256).hexdigest())
 
 
-def _primitives(items: Iterable[Tlv]) -> Iterable[Tlv]:
+def primitives(items: Iterable[Tlv]) -> Iterable[Tlv]:
+    """The objects that hold values, those within templates too, in their order."""
     for item in items:
         if item.children is None:
             yield item
         else:
-            yield from _primitives(item.children)
+            yield from primitives(item.children)
 
 
 def _pan(item: Tlv | None) -> Pan | None:
