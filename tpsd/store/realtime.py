@@ -164,7 +164,7 @@ def answer(
     tap = _decide_tap(connection, uuid, ending)
     noticed = bool(ending.settlement.notices)
     if ending.opens:
-        _open_journey(connection, uuid, uuid, operator, tap)
+        _open_journey(connection, uuid, operator, tap)
     if ending.journey is not None and waiting.journey is not None:
         noticed |= journeys.move(connection, waiting.journey, ending.journey, stamp)
     elif waiting.journey is None:
@@ -196,7 +196,7 @@ def cover(connection: apsw.Connection, claimed: Claimed, paid: str, operator: in
     if tap is not None:
         connection.execute(Q["cover_tap"], (paid, int(told.verdict), told.reason, tap[0]))
     if original.kind is Kind.RETAIL_CHECK_IN:
-        _open_journey(connection, paid, paid, operator, tap)
+        _open_journey(connection, paid, operator, tap)
     return Answered(_COVERED, told, None if tap is None else tap[0])
 
 
@@ -300,9 +300,7 @@ def _decide_tap(connection: apsw.Connection, uuid: str, ending: Ending) -> tuple
     return tap
 
 
-def _open_journey(
-    connection: apsw.Connection, check_in: str, uuid: str, operator: int, tap: tuple[Any, ...] | None
-) -> None:
+def _open_journey(connection: apsw.Connection, check_in: str, operator: int, tap: tuple[Any, ...] | None) -> None:
     if tap is None:
         return
     _, opened_at, zone, token, lane = tap
