@@ -11,6 +11,7 @@ from uuid import UUID
 from tpsd.core.candidate import Setting
 from tpsd.core.requests import TransactionRequest
 from tpsd.domain.authorisation import Draft, State
+from tpsd.domain.journey import Journey
 from tpsd.domain.tap import Kind
 from tpsd.domain.time import Micros
 
@@ -38,26 +39,51 @@ class Original:
     journey: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Under which terminal, validator and credential a request goes."""
+
+    terminal_sn: str
+    terminal_type: str
+    serial: str
+    type_name: str
+    credential: str
+
+
 def follow(original: Original, kind: Kind, amount: int, at: Micros, uuid: UUID, setting: Setting) -> Draft:
     """The request of ``kind`` that follows ``original``, made ``at`` (wall clock), under the same terminal."""
     terminal_type, _, terminal_sn = original.terminal.partition(":")
+    type_name = original.type_name or terminal_type
+    place = Place(terminal_sn, terminal_type, original.serial, type_name, original.credential)
+    return _following(original.uuid, kind, amount, original.currency, at, uuid, place, setting)
+
+
+def closing(journey: Journey, uuid: UUID, place: Place, setting: Setting) -> Draft:
+    """The check-out that ends a journey whose passenger checks in anew: all that the check-in holds is charged."""
+    kind, at = Kind.RETAIL_CHECK_OUT, journey.opened_at
+    return _following(journey.check_in, kind, journey.held, journey.currency, at, uuid, place, setting)
+
+
+def _following(
+    initial: str, kind: Kind, amount: int, currency: str, at: Micros, uuid: UUID, place: Place, setting: Setting
+) -> Draft:
     path, body = setting.serialise(
         TransactionRequest(
             uuid=uuid,
             company_id=setting.operator.company_id,
             stock_location_id=setting.operator.stock_location_id,
-            terminal_sn=terminal_sn,
-            terminal_type=terminal_type,
-            validator_serial=original.serial,
-            validator_type=original.type_name or terminal_type,
+            terminal_sn=place.terminal_sn,
+            terminal_type=place.terminal_type,
+            validator_serial=place.serial,
+            validator_type=place.type_name,
             type=kind.value,
             tapped_at=at,
             amount=amount,
-            currency=original.currency,
-            initial_uuid=UUID(original.uuid),
+            currency=currency,
+            initial_uuid=UUID(initial),
         )
     )
-    return Draft(uuid, kind.value, path, body, original.credential, amount, original.currency, original.uuid)
+    return Draft(uuid, kind.value, path, body, place.credential, amount, currency, initial)
 
 
 def giving_back(original: Original, amount: int) -> tuple[Kind, int]:

@@ -31,6 +31,7 @@ from tpsd.core.candidate import (
     Setting,
 )
 from tpsd.core.fares import Fare, price
+from tpsd.core.following import Place, closing
 from tpsd.core.keeping import card_facts
 from tpsd.core.notices import cause_key
 from tpsd.core.passback import weigh
@@ -132,9 +133,10 @@ def prepare(
         draft = Draft(uuid, kind.value, path, body, lane.credential, amount, currency, initial)
         if untrusted is not None:
             draft = replace(draft, path="", body=None)
-    closing = None
+    ending = None
     if draft is not None and kind is Kind.RETAIL_CHECK_IN and journey is not None and lane.closes_old_journey:
-        closing = _closing(draft, journey, (report.serial, report.type_name), (terminal_sn, terminal_type), setting)
+        place = Place(terminal_sn, terminal_type, report.serial, report.type_name, draft.credential)
+        ending = closing(journey, uuid5(draft.uuid, "closing"), place, setting)
     priced = report.amount is not None or local.verdict is not Verdict.TRY_AGAIN
     clear = (read.data.clear or read.data.as_arrived) if isinstance(read.data, tapdata.TapData) else ()
     return Candidate(
@@ -160,36 +162,11 @@ def prepare(
         realtime=lane.realtime,
         journey=journey,
         closes_old_journey=lane.closes_old_journey,
-        closing=closing,
+        closing=ending,
         enquires=setting.enquires,
         zone=zone,
         facts=card_facts(clear, read.card.pan),
     )
-
-
-def _closing(
-    draft: Draft, journey: Journey, validator: tuple[str, str], terminal: tuple[str, str], setting: Setting
-) -> Draft:
-    """The check-out that ends a journey whose passenger checks in anew: all that the check-in holds is charged."""
-    uuid = uuid5(draft.uuid, "closing")
-    path, body = setting.serialise(
-        TransactionRequest(
-            uuid=uuid,
-            company_id=setting.operator.company_id,
-            stock_location_id=setting.operator.stock_location_id,
-            terminal_sn=terminal[0],
-            terminal_type=terminal[1],
-            validator_serial=validator[0],
-            validator_type=validator[1],
-            type=Kind.RETAIL_CHECK_OUT.value,
-            tapped_at=journey.opened_at,
-            amount=journey.held,
-            currency=journey.currency,
-            initial_uuid=UUID(journey.check_in),
-        )
-    )
-    kind = Kind.RETAIL_CHECK_OUT.value
-    return Draft(uuid, kind, path, body, draft.credential, journey.held, journey.currency, journey.check_in)
 
 
 def kind_of(report: TapReport, lane: LanePolicy, journey: Journey | None) -> Kind | None:
