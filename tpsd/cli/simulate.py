@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import typer
 from rich.table import Table
@@ -15,6 +17,7 @@ from tpsd.cli import simulate_reader
 from tpsd.cli.command import FAILED, AsJson, Command, CommandGroup, complain, console, emit
 from tpsd.cli.simulate_tps import parse_listen, serve
 from tpsd.cli.simulate_validator import Plan, Report, run_validator
+from tpsd.cli.simulated import Answers
 from tpsd.sfey.fates import OTHERWISE, RULES
 
 AMOUNT_MAX = 999_999_999_999  # 9F02 has twelve digits
@@ -85,15 +88,10 @@ def validator(
         boot=boot or int(time.time()),
     )
     report = Report()
-    try:
-        asyncio.run(run_validator(port, plan, report, None if as_json else typer.echo))
-    except KeyboardInterrupt:
-        complain("interrupted")
+    _play(run_validator(port, plan, report, None if as_json else typer.echo))
     if as_json:
         emit(report.summary(plan))
-    if len(report.rows) < taps:
-        complain(f"{taps - len(report.rows)} of {taps} taps have no verdict")
-        raise typer.Exit(FAILED)
+    _miss(report, taps, "taps have no verdict")
 
 
 def _reader_name(text: str) -> str:
@@ -115,14 +113,24 @@ def reader(
     """Be a ViVOpay reader: read scheme test cards, print what it is told to show, end when all were answered."""
     plan = simulate_reader.Plan(serial, taps, interval, seed, encrypted, baud, first=time.time_ns() // 1_000_000)
     report = simulate_reader.Report()
-    try:
-        asyncio.run(simulate_reader.run_reader(port, plan, report, None if as_json else typer.echo))
-    except KeyboardInterrupt:
-        complain("interrupted")
+    _play(simulate_reader.run_reader(port, plan, report, None if as_json else typer.echo))
     if as_json:
         emit(report.summary(plan))
-    if len(report.rows) < taps:
-        complain(f"{taps - len(report.rows)} of {taps} cards were not answered")
+    _miss(report, taps, "cards were not answered")
+
+
+def _play(run: Coroutine[Any, Any, None]) -> None:
+    """To its end or to Ctrl-C, which leaves a report as well."""
+    try:
+        asyncio.run(run)
+    except KeyboardInterrupt:
+        complain("interrupted")
+
+
+def _miss(answers: Answers, taps: int, what: str) -> None:
+    """Fail where some have no row."""
+    if len(answers.rows) < taps:
+        complain(f"{taps - len(answers.rows)} of {taps} {what}")
         raise typer.Exit(FAILED)
 
 

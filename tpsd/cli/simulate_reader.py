@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
-
-import serial
 
 from device.tlv import Form, find
 from device.vivopay.cards import ENCRYPTED_MASTERCARD, PLAIN_VISA, varied
@@ -17,10 +14,8 @@ from device.vivopay.codes import Status, Text
 from device.vivopay.simulator import SimulatedReader
 from device.vivopay.simulator_events import Activated, Ended, Shown, SimulatorEvent
 from device.vl1.cards import CARDS
-from tpsd.errors import PortError
+from tpsd.cli.simulated import Answers, Say, at_work, opened
 from tpsd.simulated_reader import SimulatedReaderLine
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,35 +31,26 @@ class Plan:
     first: int
 
 
-@dataclass(slots=True)
-class Report:
+class Report(Answers):
     """What came of it: one row a card."""
-
-    made: int = 0
-    rows: list[dict[str, Any]] = field(default_factory=list)
 
     def summary(self, plan: Plan) -> dict[str, Any]:
         """For ``--json``."""
-        waits = sorted(row["ms"] for row in self.rows)
         return {
             "serial": plan.serial,
             "taps": self.made,
-            "waiting": self.made - len(self.rows),
+            "waiting": self.waiting,
             "shown": dict(Counter(row["text"] for row in self.rows)),
-            "verdict_ms": {"p50": _quantile(waits, 0.5), "p99": _quantile(waits, 0.99)},
+            "verdict_ms": self.verdict_ms(),
             "rows": self.rows,
         }
 
 
 async def run_reader(port: str, plan: Plan, report: Report, say: Say | None) -> None:
     """Be a reader on ``port`` until all cards of the plan have been answered. Raises PortError when the port goes."""
-    try:
-        line = serial.Serial(port, plan.baud, timeout=0, write_timeout=0, exclusive=True)
-    except (OSError, ValueError) as exc:
-        reason = getattr(exc, "strerror", None) or exc
-        raise PortError(f"{port} cannot be opened ({reason}); name a serial device or a pty") from exc
-    with line:
-        await _Run(line.fileno(), plan, report, say).run(port)
+    with opened(port, plan.baud) as descriptor:
+        run = _Run(descriptor, plan, report, say)
+        await at_work(run.line, port, run.tap_all)
 
 
 class _Run:
@@ -81,22 +67,11 @@ class _Run:
         self._read_at: float | None = None  # when a card's answer left that has no verdict yet
         self._asked: Activated | None = None
         reader = SimulatedReader(serial=plan.serial, baud=plan.baud)
-        self._line = SimulatedReaderLine(reader, descriptor, self._on_event, listens=False)
+        self.line = SimulatedReaderLine(reader, descriptor, self._on_event, listens=False)
 
-    async def run(self, port: str) -> None:
-        self._line.start()
-        tapping = asyncio.ensure_future(self._tap_all())
-        try:
-            await asyncio.wait((tapping, self._line.gone), return_when=asyncio.FIRST_COMPLETED)
-            if self._line.gone.done():
-                raise PortError(f"{port} went away ({self._line.gone.result()}); is the other end still open?")
-            await tapping
-        finally:
-            tapping.cancel()
-            self._line.stop()
-
-    async def _tap_all(self) -> None:
-        reader = self._line.reader
+    async def tap_all(self) -> None:
+        """Every tap of the plan, until all are answered."""
+        reader = self.line.reader
         for number in range(self._plan.taps):
             if number:
                 await asyncio.sleep(self._plan.interval)
@@ -105,7 +80,7 @@ class _Run:
                 self._ready.clear()
                 await self._ready.wait()
             data = self._card(self._plan.first + number)
-            self._line.act(lambda now, data=data: reader.tap(data, now))  # type: ignore[misc]
+            self.line.act(lambda now, data=data: reader.tap(data, now))  # type: ignore[misc]
             self._report.made += 1
             await self._answered.wait()
 
@@ -153,8 +128,3 @@ class _Run:
 
 def _name(text: int) -> str:
     return Text(text).name.lower().replace("_", " ") if text in set(Text) else f"{text:02X}"
-
-
-def _quantile(values: list[float], share: float) -> float | None:
-    """The value below which that share of the sorted values lies; None of none."""
-    return values[min(len(values) - 1, int(share * len(values)))] if values else None

@@ -6,11 +6,8 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
-
-import serial
 
 from device.vl1.cards import CARDS, read
 from device.vl1.codes import VerdictCode
@@ -20,10 +17,8 @@ from device.vl1.messages import VerdictMessage
 from device.vl1.simulator import SimulatedValidator
 from device.vl1.simulator_events import SimulatorEvent, TapDecided, TapVerdict
 from device.vl1.tap_memory import ValidatorState
-from tpsd.errors import PortError
+from tpsd.cli.simulated import Answers, Say, at_work, opened
 from tpsd.simulated_lane import SimulatedLane
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,36 +37,27 @@ class Plan:
     boot: int
 
 
-@dataclass(slots=True)
-class Report:
+class Report(Answers):
     """What came of it: one row a verdict."""
-
-    made: int = 0
-    rows: list[dict[str, Any]] = field(default_factory=list)
 
     def summary(self, plan: Plan) -> dict[str, Any]:
         """For ``--json``."""
-        waits = sorted(row["ms"] for row in self.rows if row["ms"] is not None)
         return {
             "serial": plan.serial,
             "boot": plan.boot,
             "taps": self.made,
-            "waiting": self.made - len(self.rows),
+            "waiting": self.waiting,
             "verdicts": dict(Counter(row["verdict"] for row in self.rows)),
-            "verdict_ms": {"p50": _quantile(waits, 0.5), "p99": _quantile(waits, 0.99)},
+            "verdict_ms": self.verdict_ms(),
             "rows": self.rows,
         }
 
 
 async def run_validator(port: str, plan: Plan, report: Report, say: Say | None) -> None:
     """Speak VL1 on ``port`` until all taps of the plan have verdicts. Raises PortError when the port goes."""
-    try:
-        line = serial.Serial(port, plan.baud, timeout=0, write_timeout=0, exclusive=True)
-    except (OSError, ValueError) as exc:
-        reason = getattr(exc, "strerror", None) or exc
-        raise PortError(f"{port} cannot be opened ({reason}); name a serial device or a pty") from exc
-    with line:
-        await _Run(line.fileno(), plan, report, say).run(port)
+    with opened(port, plan.baud) as descriptor:
+        run = _Run(descriptor, plan, report, say)
+        await at_work(run.lane, port, run.tap_all)
 
 
 class _Run:
@@ -91,26 +77,15 @@ class _Run:
             baud=plan.baud,
             limit_seconds=plan.patience,
         )
-        self._lane = SimulatedLane(validator, descriptor, self._on_event)
+        self.lane = SimulatedLane(validator, descriptor, self._on_event)
 
-    async def run(self, port: str) -> None:
-        self._lane.start()
-        tapping = asyncio.ensure_future(self._tap_all())
-        try:
-            await asyncio.wait((tapping, self._lane.gone), return_when=asyncio.FIRST_COMPLETED)
-            if self._lane.gone.done():
-                raise PortError(f"{port} went away ({self._lane.gone.result()}); is the other end still open?")
-            await tapping
-        finally:
-            tapping.cancel()
-            self._lane.stop()
-
-    async def _tap_all(self) -> None:
+    async def tap_all(self) -> None:
+        """Every tap of the plan, until all are answered."""
         await self._up.wait()
         for number in range(self._plan.taps):
             if number:
                 await asyncio.sleep(self._plan.interval)
-            self._lane.act(self._tap)
+            self.lane.act(self._tap)
             self._report.made += 1
         if self._plan.taps:
             await self._done.wait()
@@ -127,7 +102,7 @@ class _Run:
             tapped_at=tapped_at,
             counter=self._report.made + 1,
         )
-        return self._lane.validator.tap(
+        return self.lane.validator.tap(
             now,
             card=card,
             tapped_at=tapped_at,
@@ -174,8 +149,3 @@ class _Run:
 def _name(verdict: VerdictMessage) -> str:
     known = {member.value for member in VerdictCode}
     return VerdictCode(verdict.verdict).name.lower() if verdict.verdict in known else f"{verdict.verdict:02X}"
-
-
-def _quantile(values: list[float], share: float) -> float | None:
-    """The value below which that share of the sorted values lies; None of none."""
-    return values[min(len(values) - 1, int(share * len(values)))] if values else None

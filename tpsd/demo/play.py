@@ -24,6 +24,7 @@ from tpsd.domain.time import MINUTE
 from tpsd.domain.views import TapFilter
 from tpsd.errors import TpsdError
 from tpsd.sfey.ledger import Ledger
+from tpsd.waits import spread
 
 ROWS_MAX = 1000  # of one lane: more than anybody watches
 ANSWER_SECONDS = 20.0  # for the verdicts of all taps, per 60 of them
@@ -177,7 +178,7 @@ def _judged(
     let_in = [tap for tap in riders if tap.verdict is not None and tap.verdict.verdict.accepts]
     lost = sum((tap.serial, tap.tapped_at // 1000) not in seen for tap in (*accepted, *let_in))
     lost += sum(tap.verdict is None for tap in riders)
-    waits = sorted(tap.verdict.waited * 1000 for tap in answered if tap.verdict and tap.verdict.waited is not None)
+    waits = (tap.verdict.waited * 1000 for tap in answered if tap.verdict and tap.verdict.waited is not None)
     duplicates = len(ledger.duplicates())
     outcomes = {name: states.get(name, 0) for name in OUTCOMES}
     outcomes["pending"] += states.get("sending", 0)
@@ -191,7 +192,7 @@ def _judged(
         "outcomes": outcomes,
         "sends": sends,
         "emails_received": len(stage.mailbox.mails),
-        "verdict_ms": {"p50": _quantile(waits, 0.50), "p99": _quantile(waits, 0.99)},
+        "verdict_ms": spread(waits, 2),
         "ladder_minutes": _ladder_minutes(told, ledger),
         "charged": ledger.charged_total,
         "violations": len(ledger.violations),
@@ -211,7 +212,3 @@ def _ladder_minutes(told: list[Told], ledger: Ledger) -> list[float]:
     # To a hundredth: the first send is stamped some milliseconds after its due time, the others at theirs.
     minutes = (round((at - times[0]) / MINUTE, 2) for at in times[1:])
     return [int(minute) if minute.is_integer() else minute for minute in minutes]
-
-
-def _quantile(values: list[float], share: float) -> float | None:
-    return round(values[min(len(values) - 1, int(share * len(values)))], 2) if values else None
