@@ -88,8 +88,13 @@ def _told_in_json(asked: bool) -> Iterator[None]:
         raise
 
 
-def audit_words(reason: str) -> str:
-    """A person's reason as the audit may keep it. Raises BadParameter for what could hold a card number."""
+def audit_words(reason: str, *, required: bool = False) -> str:
+    """A person's reason as the audit may keep it. Raises BadParameter for what could hold a card number, and for none.
+
+    Without ``required`` a reason may be left out.
+    """
+    if required and not reason.strip():
+        raise typer.BadParameter("is empty; say why in a sentence, it goes to the audit", param_hint="--reason")
     if may_hold_card_number(reason):
         raise typer.BadParameter("holds what could be a card number; leave it out", param_hint="--reason")
     return reason

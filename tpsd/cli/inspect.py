@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
 import typer
@@ -29,6 +29,8 @@ UNSEEN = "unseen"  # no state of its own: what the passenger was shown is not wh
 STATES = (*(item.value for item in (*State, *Disposition)), UNSEEN)
 WIDE_COLUMNS = 150  # characters that all columns of a tap need
 POLL_SECONDS = 0.5  # a person sees no difference below; the daemon's reads cost it a few ms each
+
+TapName = Annotated[str, typer.Argument(metavar="TAP", help="Its number, the beginning of its UUID, or VAL00042:3:17.")]
 
 ReadJournal = Callable[["JournalView"], Awaitable[dict[str, Any]]]
 
@@ -69,22 +71,27 @@ def taps(
 
 
 def show(
-    tap: str = typer.Argument(metavar="TAP", help="Its number, the beginning of its UUID, or VAL00042:3:17."),
+    tap: TapName,
     socket: Socket = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Tell everything that may be shown of one tap."""
-    if not tap.strip(". "):  # in a path of the socket these are no name
-        raise typer.BadParameter(
-            "give its number, four characters of its UUID or more, or serial:boot:counter", param_hint="TAP"
-        )
 
     async def read(journal: TapReader) -> dict[str, Any]:
         return dict(plain(await journal.story(tap)))
 
-    found = asyncio.run(answer(socket, config, f"/taps/{quote(tap, safe='')}", {}, read))
+    found = asyncio.run(answer(socket, config, f"/taps/{segment(tap)}", {}, read))
     emit(found) if as_json else console().print(story(found))
+
+
+def segment(tap: str) -> str:
+    """A tap's name in a path of the socket. Raises BadParameter."""
+    if not tap.strip(". "):  # in a path these are no name
+        raise typer.BadParameter(
+            "give its number, four characters of its UUID or more, or serial:boot:counter", param_hint="TAP"
+        )
+    return quote(tap, safe="")
 
 
 def watch(socket: Socket = None, config: ConfigFile = None, as_json: AsJson = False) -> None:

@@ -28,7 +28,7 @@ from tpsd.cli.command import (
     folding,
     socket_path,
 )
-from tpsd.cli.inspect import answer
+from tpsd.cli.inspect import TapName, answer
 from tpsd.cli.rendering import moment
 from tpsd.cli.resting import amounts
 from tpsd.core.receipts import cause_words
@@ -91,7 +91,7 @@ def checkout(
 
 
 def refund(
-    tap: str = typer.Argument(metavar="TAP", help="Its number, the beginning of its UUID, or VAL00042:3:17."),
+    tap: TapName,
     amount: int | None = typer.Option(None, min=1, max=AMOUNT_MAX, help="Minor units; default all that is left."),
     again: bool = typer.Option(False, "--again", help="Though as much was given back before."),
     reason: str = Why,
@@ -171,9 +171,8 @@ def _money(done: Mapping[str, Any], amount: int) -> str:
 
 
 def _order(path: str, asked: dict[str, Any], reason: str, socket: Path, as_json: bool) -> None:
-    if not reason.strip():
-        raise typer.BadParameter("is empty; say why in a sentence, it goes to the audit", param_hint="--reason")
-    found = asyncio.run(tell(socket, path, asked | {"why": audit_words(reason)}, seconds=ORDER_SECONDS))
+    why = audit_words(reason, required=True)
+    found = asyncio.run(tell(socket, path, asked | {"why": why}, seconds=ORDER_SECONDS))
     done, words = came_of(found)
     if as_json:
         emit({"done": done, "words": words} | found)

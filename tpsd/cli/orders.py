@@ -156,9 +156,8 @@ def _order(
         raise typer.BadParameter("name one tap, or a whole cause with --cause", param_hint="TAP")
     if tap is not None and since is not None:
         raise typer.BadParameter("belongs to --cause, not to one tap", param_hint="--since")
-    if order not in _SENDS and not reason.strip():
-        raise typer.BadParameter("is empty; say why in a sentence, it goes to the audit", param_hint="--reason")
-    asked: dict[str, Any] = {"order": order, "why": audit_words(reason), "rebuild": rebuild}
+    why = audit_words(reason, required=order not in _SENDS)
+    asked: dict[str, Any] = {"order": order, "why": why, "rebuild": rebuild}
     if tap is not None:
         done = asyncio.run(tell(socket, "/orders", asked | {"tap": tap}))
         if as_json:

@@ -6,13 +6,12 @@ import asyncio
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import typer
 
 from tpsd.admin.journeys import receipt_page
 from tpsd.cli.command import AsJson, Command, ConfigFile, Socket, emit
-from tpsd.cli.inspect import answer
+from tpsd.cli.inspect import TapName, answer, segment
 from tpsd.cli.resting import amounts
 from tpsd.config import labels, load
 from tpsd.core.receipts import Labels
@@ -39,22 +38,18 @@ def register(app: typer.Typer) -> None:
 
 
 def receipt(
-    tap: str = typer.Argument(metavar="TAP", help="Its number, the beginning of its UUID, or VAL00042:3:17."),
+    tap: TapName,
     socket: Socket = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Print a tap's receipt, whatever became of it: plain text of 40 columns, or JSON."""
-    if not tap.strip(". "):  # in a path of the socket these are no name
-        raise typer.BadParameter(
-            "give its number, four characters of its UUID or more, or serial:boot:counter", param_hint="TAP"
-        )
 
     async def read(journal: JournalView) -> dict[str, Any]:
         in_force = Labels() if config is None else labels(load(config))
         return receipt_page(await journal.journeys.receipt(tap), in_force)
 
-    found = asyncio.run(answer(socket, config, f"/receipts/{quote(tap, safe='')}", {}, read))
+    found = asyncio.run(answer(socket, config, f"/receipts/{segment(tap)}", {}, read))
     emit(found) if as_json else typer.echo("\n".join(lines(found)))
 
 
