@@ -10,7 +10,6 @@ import os
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from urllib.parse import urlsplit
 
 import structlog
 
@@ -24,6 +23,7 @@ from tpsd.core.candidate import CardKeys, LanePolicy, Operator, Setting
 from tpsd.core.texts import load as load_texts
 from tpsd.domain.time import SECOND
 from tpsd.errors import ConfigError, PortError
+from tpsd.link.naming import port_named
 from tpsd.link.network import NetworkPort
 from tpsd.link.reconnect import LONGEST_NETWORK_SECONDS, LONGEST_SECONDS, Backoff
 from tpsd.link.serial import SerialPort
@@ -185,12 +185,10 @@ def wire_profile(config: Configuration) -> Profile:
 
 def port_of(section: LaneSection) -> Port:
     """A lane's port, neither claimed nor opened. Raises ConfigError."""
-    if section.port.startswith("socket://"):
-        parts = urlsplit(section.port)
-        if parts.hostname is None or parts.port is None:
-            raise ConfigError(f"lane {section.name}: {section.port} needs a host and a port, socket://host:port")
-        return NetworkPort(section.port, parts.hostname, parts.port)
-    return SerialPort(section.port, section.baud)
+    try:
+        return port_named(section.port, section.baud)
+    except ValueError as exc:
+        raise ConfigError(f"lane {section.name}: {section.port} needs a host and a port, socket://host:port") from exc
 
 
 def policy_of(section: LaneSection) -> LanePolicy:

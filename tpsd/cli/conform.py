@@ -7,7 +7,6 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 import typer
 from rich.text import Text
@@ -16,7 +15,7 @@ from device.vl1.conformance.examination import Asked, Event, Examination, Findin
 from device.vl1.conformance.table import CHECKS, Check
 from tpsd.cli.command import FAILED, AsJson, Command, CommandGroup, complain, console, emit
 from tpsd.errors import PortError
-from tpsd.link.network import NetworkPort
+from tpsd.link.naming import port_named
 from tpsd.link.serial import SerialPort
 from tpsd.ports import LinkLostError, Port, Transport
 
@@ -126,16 +125,10 @@ async def _woken(wake: asyncio.Event, deadline: float | None) -> None:
 
 
 def _port(name: str, baud: int) -> Port:
-    if not name.startswith("socket://"):
-        return SerialPort(name, baud)
-    parts = urlsplit(name)
     try:
-        host, number = parts.hostname, parts.port
-    except ValueError:
-        host = number = None
-    if host is None or number is None:
-        raise typer.BadParameter("needs a host and a port, socket://host:port", param_hint="--port")
-    return NetworkPort(name, host, number)
+        return port_named(name, baud)
+    except ValueError as exc:
+        raise typer.BadParameter("needs a host and a port, socket://host:port", param_hint="--port") from exc
 
 
 def _line(finding: Finding) -> Text:
