@@ -7,6 +7,7 @@ import pytest
 
 from tests.store.engines import Engine, SqliteEngine
 from tpsd.ports import Journal
+from tpsd.store.sqlite import SqliteJournal
 
 ENGINES = ["sqlite-threaded", "sqlite-inline"]
 
@@ -25,3 +26,10 @@ async def journal(engine: Engine) -> AsyncIterator[Journal]:
         yield journal
     finally:
         await journal.close()
+
+
+@pytest.fixture
+async def whole(journal: SqliteJournal) -> AsyncIterator[None]:
+    """Whatever a case leaves, the journal contradicts itself nowhere."""
+    yield
+    assert await journal.upkeep.check() == []

@@ -23,7 +23,7 @@ from tpsd.domain.audit import AuditDraft
 from tpsd.domain.authorisation import Claimed, Draft
 from tpsd.domain.card import CardToken
 from tpsd.domain.journey import JourneyState
-from tpsd.domain.outcome import Exchange
+from tpsd.domain.outcome import Answer, Exchange
 from tpsd.domain.tap import Kind, TapReport
 from tpsd.domain.time import Micros
 from tpsd.domain.views import JourneyRow
@@ -38,6 +38,10 @@ GATE = replace(LANE, kinds=JOURNEY_KINDS, kind=None, fare=None, realtime=True)
 
 OTHER_GATE = replace(GATE, name="gate-2", credential="gate-2")
 ELSEWHERE = "VAL00043"  # the validator there
+
+ONE = UUID("0c7f3f6e-55f4-4f6b-9df2-3a1f5b1d7a01")
+PARTLY = Answer(200, action_code="002", amount=200)
+MORE = Answer(200, action_code="000", amount=999)
 
 ENQUIRING = Policy(DoubtPolicy(enquires=True))
 HELD, FARE = 500, 320  # minor units: what a check-in holds, what a ride costs

@@ -6,7 +6,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from tests.store.builders import APPROVED, NOW, SILENCE, after
-from tests.store.passengers import ENQUIRING, HELD, PAYING, asked_of, pay, wait_for
+from tests.store.passengers import ENQUIRING, HELD, ONE, PAYING, asked_of, pay, wait_for
 from tpsd.asking import Answered
 from tpsd.core.enquiry import conclude, read
 from tpsd.core.intake import LanePolicy
@@ -16,7 +16,6 @@ from tpsd.domain.outcome import Exchange
 from tpsd.domain.time import Micros
 from tpsd.ports import Journal, Taken
 
-ONE = UUID("0c7f3f6e-55f4-4f6b-9df2-3a1f5b1d7a01")
 TWO = UUID("0c7f3f6e-55f4-4f6b-9df2-3a1f5b1d7a02")
 SOON = after(10)
 

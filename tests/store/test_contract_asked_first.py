@@ -5,7 +5,6 @@ And what an enquiry finds charged of one who was turned away, given back in the 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -31,7 +30,9 @@ from tests.store.passengers import (
     GATE,
     HELD,
     KNOWN_FARE,
+    ONE,
     OTHER_GATE,
+    PARTLY,
     PAYING,
     answer,
     asked_of,
@@ -49,7 +50,7 @@ from tests.store.passengers import (
     sent,
     wait_for,
 )
-from tests.store.returning import ONE, SOON, TWO, again, ask_first, cover, covered, doubtful
+from tests.store.returning import SOON, TWO, again, ask_first, cover, covered, doubtful
 from tpsd.core.enquiry import ENQUIRIES, conclude, read
 from tpsd.core.intake import LanePolicy
 from tpsd.domain.authorisation import AttemptReason, State
@@ -60,15 +61,9 @@ from tpsd.domain.views import TapFilter
 from tpsd.ports import Journal, Taken
 from tpsd.store.sqlite import SqliteJournal
 
+pytestmark = pytest.mark.usefixtures("whole")
+
 THREE = UUID("0c7f3f6e-55f4-4f6b-9df2-3a1f5b1d7a03")
-PARTLY = Answer(200, action_code="002", amount=200)
-
-
-@pytest.fixture(autouse=True)
-async def whole(journal: SqliteJournal) -> AsyncIterator[None]:
-    """Whatever a case leaves, the journal contradicts itself nowhere."""
-    yield
-    assert await journal.upkeep.check() == []
 
 
 # --- which one is asked first ---

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from uuid import UUID
 
 import pytest
 
@@ -28,6 +26,8 @@ from tests.store.passengers import (
     ENQUIRING,
     FARE,
     KNOWN_FARE,
+    ONE,
+    PARTLY,
     answer,
     asked_of,
     check_in,
@@ -49,22 +49,15 @@ from tests.store.passengers import (
 from tpsd.asking import Ordered
 from tpsd.core.answering import Policy
 from tpsd.domain.authorisation import AttemptReason
-from tpsd.domain.outcome import Answer, Exchange
+from tpsd.domain.outcome import Exchange
 from tpsd.domain.time import DAY
 from tpsd.errors import NotFoundError, RefusedError
 from tpsd.ports import Journal
 from tpsd.store.sqlite import SqliteJournal
 
-ONE = UUID("0c7f3f6e-55f4-4f6b-9df2-3a1f5b1d7a01")
-PARTLY = Answer(200, action_code="002", amount=200)
+pytestmark = pytest.mark.usefixtures("whole")
+
 DAYS_LATER = after(3 * DAY / 1e6)
-
-
-@pytest.fixture(autouse=True)
-async def whole(journal: SqliteJournal) -> AsyncIterator[None]:
-    """Whatever a case leaves, the journal contradicts itself nowhere."""
-    yield
-    assert await journal.upkeep.check() == []
 
 
 async def audited(journal: SqliteJournal) -> list[tuple[str, str, str]]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from uuid import UUID
 
 import apsw
 import pytest
@@ -32,7 +30,10 @@ from tests.store.passengers import (
     FARE,
     GATE,
     HELD,
+    MORE,
+    ONE,
     OTHER_GATE,
+    PARTLY,
     answer,
     asked_of,
     check_in,
@@ -62,19 +63,11 @@ from tpsd.domain.time import HOUR, MINUTE, Micros
 from tpsd.ports import Journal
 from tpsd.store.sqlite import SqliteJournal
 
-ONE = UUID("0c7f3f6e-55f4-4f6b-9df2-3a1f5b1d7a01")
-PARTLY = Answer(200, action_code="002", amount=200)
-MORE = Answer(200, action_code="000", amount=999)
+pytestmark = pytest.mark.usefixtures("whole")
+
 CLOSING = replace(GATE, closes_old_journey=True)
 EXPIRED, LATER = after(18 * 3600), after(20 * 3600)
 AGAIN, FAILED = Verdict.CHECK_OUT_AGAIN, Verdict.CHECK_OUT_FAILED
-
-
-@pytest.fixture(autouse=True)
-async def whole(journal: SqliteJournal) -> AsyncIterator[None]:
-    """Whatever a case leaves, the journal contradicts itself nowhere."""
-    yield
-    assert await journal.upkeep.check() == []
 
 
 async def expire(journal: Journal, now: Micros = LATER, *, enquires: bool = False) -> int:
@@ -403,7 +396,7 @@ async def test_a_check_out_at_two_gates_is_one_try(journal: Journal) -> None:
 async def test_a_second_check_in_is_refused(journal: Journal) -> None:
     await check_in(journal, 1)
     taken = await wait_for(journal, 2, lane=GATE, kind=0x05, amount=HELD)
-    assert (taken.told, taken.asked) == (Told(Verdict.DENIED, "journey_open"), None)
+    assert (taken.told, taken.asked, taken.follows) == (Told(Verdict.DENIED, "journey_open"), None, False)
     assert (await journey_of(journal)).state == "open"
 
 
@@ -411,6 +404,7 @@ async def test_or_it_ends_the_old_one_by_the_ladder(journal: SqliteJournal) -> N
     await check_in(journal, 1, uuid=ONE)
     taken = await wait_for(journal, 2, lane=CLOSING, kind=0x05, amount=HELD, now=after(600))
     assert b'"transactionType":"RETAIL_CHECK_IN"' in asked_of(taken).body
+    assert taken.follows, "somebody must send the old one's check-out"
     assert (await journey_of(journal)).state == "by_hand"
     closing = await claim_one(journal, after(600))
     assert (closing.reason, closing.amount) == (AttemptReason.LADDER, HELD)

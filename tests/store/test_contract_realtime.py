@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from uuid import UUID
 
 import pytest
 
@@ -33,6 +31,9 @@ from tests.store.passengers import (
     GATE,
     HELD,
     KNOWN_FARE,
+    MORE,
+    ONE,
+    PARTLY,
     PAYING,
     answer,
     asked_of,
@@ -53,19 +54,11 @@ from tpsd.domain.views import TapFilter
 from tpsd.ports import Journal, SettledLate, Taken
 from tpsd.store.sqlite import SqliteJournal
 
-ONE = UUID("0c7f3f6e-55f4-4f6b-9df2-3a1f5b1d7a01")
+pytestmark = pytest.mark.usefixtures("whole")
+
 TRACK2_REST = "2011758928889"  # what follows the expiry in the builder's track 2
-PARTLY = Answer(200, action_code="002", amount=200)
-MORE = Answer(200, action_code="000", amount=999)
 DENIED, ACCEPTED = Verdict.DENIED, Verdict.ACCEPTED
 LONG_AGO, LATER = Micros(0), after(3600)
-
-
-@pytest.fixture(autouse=True)
-async def whole(journal: SqliteJournal) -> AsyncIterator[None]:
-    """Whatever a case leaves, the journal contradicts itself nowhere."""
-    yield
-    assert await journal.upkeep.check() == []
 
 
 async def unseen(journal: Journal) -> list[int]:

@@ -24,6 +24,7 @@ from tests.store.engines import KEK, Engine, SqliteEngine
 from tests.store.passengers import (
     AT_THE_OTHER_GATE,
     HELD,
+    PARTLY,
     answer,
     check_in,
     check_out,
@@ -44,7 +45,6 @@ from tests.store.returning import covered
 from tpsd.asking import Ordered
 from tpsd.core.answering import Policy
 from tpsd.domain.audit import AuditDraft
-from tpsd.domain.outcome import Answer
 from tpsd.domain.tap import Told, Verdict
 from tpsd.domain.time import DAY, HOUR, Micros
 from tpsd.domain.views import TapFilter
@@ -56,7 +56,6 @@ from tpsd.store.restoring import Keyring, restore
 from tpsd.store.sqlite import SqliteJournal
 
 BY = AuditDraft(NOW, "alice (1000)", "store backup", "before the update")
-PARTLY = Answer(200, action_code="002", amount=200)
 LATER = after(100 * DAY / 1e6)
 MONTHS_LATER = after(200 * DAY / 1e6)
 
