@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from tests.intake_taps import NOW, UUID_1, Requests, report, setting
+from tests.intake_taps import NOW, TERMINAL, UUID_1, Requests, report, setting
 from tpsd.core.candidate import LanePolicy
+from tpsd.core.following import Original
 from tpsd.core.intake import Candidate, prepare
 from tpsd.domain.authorisation import State
 from tpsd.domain.card import CardToken
@@ -39,6 +40,22 @@ OPEN = Journey(
     held=900,
     currency="978",
 )
+
+
+PAID = Original(
+    uuid=CHECK_IN_UUID,
+    kind=Kind.RETAIL_PAYMENT,
+    state=State.APPROVED,
+    lane="shop",
+    terminal=TERMINAL,
+    serial="VAL00042",
+    type_name="GATE-X1",
+    credential="common",
+    amount=250,
+    charged=250,
+    currency="978",
+)
+"""A payment that TPS approved."""
 
 
 def trying(tries: int, last: LastTry | State = State.AWAITING_TAP, **fields: Any) -> Journey:

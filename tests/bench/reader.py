@@ -14,8 +14,7 @@ from device.vivopay.codes import Status, Text
 from device.vivopay.simulator import SimulatedReader
 from device.vivopay.simulator_events import Ended, Shown, SimulatorEvent
 from tests.bench.ground import daemon_with_stub, until
-from tests.bench.measure import Figure, quantile, ratio, report
-from tests.bench.verdict import echoes, pair
+from tests.bench.verdict import against_echoes, pair
 from tpsd.simulated_reader import SimulatedReaderLine
 
 READERS = 8  # so that many taps fit between the seconds that each verdict is to be seen
@@ -25,20 +24,8 @@ EVERY_SECONDS = 0.02
 
 def run(runs: int) -> None:
     """The baseline echoes a frame of a tap's size over a pty after one SQLite FULL commit."""
-    ours, bare = [], []
-    for number in range(runs):
-        ours.append(asyncio.run(_ours(number)))
-        bare.append(asyncio.run(echoes()))
-    figures = []
-    for name, rounds in (("01-02 with the verdict", ours), ("pty echo + one FULL commit", bare)):
-        for label, share in (("p50", 0.5), ("p99", 0.99)):
-            figures.append(Figure(f"{name}, {label}", "ms", tuple(quantile(waits, share) for waits in rounds)))
-    report(
-        f"Verdict of {READERS} ViVOpay readers, {READERS * CARDS} encrypted cards",
-        figures,
-        ratio("p50 to the echo's", figures[0], figures[2]),
-        ratio("p99 to the echo's", figures[1], figures[3]),
-    )
+    title = f"Verdict of {READERS} ViVOpay readers, {READERS * CARDS} encrypted cards"
+    against_echoes(runs, _ours, "01-02 with the verdict", title)
 
 
 class _Reader:

@@ -9,8 +9,10 @@ import random
 import threading
 import time
 import tty
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import apsw
 
@@ -31,16 +33,23 @@ FRAME = b"t" * 400
 
 def run(runs: int) -> None:
     """The baseline echoes a frame of a tap's size over a pty after one SQLite FULL commit."""
+    against_echoes(runs, _ours, "VERDICT", f"Verdict at 50 taps/s, {DENIED:,} on the deny list")
+
+
+def against_echoes(
+    runs: int, measured: Callable[[int], Coroutine[Any, Any, list[float]]], name: str, title: str
+) -> None:
+    """Waits (ms) that a round of a seed gives, in turn with the echo's; printed under ``title``."""
     ours, bare = [], []
     for number in range(runs):
-        ours.append(asyncio.run(_ours(number)))
+        ours.append(asyncio.run(measured(number)))
         bare.append(asyncio.run(echoes()))
     figures = []
-    for name, rounds in (("VERDICT", ours), ("pty echo + one FULL commit", bare)):
-        for label, share in (("p50", 0.5), ("p99", 0.99)):
-            figures.append(Figure(f"{name}, {label}", "ms", tuple(quantile(waits, share) for waits in rounds)))
+    for label, rounds in ((name, ours), ("pty echo + one FULL commit", bare)):
+        for part, share in (("p50", 0.5), ("p99", 0.99)):
+            figures.append(Figure(f"{label}, {part}", "ms", tuple(quantile(waits, share) for waits in rounds)))
     report(
-        f"Verdict at 50 taps/s, {DENIED:,} on the deny list",
+        title,
         figures,
         ratio("p50 to the echo's", figures[0], figures[2]),
         ratio("p99 to the echo's", figures[1], figures[3]),

@@ -15,12 +15,13 @@ from typer.testing import CliRunner
 
 from device.vivopay.codes import Beep, Led, Text
 from device.vivopay.commands import PING, Transaction, UserInterface
-from device.vivopay.events import CardTapped
+from device.vivopay.events import CardTapped, ReaderEvent
 from device.vivopay.session import ReaderSession
 from device.vivopay.tap import CardTap
 from tpsd.cli import app
 from tpsd.cli.simulate_reader import Plan, Report, run_reader
 from tpsd.errors import PortError
+from tpsd.simulated_lane import SimulatedLine
 
 PLAN = Plan("630Z000001", taps=3, interval=0.0, seed=7, encrypted=False, baud=115_200, first=1000)
 BOUND_SECONDS = 10.0
@@ -31,49 +32,23 @@ class Counterpart:
 
     def __init__(self, descriptor: int) -> None:
         self.taps: list[CardTap] = []
-        self._descriptor = descriptor
-        self._loop = asyncio.get_running_loop()
         self._session = ReaderSession(baud=115_200)
-        self._timer: asyncio.TimerHandle | None = None
+        self._line = SimulatedLine(self._session, descriptor, self._heard)
+        self.stop = self._line.stop
 
     def start(self) -> None:
-        self._loop.add_reader(self._descriptor, self._readable)
-        self._session.open(self._loop.time())
-        self._session.arm(Transaction(250, "978"), self._loop.time())
-        self._write()
+        self._line.start()
+        self._line.act(lambda now: self._session.arm(Transaction(250, "978"), now))
 
-    def stop(self) -> None:
-        self._loop.remove_reader(self._descriptor)
-        if self._timer is not None:
-            self._timer.cancel()
+    def _heard(self, event: ReaderEvent) -> None:
+        if isinstance(event, CardTapped) and event.tap is not None:
+            ticket = event.ticket
+            self.taps.append(event.tap)
+            self._line.act(lambda now: self._thank(ticket, now))
 
-    def _readable(self) -> None:
-        try:
-            data = os.read(self._descriptor, 4096)
-        except OSError:
-            self._loop.remove_reader(self._descriptor)  # the command closed its end
-            return
-        now = self._loop.time()
-        for event in self._session.receive(data, now):
-            if isinstance(event, CardTapped) and event.tap is not None:
-                self.taps.append(event.tap)
-                self._session.note(event.ticket, UserInterface(Text.PROCESSING), now)
-                thanks = UserInterface(Text.THANK_YOU, Beep.SHORT_1, Led.LED_2, lit=True)
-                self._session.verdict(event.ticket, thanks, now)
-        self._write()
-
-    def _tick(self) -> None:
-        self._session.tick(self._loop.time())
-        self._write()
-
-    def _write(self) -> None:
-        data = self._session.output()
-        if data:
-            os.write(self._descriptor, data)
-        if self._timer is not None:
-            self._timer.cancel()
-        deadline = self._session.deadline
-        self._timer = None if deadline is None else self._loop.call_at(deadline, self._tick)
+    def _thank(self, ticket: int, now: float) -> None:
+        self._session.note(ticket, UserInterface(Text.PROCESSING), now)
+        self._session.verdict(ticket, UserInterface(Text.THANK_YOU, Beep.SHORT_1, Led.LED_2, lit=True), now)
 
 
 @asynccontextmanager

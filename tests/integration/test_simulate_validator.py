@@ -14,12 +14,13 @@ from dataclasses import replace
 import pytest
 
 from device.vl1.daemon import DaemonSession
-from device.vl1.events import Received
+from device.vl1.events import DaemonEvent, Received
 from device.vl1.greeting import HelloAck
 from device.vl1.messages import VerdictMessage, decode_message
 from device.vl1.tap_message import TapMessage
 from tpsd.cli.simulate_validator import Plan, Report, run_validator
 from tpsd.errors import PortError
+from tpsd.simulated_lane import SimulatedLine
 
 PLAN = Plan(
     serial="VAL00042",
@@ -41,53 +42,18 @@ class Counterpart:
 
     def __init__(self, descriptor: int, decide: Callable[[TapMessage], int]) -> None:
         self.taps: list[TapMessage] = []
-        self._descriptor = descriptor
         self._decide = decide
-        self._loop = asyncio.get_running_loop()
         self._session = DaemonSession(rng=random.Random(1), baud=115_200, hello_ack=lambda _: HelloAck())
-        self._timer: asyncio.TimerHandle | None = None
+        self._line = SimulatedLine(self._session, descriptor, self._heard)
+        self.start, self.stop = self._line.start, self._line.stop
 
-    def start(self) -> None:
-        self._loop.add_reader(self._descriptor, self._readable)
-        self._session.open(self._loop.time())
-        self._write()
-
-    def stop(self) -> None:
-        self._loop.remove_reader(self._descriptor)
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _readable(self) -> None:
-        try:
-            data = os.read(self._descriptor, 4096)
-        except OSError:
-            self._loop.remove_reader(self._descriptor)  # the command closed its end
-            return
-        for event in self._session.receive(data, self._loop.time()):
-            if isinstance(event, Received):
-                self._answer(event.payload)
-        self._write()
-
-    def _answer(self, payload: bytes) -> None:
-        message = decode_message(payload)
-        assert isinstance(message, TapMessage)
-        self.taps.append(message)
-        verdict = VerdictMessage(message.tap, self._decide(message), reason="ok", text="Good trip")
-        self._session.send(verdict.encode(), self._loop.time())
-
-    def _tick(self) -> None:
-        self._session.tick(self._loop.time())
-        self._write()
-
-    def _write(self) -> None:
-        output = self._session.output()
-        if output:
-            os.write(self._descriptor, output)
-        if self._timer is not None:
-            self._timer.cancel()
-        deadline = self._session.deadline
-        if deadline is not None:
-            self._timer = self._loop.call_at(deadline, self._tick)
+    def _heard(self, event: DaemonEvent) -> None:
+        if isinstance(event, Received):
+            message = decode_message(event.payload)
+            assert isinstance(message, TapMessage)
+            self.taps.append(message)
+            verdict = VerdictMessage(message.tap, self._decide(message), reason="ok", text="Good trip")
+            self._line.act(lambda now: self._session.send(verdict.encode(), now))
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ import os
 import signal
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,14 +31,20 @@ def lost(taps: list[Made], ledger: Ledger) -> list[Made]:
     return [tap for tap in taps if tap.told and tap.told[0][0] == 1 and (tap.serial, tap.tapped_at) not in seen]
 
 
-def judge(here: World) -> Counter[str]:
-    """What must hold whatever happened; the states the taps ended in."""
+def agreed(here: World) -> tuple[list[Made], Ledger, list[dict[str, Any]]]:
+    """Taps, TPS's books and the journal's rows, and what must hold between them whatever the taps are."""
     taps, ledger, rows = here.taps, here.ledger(), here.journal()
     assert ledger.violations == [], "every repeat is the first request, byte for byte"
     assert ledger.duplicates() == []
-    assert lost(taps, ledger) == []
     assert all(len(set(tap.told)) == 1 for tap in taps), "no second verdict contradicts the first"
     assert len(rows) == len(taps), "one row a tap"
+    return taps, ledger, rows
+
+
+def judge(here: World) -> Counter[str]:
+    """What must hold whatever happened; the states the taps ended in."""
+    taps, ledger, rows = agreed(here)
+    assert lost(taps, ledger) == []
     assert len({request.uuid for request in ledger.requests()}) <= len(rows), "no tap has two transactions"
     charged = {charge.uuid for charge in ledger.charges()}
     approved = {row["uuid"] for row in rows if row["state"] == "approved"}
@@ -85,35 +92,35 @@ async def at_a_verdict(here: World, running: Running, number: int) -> None:
         await sent.wait()
 
 
+async def lived_through(here: World, kills: int, tap_seconds: float) -> None:
+    """Taps while the daemon is killed again and again, then a life that ends in order when all is done."""
+    async with here.tapping(tap_seconds):
+        for _ in range(kills):
+            async with here.daemon() as running:
+                await at_a_random_moment(here, running, signal.SIGKILL)
+                assert await running.ended() == -signal.SIGKILL
+    async with here.daemon() as running:
+        await here.all_done(running)
+        running.signal(signal.SIGTERM)
+        assert await running.ended(STOP_SECONDS) == 0
+    assert here.lives == kills + 1
+    assert sum(event["attempts_ended_unknown"] for event in here.logged("recovered")) > 0, "kills met open sends"
+
+
 @pytest.mark.parametrize("seed", [20261123])
 async def test_no_tap_is_lost_and_none_charged_twice(tmp_path: Path, seed: int) -> None:
     async with world(tmp_path, seed) as here:
-        async with here.tapping(TAP_SECONDS):
-            for _ in range(KILLS):
-                async with here.daemon() as running:
-                    await at_a_random_moment(here, running, signal.SIGKILL)
-                    assert await running.ended() == -signal.SIGKILL
-        async with here.daemon() as running:
-            await here.all_done(running)
-            running.signal(signal.SIGTERM)
-            assert await running.ended(STOP_SECONDS) == 0
+        await lived_through(here, KILLS, TAP_SECONDS)
         states = judge(here)
         assert len(here.taps) > LANES * KILLS
         assert states["approved"] > KILLS
         assert states["permanently_failed"] > 0
         assert set(states) <= {"approved", "declined", "tap_refused", "permanently_failed", "in_doubt"}
-        assert here.lives == KILLS + 1
-        assert sum(event["attempts_ended_unknown"] for event in here.logged("recovered")) > 0, "kills met open sends"
 
 
 def judge_realtime(here: World) -> Counter[str]:
     """As ``judge``, where TPS's answer is the verdict and nothing is sent twice."""
-    taps, ledger = here.taps, here.ledger()
-    rows = here.journal()
-    assert ledger.violations == []
-    assert ledger.duplicates() == []
-    assert all(len(set(tap.told)) == 1 for tap in taps), "no second verdict contradicts the first"
-    assert len(rows) == len(taps), "one row a tap"
+    taps, ledger, rows = agreed(here)
     assert set(Counter(request.uuid for request in ledger.requests()).values()) == {1}, "sent once"
     charged = {(charge.serial, charge.tapped_at) for charge in ledger.charges()}
     let_in = {(tap.serial, tap.tapped_at) for tap in taps if tap.told[0][0] == 1}
@@ -128,20 +135,10 @@ def judge_realtime(here: World) -> Counter[str]:
 @pytest.mark.parametrize("seed", [20261126])
 async def test_who_was_charged_was_let_in_or_is_in_doubt(tmp_path: Path, seed: int) -> None:
     async with world(tmp_path, seed, TapKind.RETAIL_PAYMENT) as here:
-        async with here.tapping(REALTIME_TAP_SECONDS):
-            for _ in range(REALTIME_KILLS):
-                async with here.daemon() as running:
-                    await at_a_random_moment(here, running, signal.SIGKILL)
-                    assert await running.ended() == -signal.SIGKILL
-        async with here.daemon() as running:
-            await here.all_done(running)
-            running.signal(signal.SIGTERM)
-            assert await running.ended(STOP_SECONDS) == 0
+        await lived_through(here, REALTIME_KILLS, REALTIME_TAP_SECONDS)
         states = judge_realtime(here)
         assert states["approved"] > REALTIME_KILLS
         assert states["in_doubt"] > 0
-        assert here.lives == REALTIME_KILLS + 1
-        assert sum(event["attempts_ended_unknown"] for event in here.logged("recovered")) > 0, "kills met open sends"
 
 
 async def test_an_orderly_end_under_load(tmp_path: Path) -> None:

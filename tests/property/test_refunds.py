@@ -10,30 +10,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.intake_taps import TERMINAL
-from tests.realtime_taps import ANSWERS, CHECK_IN_UUID
+from tests.realtime_taps import ANSWERS, PAID
 from tpsd.core.answering import Policy, Waiting, settle
 from tpsd.core.byhand import Already, Given, RefundOrder, Send, judge_refund
 from tpsd.core.doubt import DoubtPolicy
-from tpsd.core.following import Original
 from tpsd.core.outcomes import classify
 from tpsd.domain.authorisation import FINAL, State
 from tpsd.domain.tap import Kind
 from tpsd.domain.time import Micros
 
-CHARGED = 250
-PAID = Original(
-    uuid=CHECK_IN_UUID,
-    kind=Kind.RETAIL_PAYMENT,
-    state=State.APPROVED,
-    lane="shop",
-    terminal=TERMINAL,
-    serial="VAL00042",
-    type_name="GATE-X1",
-    credential="common",
-    amount=CHARGED,
-    charged=CHARGED,
-    currency="978",
-)
+CHARGED = PAID.charged
 policies = st.builds(Policy, doubt=st.builds(DoubtPolicy, enquires=st.booleans()))
 amounts = st.none() | st.sampled_from([1, 50, 100, 125, 249, 250, 251]) | st.integers(-10, 600)
 

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from tests.intake_taps import NOW, TERMINAL, Requests, setting
-from tests.realtime_taps import CHECK_IN_UUID, OPEN, TRY_UUID, trying
+from tests.intake_taps import NOW, Requests, setting
+from tests.realtime_taps import CHECK_IN_UUID, OPEN, PAID, TRY_UUID, trying
 from tpsd.core.byhand import Already, CheckOutOrder, Given, RefundOrder, Send, judge_check_out, judge_refund
 from tpsd.core.following import Original, follow, giving_back
 from tpsd.core.operations import SELECTED, Order, Refusal
@@ -155,19 +155,6 @@ def test_what_a_refusal_tells_to_do_can_be_done() -> None:
                 assert last_state in SELECTED[Order.CHARGED] & SELECTED[Order.NOT_CHARGED]
 
 
-PAID = Original(
-    uuid=CHECK_IN_UUID,
-    kind=Kind.RETAIL_PAYMENT,
-    state=State.APPROVED,
-    lane="shop",
-    terminal=TERMINAL,
-    serial="VAL00042",
-    type_name="GATE-X1",
-    credential="common",
-    amount=250,
-    charged=250,
-    currency="978",
-)
 CHECKED_IN = replace(PAID, kind=Kind.RETAIL_CHECK_IN)
 
 
