@@ -355,7 +355,8 @@ class Daemon:
     def _on_taken(self, taken: Taken) -> None:
         if taken.untimed:
             self.bodies.wake.set()
-        self.dispatcher.wake.set()  # a repeat too may leave something to send: let in after a denial
+        if taken.asked is None or taken.follows:  # a repeat too may leave something to send: let in after a denial
+            self.dispatcher.wake.set()
         if taken.noticed:
             self.mailer.wake.set()
 

@@ -79,7 +79,7 @@ class Taken:
 
     ``kind`` None: it could not be read. ``told`` None: it is kept, and TPS is asked. ``asked``: that attempt, to be
     sent now; ``asks_first``: the UUID of a transaction in doubt that is enquired about before. ``untimed``: something
-    of it waits until the time is known.
+    of it waits until the time is known. ``follows``: beside ``asked``, a transaction that follows another waits.
     """
 
     number: int
@@ -90,6 +90,7 @@ class Taken:
     asked: Claimed | None = None
     asks_first: str | None = None
     kind: Kind | None = None
+    follows: bool = False
 
 
 class SettledLate(Exception):  # noqa: N818 - the name of the event, raised across the port

@@ -12,6 +12,7 @@ import apsw
 
 from tpsd.core.canary import next_canary
 from tpsd.core.candidate import Candidate, Decision, Effect, Facts, KnownTap
+from tpsd.core.journeys import Input
 from tpsd.core.notices import cause_key, open_episode
 from tpsd.core.settlement import Settlement
 from tpsd.core.taptime import received_less_age
@@ -116,9 +117,16 @@ def take(
         uuid = _insert_authorisation(connection, candidate, decision, parts, stamp)
     number = _insert_tap(connection, candidate, decision, uuid)
     insert_notices(connection, decision.notices, number, uuid, stamp.at)
-    first = None if decision.asking is None else decision.asking.asks_first
-    noticed = bool(decision.notices)
-    taken = Taken(number, decision.told, new=True, noticed=noticed, untimed=candidate.untimed, asks_first=first)
+    asking = decision.asking
+    taken = Taken(
+        number,
+        decision.told,
+        new=True,
+        noticed=bool(decision.notices),
+        untimed=candidate.untimed,
+        asks_first=None if asking is None else asking.asks_first,
+        follows=asking is not None and asking.step is Input.HAND,
+    )
     return taken, asked
 
 
