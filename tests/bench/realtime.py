@@ -1,29 +1,27 @@
-"""What tpsd adds to a realtime verdict over a bare POST, and what 50 slow lanes cost a deferred one."""
+"""What tpsd adds to a realtime verdict over a bare POST, and what 50 slow lanes cost a deferred one.
+
+From the tap's last byte on the line to the verdict's bytes on it; the validators are other processes.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from device.vl1.cards import CARDS, read
 from device.vl1.codes import TapKind
-from device.vl1.simulator import SimulatedValidator
-from device.vl1.simulator_events import SimulatorEvent, TapVerdict
-from tests.bench.ground import daemon_with_stub, until
+from tests.bench import riders
+from tests.bench.ground import daemon_with_stub
 from tests.bench.measure import Figure, quantile, ratio, report
+from tests.bench.riders import Riders
 from tests.bench.verdict import pair
 from tpsd.app import Daemon
-from tpsd.simulated_lane import SimulatedLane
 
 TAPS = 200
-EVERY_SECONDS = 0.02
-LOOK_SECONDS = 0.1  # of passengers who wait ten: looking costs the measured lane nothing
 TAPS_BESIDE = 600  # 12 s: every slow lane's passenger is answered once, and the next one taps
 SLOW_LANES = 50
 SLOW_SECONDS = 10.0
@@ -74,7 +72,8 @@ def _beside_slow_lanes(runs: int) -> None:
 
 async def _realtime(seed: int) -> tuple[list[float], list[float]]:
     async with _stage(["RETAIL_PAYMENT"]) as (daemon, masters):
-        waits = await _tapped(masters[0], random.Random(seed), TapKind.RETAIL_PAYMENT)
+        measured = await riders.begun([Riders(masters[0], TapKind.RETAIL_PAYMENT, TAPS, seed)])
+        (waits,) = await riders.waits_of(measured)
         return waits, await _posts(daemon)
 
 
@@ -84,65 +83,24 @@ async def _posts(daemon: Daemon) -> list[float]:
         began = time.perf_counter()
         await daemon.authoriser._tps.post(COMMON, "/device-api/v1/transaction/A/type/B", body, within=5.0)
         waits.append((time.perf_counter() - began) * 1000)
-        await asyncio.sleep(EVERY_SECONDS)
+        await asyncio.sleep(riders.EVERY_SECONDS)
     return waits
 
 
 async def _deferred(seed: int, *, slow: int) -> list[float]:
-    kinds = ["MTT", *["RETAIL_PAYMENT"] * slow]
-    async with _stage(kinds, SLOW_SECONDS if slow else 0.0) as (_, masters):
-        riders = []
+    async with _stage(["MTT", *["RETAIL_PAYMENT"] * slow], SLOW_SECONDS if slow else 0.0) as (_, masters):
+        others = []
         for number, master in enumerate(masters[1:]):
-            riders.append(asyncio.ensure_future(_wait_for_tps(master, number)))
-            await asyncio.sleep(SLOW_SECONDS / slow)  # apart, as passengers come
-        waits = await _tapped(masters[0], random.Random(seed), TapKind.MTT, TAPS_BESIDE)
-        for rider in riders:
-            rider.cancel()
-        await asyncio.gather(*riders, return_exceptions=True)
+            after = SLOW_SECONDS * number / slow  # apart, as passengers come
+            others.append(Riders(master, TapKind.RETAIL_PAYMENT, TAPS, number, patient=True, after_seconds=after))
+        beside = await riders.begun(others)
+        if slow:
+            await asyncio.sleep(SLOW_SECONDS)
+        (waits,) = await riders.waits_of(await riders.begun([Riders(masters[0], TapKind.MTT, TAPS_BESIDE, seed)]))
+        if beside.returncode is None:
+            beside.terminate()
+        await beside.wait()
         return waits
-
-
-async def _wait_for_tps(master: int, number: int) -> None:
-    """A lane whose passenger always waits; the next one taps when the verdict is out."""
-    await _tapped(master, random.Random(number), TapKind.RETAIL_PAYMENT, serial=f"VAL9{number:04}", patient=True)
-
-
-async def _tapped(
-    master: int,
-    rng: random.Random,
-    kind: int,
-    taps: int = TAPS,
-    *,
-    serial: str = "VAL00042",
-    patient: bool = False,
-) -> list[float]:
-    waits: list[float] = []
-
-    def heard(event: SimulatorEvent) -> None:
-        if isinstance(event, TapVerdict) and event.waited is not None:
-            waits.append(event.waited * 1000)
-
-    validator = SimulatedValidator(serial=serial, limit_seconds=None)
-    lane = SimulatedLane(validator, master, heard, patient=True)
-    lane.start()
-    try:
-        await until(lambda: validator.is_up, 20)
-        for number in range(taps):
-            at = time.time_ns() // 1000
-            card = read(rng.choice(CARDS), rng, amount=250 + number, currency="978", tapped_at=at, counter=number)
-            lane.act(
-                lambda now, card=card, at=at, number=number: validator.tap(  # type: ignore[misc]
-                    now, card=card, tapped_at=at, amount=250 + number, kind=kind
-                )
-            )
-            if patient:
-                while len(waits) <= number:
-                    await asyncio.sleep(LOOK_SECONDS)
-            await asyncio.sleep(EVERY_SECONDS)
-        await until(lambda: len(waits) == taps, 20)
-    finally:
-        lane.stop()
-    return waits
 
 
 @asynccontextmanager

@@ -154,7 +154,7 @@ def prepare(
         masked=read.card.masked,
         local=local,
         draft=draft,
-        card=encode(report.card) if draft else None,
+        card=encode(report.card) if draft and not lane.realtime else None,
         ladder=setting.ladder,
         config_digest=setting.config_digest,
         clock_life=clock_life,
