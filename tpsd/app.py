@@ -135,6 +135,7 @@ class Daemon:
             credentials,
             config.retry.spread_seconds * SECOND,
             on_release=self._wake_sends,
+            on_notice=self.mailer.wake.set,
         )
         self.dispatcher = Dispatcher(
             journal,

@@ -178,8 +178,8 @@ class Journal(TapReader, Protocol):
         settle instead a row that may have charged, inside the transaction.
         """
 
-    async def settle(self, claimed: Claimed, outcome: Outcome, settlement: Settlement, ended_at: Micros) -> None:
-        """Commit 3. Raises SettledLate when this claim no longer holds the row."""
+    async def settle(self, claimed: Claimed, outcome: Outcome, settlement: Settlement, ended_at: Micros) -> bool:
+        """Commit 3; whether it wrote notices. Raises SettledLate when this claim no longer holds the row."""
 
     async def next_due(self) -> Micros | None:
         """When the earliest pending row is due (schedule clock)."""

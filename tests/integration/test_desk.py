@@ -47,6 +47,7 @@ class Office:
     journal: SqliteJournal
     clock: WarpClock
     woken: int = 0
+    noticed: int = 0
 
     async def whole(self, ordered: Ordered, selection: Selection, *, dry: bool) -> list[Tally]:
         """As the command line does it: asked until nothing is left."""
@@ -69,8 +70,18 @@ async def office(tmp_path: Path) -> AsyncIterator[Office]:
     def wake() -> None:
         office.woken += 1
 
+    def notice() -> None:
+        office.noticed += 1
+
     desk = Desk(
-        journal.operations, clock, random.Random(7), DoubtPolicy(), frozenset({"common"}), SPREAD_US, on_release=wake
+        journal.operations,
+        clock,
+        random.Random(7),
+        DoubtPolicy(),
+        frozenset({"common"}),
+        SPREAD_US,
+        on_release=wake,
+        on_notice=notice,
     )
     desk.setting, desk.lanes = setting(journal), {LANE.name: LANE}
     office = Office(desk, journal, clock)
@@ -232,6 +243,7 @@ async def test_resending_a_whole_cause_takes_the_failed_ones_within_the_horizon(
     found = await office.desk.many(ordered(Order.RESEND), failed, None, dry=False)
     assert (found.count, [("forgotten" in words) for words in found.refused]) == (0, [True])
     assert (await office.desk.many(ordered(Order.NOT_CHARGED), failed, None, dry=False)).count == 1
+    assert office.noticed == 1, "a journey may have ended with it"
     assert not (await office.journal.story("1")).body_kept
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
@@ -13,6 +14,7 @@ import pytest
 from tests.integration.stage import until
 from tests.store.builders import (
     APPROVED,
+    DECLINED,
     SILENCE,
     TAP_REFUSED,
     claim_one,
@@ -22,9 +24,13 @@ from tests.store.builders import (
     take,
 )
 from tests.store.engines import SqliteEngine
+from tests.store.passengers import HELD, asked_of, notices, wait_for
+from tests.store.returning import SOON, again, doubtful
+from tpsd.asking import Answered
 from tpsd.core.doubt import DoubtPolicy, with_enquiry
 from tpsd.demo.clock import WarpClock
-from tpsd.domain.outcome import Answer, Exchange
+from tpsd.domain.outcome import Answer, Exchange, NotSent, Outcome
+from tpsd.domain.tap import Shown, Told, Verdict
 from tpsd.domain.time import DAY, HOUR, MINUTE, SECOND, Micros
 from tpsd.ports import Journal
 from tpsd.store.sqlite import SqliteJournal
@@ -178,3 +184,62 @@ async def test_the_mailer_hears_of_bodies_that_go_soon(journal: SqliteJournal) -
         await loop
     assert told.is_set()
     assert "body_goes/timeout" in [notice.cause for notice in (await journal.story("1")).notices]
+
+
+# --- a passenger who came back, and whose first transaction is asked about first ---
+
+
+@dataclass
+class Heard:
+    """How often who was told."""
+
+    noticed: int = 0
+    released: int = 0
+
+    def heed(self) -> Heed:
+        def notice() -> None:
+            self.noticed += 1
+
+        def release() -> None:
+            self.released += 1
+
+        return Heed(noticed=notice, released=release)
+
+
+async def asked_first(journal: SqliteJournal, ask: Asked, heard: Heard) -> tuple[Enquirer, Answered | Outcome | None]:
+    await doubtful(journal)
+    taken = await again(journal)
+    clock = stopped_clock()
+    enquirer = Enquirer(journal.doubts, ask, clock, POLICY, heard.heed())
+    assert taken.asks_first is not None
+    return enquirer, await enquirer.first(taken.asks_first, asked_of(taken), 5.0)
+
+
+async def test_found_charged_it_pays_and_another_amount_than_asked_is_said_aloud(journal: SqliteJournal) -> None:
+    heard = Heard()
+    _, answered = await asked_first(journal, Asked(Answer(200, action_code="000", amount=HELD + 100)), heard)
+    assert isinstance(answered, Answered)
+    assert answered.told == Told(Verdict.ACCEPTED, "paid_before", HELD + 100)
+    assert await notices(journal) == ["alarm/amount_differs"]
+    assert heard.noticed == 1
+
+
+async def test_found_declined_whoever_tells_of_it_hears_and_the_tap_may_go(journal: SqliteJournal) -> None:
+    heard = Heard()
+    _, answered = await asked_first(journal, Asked(DECLINED), heard)
+    assert answered is None
+    assert (await journal.story("1")).tap.state == "declined"
+    assert heard.noticed == 1
+
+
+async def test_of_one_turned_away_meanwhile_it_is_asked_again_at_once(journal: SqliteJournal) -> None:
+    heard, ask = Heard(), Asked()
+    ask.let_go.clear()
+    first = asyncio.create_task(asked_first(journal, ask, heard))
+    await until(lambda: ask.under_way == 1, "the enquiry")
+    await wait_for(journal, 2, amount=HELD, shown=Shown.TURNED_AWAY, now=SOON)
+    ask.let_go.set()
+    enquirer, answered = await first
+    assert isinstance(answered, NotSent)
+    assert enquirer.wake.is_set(), "the enquirer does not sleep over the row that is due"
+    assert await journal.doubts.next_due() is not None

@@ -22,6 +22,7 @@ from tests.store.builders import (
     after,
     card,
     claim_one,
+    outcome_of,
     settle,
 )
 from tests.store.passengers import (
@@ -425,7 +426,10 @@ async def test_or_it_ends_the_old_one_by_the_ladder(journal: SqliteJournal) -> N
 async def test_the_old_one_is_ended_whatever_the_new_one_comes_to(journal: SqliteJournal) -> None:
     await check_in(journal, 1)
     await check_in(journal, 2, DECLINED, lane=CLOSING, kind=0x05)
-    await settle(journal, await claim_one(journal), DECLINED)
+    closing = await claim_one(journal)
+    outcome, settlement = outcome_of(closing, DECLINED)
+    assert settlement.notices == ()
+    assert await journal.settle(closing, outcome, settlement, NOW), "the journey's notice is told of too"
     found = await journey_of(journal)
     assert (found.state, found.check_out_state) == ("ended_unpaid", "declined")
     assert await notices(journal, "1") == ["journey/ended_unpaid"]

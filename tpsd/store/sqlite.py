@@ -214,15 +214,16 @@ class SqliteJournal:
             await self._fail_unopened(now)
         return claims
 
-    async def settle(self, claimed: Claimed, outcome: Outcome, settlement: Settlement, ended_at: Micros) -> None:
+    async def settle(self, claimed: Claimed, outcome: Outcome, settlement: Settlement, ended_at: Micros) -> bool:
         """Commit 3."""
         stamp = self._stamp(ended_at)
 
-        def work(connection: apsw.Connection) -> None:
+        def work(connection: apsw.Connection) -> bool:
             commits.settle(connection, claimed, outcome, settlement, stamp)
-            journeys.follow(connection, str(claimed.uuid), settlement.state, stamp)
+            told = journeys.follow(connection, str(claimed.uuid), settlement.state, stamp)
+            return told or bool(settlement.notices)
 
-        await self._writer.write(work)
+        return await self._writer.write(work)
 
     async def next_due(self) -> Micros | None:
         """The earliest due time of a pending row, or of a canary."""

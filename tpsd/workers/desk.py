@@ -41,6 +41,7 @@ class Desk:
         credentials: frozenset[str],
         spread_us: int,
         on_release: Callable[[], None],
+        on_notice: Callable[[], None],
     ) -> None:
         self._operations = operations
         self._clock = clock
@@ -49,6 +50,7 @@ class Desk:
         self.credentials = credentials
         self._spread_us = spread_us
         self._on_release = on_release
+        self._on_notice = on_notice
         self.setting: Setting
         self.lanes: Mapping[str, LanePolicy] = {}
 
@@ -172,6 +174,8 @@ class Desk:
     def _wake(self, ordered: Ordered) -> None:
         if ordered.order.sends:
             self._on_release()
+        else:
+            self._on_notice()  # an end may be a journey's too, and that is told of
 
     async def _others(self) -> str:
         causes = [row.cause for row in (*await self._operations.held(), *await self._operations.doubts())]

@@ -144,7 +144,7 @@ class Dispatcher:
             settlement = self.decide(claimed, outcome, ended_at)
         while True:
             try:
-                await self._journal.settle(claimed, outcome, settlement, ended_at)
+                noticed = await self._journal.settle(claimed, outcome, settlement, ended_at)
                 break
             except SettledLate:
                 log.error("settled_late", uuid=str(claimed.uuid), attempt=claimed.number, cause=outcome.cause)
@@ -161,12 +161,12 @@ class Dispatcher:
             cause=outcome.cause,
             state=settlement.state.value,
         )
-        self._tell([settlement])
+        self._tell([settlement], noticed=noticed)
         if claimed.cause is not None and judged(outcome):
             await self._on_judged(claimed.cause)
 
-    def _tell(self, settlements: list[Settlement]) -> None:
-        if any(settlement.notices for settlement in settlements):
+    def _tell(self, settlements: list[Settlement], *, noticed: bool = False) -> None:
+        if noticed or any(settlement.notices for settlement in settlements):
             self._on_notice()
         if any(settlement.enquiry_due is not None for settlement in settlements):
             self._on_doubt()

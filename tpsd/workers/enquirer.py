@@ -15,6 +15,7 @@ from tpsd.core.doubt import DoubtPolicy, is_beyond_horizon
 from tpsd.core.enquiry import CONTROL_US, Conclusion, Finding, Heard, conclude, needs_control, read
 from tpsd.domain.authorisation import Claimed
 from tpsd.domain.doubt import Enquired
+from tpsd.domain.notice import NoticeKind
 from tpsd.domain.outcome import Exchange, NoAnswer, NotSent, Outcome, Unknown
 from tpsd.domain.time import Micros, later
 from tpsd.doubts import Ask, Doubts, nothing_follows
@@ -104,10 +105,8 @@ class Enquirer:
             found=heard.finding.value,
             state=conclusion.state.value if held else None,
         )
-        if held and conclusion.notices:
-            self._heed.noticed()
-        if held and (conclusion.released or conclusion.gives_back is not None):
-            self._heed.released()
+        if held:
+            self._tell(conclusion)
         return conclusion
 
     async def first(self, uuid: str, claimed: Claimed, seconds: float) -> Answered | Outcome | None:
@@ -129,13 +128,29 @@ class Enquirer:
         conclusion = conclude(enquired, heard, believed=False, ended_at=ended_at)
         match heard.finding:
             case Finding.APPROVED:
-                paid = replace(conclusion, notices=())
-                return await self._doubts.cover(enquired, heard, paid, claimed, ended_at) or _IN_DOUBT
+                alarms = tuple(notice for notice in conclusion.notices if notice.kind is NoticeKind.ALARM)
+                paid = replace(conclusion, notices=alarms)  # nobody is left turned away and charged
+                answered = await self._doubts.cover(enquired, heard, paid, claimed, ended_at)
+                if answered is None:
+                    self.wake.set()  # it is due again
+                    return _IN_DOUBT
+                log.info("paid_before", uuid=str(claimed.uuid), by=uuid)
+                self._tell(paid)
+                return answered
             case Finding.DECLINED:
-                return None if await self._write(enquired, heard, conclusion, ended_at) else _IN_DOUBT
+                if not await self._write(enquired, heard, conclusion, ended_at):
+                    return _IN_DOUBT
+                self._tell(conclusion)
+                return None
             case _:
                 await self._doubts.leave(enquired, heard, ended_at)
                 return _IN_DOUBT
+
+    def _tell(self, conclusion: Conclusion) -> None:
+        if conclusion.notices or conclusion.counts:  # what it decided may be a journey's end too, which is told of
+            self._heed.noticed()
+        if conclusion.released or conclusion.gives_back is not None:
+            self._heed.released()
 
     async def _is_believed(self, enquired: Enquired) -> bool:
         """Whether an enquiry finds what is known to be there: a wrong path says 404 too.
