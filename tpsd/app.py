@@ -323,7 +323,7 @@ class Daemon:
         answered = task.result()
         if answered is not None:
             tell(answered)
-            self.attendant.wake.set()
+            self.attendant.answered()
 
     def _patience(self) -> float:
         """The longest that anybody may still wait for an answer, in seconds."""

@@ -36,21 +36,27 @@ class Attendant:
         self._on_notice = on_notice
         self._on_doubt = on_doubt
         self._watch = JournalWatch(log, clock)
+        self._until: Micros | None = None
         self.wake = asyncio.Event()
+
+    def answered(self) -> None:
+        """A realtime tap was: what that left wants nothing before UNSEEN_US have passed."""
+        if self._until is None or self._until > later(self._clock.schedule(), UNSEEN_US):
+            self.wake.set()
 
     async def run(self) -> None:
         """Until cancelled. Journeys open on the wall clock, so nothing is done before that is known."""
         while True:
             self.wake.clear()
-            until: Micros | None = None
+            self._until = None
             if self._clock.trusted:
                 try:
-                    until = await self._round()
+                    self._until = await self._round()
                 except JournalUnavailableError as exc:
                     self._watch.failed("journeys_not_attended", exc)
                     await asyncio.sleep(RETRY_SECONDS)
                     continue
-            await self._clock.wait(self.wake, until)
+            await self._clock.wait(self.wake, self._until)
 
     async def _round(self) -> Micros | None:
         wall, now = self._clock.wall(), self._clock.schedule()
