@@ -17,7 +17,7 @@ from aiohttp import web
 from schemas.config import Configuration
 from tpsd import __version__, pacing
 from tpsd import config as settings
-from tpsd.admin import denylist, journeys, mailing, operations, upkeep, watching
+from tpsd.admin import denylist, journeys, lanes, mailing, operations, upkeep, watching
 from tpsd.admin.metrics import Metrics
 from tpsd.asking import Answered
 from tpsd.clock import SystemClock
@@ -58,6 +58,7 @@ from tpsd.workers.bodies import BodyMaker
 from tpsd.workers.cashier import Cashier
 from tpsd.workers.desk import Desk
 from tpsd.workers.dispatcher import Dispatcher
+from tpsd.workers.doorkeeper import Doorkeeper
 from tpsd.workers.enquirer import Enquirer, Heed, conclude_crashed
 from tpsd.workers.examiner import Examiner
 from tpsd.workers.mailer import Mailer
@@ -180,6 +181,7 @@ class Daemon:
         self.timekeeper = Timekeeper(world.clock, sorted(credentials), self._ask_time, self._time_is_known)
         self._rng, self._renew = world.rng, renew
         self._metrics = self.dispatcher.meter = self.authoriser.meter = metrics
+        self.doorkeeper = Doorkeeper(journal.lanes, lambda: self.lanes, world.clock)
         self.fleet = Lanes(config, ports, setting, self._lane, world.rng)
         self.lanes = self.fleet.running
         self.observer = Observer(
@@ -207,6 +209,7 @@ class Daemon:
         log.info("recovered", **done)
         if mended := {name: count for name, count in done.items() if name in WOUNDS}:
             log.error("wounds_mended", **mended)
+        await self.doorkeeper.begin()
         await self.uplink.load()
         now = self.clock.schedule()
         asked = await self.journal.doubts.begin(now, self.enquirer is not None, partial(conclude_crashed, now=now))
@@ -301,6 +304,7 @@ class Daemon:
     def _lane(self, parts: LaneParts, alias: str, setting: Setting) -> Lane:
         lane = Lane(parts, alias, self.journal, setting, self.clock, self._rng, self._on_taken, self._ask)
         lane.meter = self._metrics
+        self.doorkeeper.greet(lane)
         return lane
 
     def _ask(self, asking: Asking) -> None:
@@ -461,6 +465,7 @@ def admin_routes(daemon: Daemon) -> list[web.RouteDef]:
         *operations.routes(daemon.journal.operations, daemon.desk),
         *mailing.routes(daemon.try_mail),
         *watching.routes(daemon.observer.queue),
+        *lanes.routes(daemon.doorkeeper, daemon.observer.lanes),
         *denylist.routes(daemon.journal.denylist, clock.wall),
         *journeys.routes(daemon.journal.asked, daemon.cashier, lambda: settings.labels(daemon.config), clock.wall),
     ]

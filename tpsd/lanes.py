@@ -224,7 +224,7 @@ def _parts(section: LaneSection, port: Port, config: Configuration, rng: random.
     backoff = Backoff(rng, LONGEST_NETWORK_SECONDS if isinstance(port, NetworkPort) else LONGEST_SECONDS)
     texts = load_texts(language_of(section, config))
     device = _device(section, config, rng)
-    return LaneParts(port, device, policy_of(section), texts, backoff.pause, backoff.reset)
+    return LaneParts(port, device, policy_of(section), texts, backoff.pause, backoff.reset, section.protocol)
 
 
 def _device(section: LaneSection, config: Configuration, rng: random.Random) -> Device:

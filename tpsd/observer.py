@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Generic, Protocol, TypeVar
 
 from tpsd.admin.health import health_page
+from tpsd.admin.lanes import lanes_page
 from tpsd.admin.metrics import Metrics
 from tpsd.admin.watching import queue_lines, queue_page, resting_lines
 from tpsd.core.health import Health, judge
@@ -51,6 +53,7 @@ class Observer:
         self._in_flight = in_flight
         self._figures = _Counted(journal.numbers.now, clock)
         self._totals = _Counted(journal.totals, clock)
+        self._waits = _Counted(journal.numbers.by_lane, clock)
         self.metrics = metrics
         self.time: Callable[[], tuple[bool, float]] = lambda: (True, 0.0)
         journal.pulse.on_commit = metrics.committed
@@ -104,6 +107,10 @@ class Observer:
     async def queue(self) -> dict[str, Any]:
         """``GET /queue``. Raises JournalError."""
         return queue_page(await self._figures.get(), self._clock.schedule())
+
+    async def lanes(self) -> dict[str, Any]:
+        """``GET /lanes``. Raises JournalError."""
+        return lanes_page([asdict(state) for state in self._lanes()], await self._waits.get(), self._clock.schedule())
 
     async def totals(self) -> JournalTotals:
         """Everything that was ever kept. Raises JournalError."""

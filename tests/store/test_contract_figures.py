@@ -21,6 +21,7 @@ from tests.store.builders import (
 )
 from tests.store.engines import SqliteEngine
 from tpsd.core.retry import DEFAULT_LADDER
+from tpsd.domain.lane import LaneWaits
 from tpsd.domain.picture import JournalFigures, RestCount, RungCount
 from tpsd.domain.time import MINUTE, Micros, later
 from tpsd.store.figures import JournalNumbers
@@ -135,3 +136,20 @@ async def test_the_pulse_tells_of_commits_that_wrote(journal: SqliteJournal) -> 
     assert await journal.claim(Micros(1), 1) == []
     assert len(seconds) == 1
     assert journal.pulse.trouble is None
+
+
+@pytest.mark.parametrize("page_rows", [1, 2, 1000])
+async def test_what_waits_by_lane(journal: SqliteJournal, page_rows: int) -> None:
+    await take(journal, 1)
+    await send(journal, TERMINAL_REFUSED)
+    await take(journal, 2, now=after(1))
+    await take_many(journal, [3, 4], serial="VAL00043", now=after(2))
+    await take(journal, 5, serial="VAL00044", now=after(3))
+    numbers = JournalNumbers(journal._writer, page_rows)
+    assert await numbers.by_lane() == {"gate-1": LaneWaits(pending=3, held=2, oldest=after(2))}
+
+
+async def test_nothing_waits(journal: SqliteJournal) -> None:
+    await take(journal, 1)
+    await send(journal, builders.APPROVED)
+    assert await journal.numbers.by_lane() == {}

@@ -19,6 +19,9 @@ KEPT, WAITING, RESTING = 20_000, 5_000, 3_000
 PLANS = {
     "pending_page": "INDEX authorisation_due ((due,uuid)>(?,?))",
     "pending_counts": "INDEX authorisation_due ((due,uuid)>(?,?) AND (due,uuid)<(?,?))",
+    "pending_lanes": "INDEX authorisation_due ((due,uuid)>(?,?) AND (due,uuid)<(?,?))",
+    "unsealed_lanes": "INDEX authorisation_bodiless ((due,uuid)>(?,?) AND (due,uuid)<(?,?))",
+    "resting_lanes": "INDEX authorisation_cause ((cause,created_at,uuid)>(?,?,?) AND",
     "unsealed_page": "INDEX authorisation_bodiless ((due,uuid)>(?,?))",
     "unsealed_counts": "INDEX authorisation_bodiless ((due,uuid)>(?,?) AND (due,uuid)<(?,?))",
     "resting_page": "COVERING INDEX authorisation_cause ((cause,created_at,uuid)>(?,?,?))",

@@ -23,6 +23,7 @@ from tpsd.cli import (
     frame,
     inspect,
     journeys,
+    lanes,
     orders,
     receipts,
     resting,
@@ -63,7 +64,7 @@ _OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT})
 
 for _part in (
     run, check, doctor, simulate, inspect, resting, orders, journeys, receipts, engineers, denylist, upkeep, frame,
-    watching, conform,
+    watching, lanes, conform,
 ):  # fmt: skip
     _part.register(app)
 

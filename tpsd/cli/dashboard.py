@@ -12,7 +12,7 @@ from rich.text import Text
 from tpsd.cli.command import folding
 from tpsd.cli.rendering import duration, moment
 
-_LANE_STYLE = {"ready": "green", "up": "green", "open": "green", "waiting": "yellow", "greeting": "yellow"}
+LANE_STYLE = {"ready": "green", "up": "green", "open": "green", "waiting": "yellow", "greeting": "yellow"}
 _STATE_STYLE = {
     "approved": "green",
     "declined": "yellow",
@@ -74,7 +74,7 @@ def _lanes(lanes: Any) -> Table:
         table.add_row(
             lane.get("alias") or lane.get("name", "?"),
             lane.get("port", ""),
-            Text(state, style=_LANE_STYLE.get(state, "red")),
+            Text(state, style=LANE_STYLE.get(state, "red")),
             lane.get("serial") or "",
             lane.get("terminal") or "",
             str(lane.get("taps", 0)),

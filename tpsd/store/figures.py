@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 import apsw
 
 from tpsd.domain.authorisation import Ladder
+from tpsd.domain.lane import LaneWaits
 from tpsd.domain.picture import JournalFigures, RestCount, RungCount
 from tpsd.domain.time import Micros
 from tpsd.store.commits import Q, ladder_of
@@ -24,8 +25,9 @@ Row = tuple[Any, ...]
 RungKey = tuple[int, int]  # ladder, sends
 RestKey = tuple[str, str]  # state, cause
 
-_LAST_DUE = (1 << 62, "")
-_LAST_CAUSE = ("\U0010ffff", 0, "")
+_PENDING = ("pending", "unsealed")
+_FIRST_DUE, _LAST_DUE = (-1, ""), (1 << 62, "")
+_FIRST_CAUSE, _LAST_CAUSE = ("", -1, ""), ("\U0010ffff", 0, "")
 
 
 class Reads(Protocol):
@@ -46,11 +48,11 @@ class JournalNumbers:
         """The figures of about this moment. Raises JournalError."""
         ladders = await self._reads.read(_ladders)
         rungs: dict[RungKey, RungCount] = {}
-        for kind in ("pending", "unsealed"):
-            async for row in self._pages(kind, (-1, ""), _LAST_DUE):
+        for kind in _PENDING:
+            async for row in self._pages(kind, "counts", _FIRST_DUE, _LAST_DUE):
                 _add_rung(rungs, ladders, row)
         resting: dict[RestKey, RestCount] = {}
-        async for row in self._pages("resting", ("", -1, ""), _LAST_CAUSE):
+        async for row in self._pages("resting", "counts", _FIRST_CAUSE, _LAST_CAUSE):
             _add_rest(resting, row)
         bare, sending, oldest_others, mails, oldest_mail = await self._reads.read(_singles)
         oldest = [rung.oldest for rung in rungs.values()] + oldest_others
@@ -63,22 +65,34 @@ class JournalNumbers:
             oldest_mail=oldest_mail,
         )
 
-    async def _pages(self, kind: str, start: Row, last: Row) -> AsyncIterator[Row]:
+    async def by_lane(self) -> dict[str, LaneWaits]:
+        """What waits by lane, of about this moment; lanes of which nothing waits are missing. Raises JournalError."""
+        waits: dict[str, LaneWaits] = {}
+        for kind in _PENDING:
+            async for row in self._pages(kind, "lanes", _FIRST_DUE, _LAST_DUE):
+                _add_lane(waits, row)
+        async for row in self._pages("resting", "lanes", _FIRST_CAUSE, _LAST_CAUSE):
+            _add_lane(waits, row)
+        return waits
+
+    async def _pages(self, kind: str, what: str, start: Row, last: Row) -> AsyncIterator[Row]:
         after: Row | None = start
         for _ in range(PAGES_MAX):
             if after is None:
                 return
-            rows, after = await self._reads.read(_page(kind, after, last, self._page_rows))
+            rows, after = await self._reads.read(_page(kind, what, after, last, self._page_rows))
             for row in rows:
                 yield row
 
 
-def _page(kind: str, after: Row, last: Row, size: int) -> Callable[[apsw.Connection], tuple[list[Row], Row | None]]:
+def _page(
+    kind: str, what: str, after: Row, last: Row, size: int
+) -> Callable[[apsw.Connection], tuple[list[Row], Row | None]]:
     """The counts of one page and the key it ends at, None after the last page."""
 
     def work(connection: apsw.Connection) -> tuple[list[Row], Row | None]:
         end = connection.execute(Q[f"{kind}_page"], (*after, size - 1)).fetchone()
-        rows = list(connection.execute(Q[f"{kind}_counts"], (*after, *(last if end is None else end))))
+        rows = list(connection.execute(Q[f"{kind}_{what}"], (*after, *(last if end is None else end))))
         return rows, end
 
     return work
@@ -113,6 +127,13 @@ def _add_rest(resting: dict[RestKey, RestCount], row: Row) -> None:
         if so_far is None
         else replace(so_far, count=so_far.count + count, oldest=min(so_far.oldest, oldest))
     )
+
+
+def _add_lane(waits: dict[str, LaneWaits], row: Row) -> None:
+    lane, pending, held, oldest = row
+    so_far = waits.get(lane, LaneWaits())
+    known = (at for at in (so_far.oldest, oldest) if at is not None)
+    waits[lane] = LaneWaits(so_far.pending + pending, so_far.held + held, min(known, default=None))
 
 
 def _singles(connection: apsw.Connection) -> tuple[list[RestCount], int, list[Micros], int, Micros | None]:

@@ -45,6 +45,7 @@ from tpsd.store.enquiries import SqliteDoubts, set_aside
 from tpsd.store.epochs import EpochKeys, KeyShelf
 from tpsd.store.figures import JournalNumbers
 from tpsd.store.housekeeping import Keep
+from tpsd.store.lanes import SqliteLanes
 from tpsd.store.operations import SqliteOperations
 from tpsd.store.outages import SqliteOutages
 from tpsd.store.rotation import SLICES_MAX, Rotation
@@ -97,6 +98,7 @@ class SqliteJournal:
         self.journal_id = ""
         self.outages = SqliteOutages(writer)
         self.numbers = JournalNumbers(writer)
+        self.lanes = SqliteLanes(writer)
         self.pulse = writer.pulse
         self.operations: SqliteOperations
         self.bodies: SqliteBodies

@@ -23,6 +23,7 @@ from tpsd.core.intake import decide, prepare, token_of
 from tpsd.core.texts import Catalogue
 from tpsd.core.trouble import Trouble
 from tpsd.domain.journey import Journey
+from tpsd.domain.lane import LaneClosed
 from tpsd.domain.tap import TapReport, Told
 from tpsd.domain.time import Micros
 from tpsd.errors import JournalError, JournalUnavailableError, PortError
@@ -59,6 +60,7 @@ class LaneState:
     name: str
     alias: str
     port: str
+    protocol: str
     state: str = "offline"  # offline, waiting (for the validator), ready, closed
     reason: str = ""
     since: Micros | None = None  # in this state
@@ -83,6 +85,7 @@ class LaneParts:
     catalogue: Catalogue
     pause: Callable[[], float]
     port_was_good: Callable[[], None]
+    protocol: str = "vl1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,7 @@ class Lane:
         # With each tap, whether the time was known when it was stamped.
         self._taps: asyncio.Queue[tuple[TapArrived, bool]] = asyncio.Queue(TAPS_WAITING_MAX)
         self._journal_ok = True
+        self._closed: LaneClosed | None = None
         self._link = Trouble()
         self._validator = Trouble()
         self._flood = Trouble()
@@ -136,7 +140,7 @@ class Lane:
         self._wanted: PortWanted | None = None
         self._rate: int | None = None  # of the port, where its device asked for one
         self.meter: Meter = UNMETERED
-        self.state = LaneState(parts.policy.name, alias, parts.port.name)
+        self.state = LaneState(parts.policy.name, alias, parts.port.name, parts.protocol)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -152,6 +156,12 @@ class Lane:
 
     def time_is_known(self) -> None:
         """Tell the validator what time it is; a lane that waited for that opens."""
+        if self.state.state in ("ready", "closed"):
+            self._say_open()
+
+    def close_by_hand(self, closed: LaneClosed | None) -> None:
+        """Passengers are sent elsewhere from now on, until None opens it; a tap that comes all the same is taken."""
+        self._closed = closed
         if self.state.state in ("ready", "closed"):
             self._say_open()
 
@@ -294,6 +304,8 @@ class Lane:
             self._show("closed", "the validator names no type: set terminal_type for this lane")
         elif not self._journal_ok:
             self._show("closed", "the journal cannot be written")
+        elif self._closed is not None:
+            self._show("closed", str(self._closed))
         elif self._policy.realtime and not self._clock.trusted:
             self._show("closed", "clock")
         else:
