@@ -180,7 +180,7 @@ async def test_a_fifth_of_all_frames_come_to_harm(open_stage: Opens, seed: int) 
 
 
 async def test_a_stuck_tap_delays_no_other(playing: Opens) -> None:
-    async with playing(choose=scripted({666: (never(),)}), changes={"sfey": {"timeout_seconds": 3}}) as stage:
+    async with playing(choose=scripted({666: (never(),)}), changes={"sfey": {"timeout_seconds": 6}}) as stage:
         stuck = stage.gate.tap(666)
         await stage.gate.verdict(stuck)
         await stage.until(stage.tps.ledger.requests, "the stuck send")
@@ -192,9 +192,9 @@ async def test_a_stuck_tap_delays_no_other(playing: Opens) -> None:
 
 
 async def test_never_more_sends_at_once_than_configured(playing: Opens) -> None:
-    fates = scripted({}, otherwise=lambda asked: (slow(0.1, approve()),))
+    fates = scripted({}, otherwise=lambda asked: (slow(0.5, approve()),))
     async with playing(lanes=3, choose=fates, changes={"retry": {"concurrency": 4}}) as stage:
-        taps = await tap_all(stage, 8)
+        taps = await tap_all(stage, 4)
         for tap in taps:
             await stage.settled(tap)
         assert busiest(stage) == 4
