@@ -26,18 +26,18 @@ from tpsd.config.keys import read_hex_key
 from tpsd.core.answering import Ending, Policy, Waiting
 from tpsd.core.answering import settle as settle_asked
 from tpsd.core.candidate import Setting
-from tpsd.core.notices import Totals, close_window
+from tpsd.core.notices import Totals, cause_key, close_window
 from tpsd.core.outcomes import classify
 from tpsd.core.settlement import Settlement
 from tpsd.core.texts import load as load_texts
-from tpsd.credentials import afc_client, certified_anew, tls_contexts
+from tpsd.credentials import afc_client, certified_anew, context_of, files_of, speaks_tls, tls_contexts
 from tpsd.domain.authorisation import Claimed
-from tpsd.domain.notice import Episode, NoticeRow
+from tpsd.domain.notice import Episode, NoticeDraft, NoticeKind, NoticeRow
 from tpsd.domain.outcome import NoAnswer, Outcome
 from tpsd.domain.time import DAY, HOUR, SECOND, iso_millis
 from tpsd.doubts import Ask
 from tpsd.errors import ConfigError
-from tpsd.lanes import Lanes, policy_of, port_of, setting_anew, setting_of, wire_profile
+from tpsd.lanes import COMMON_CREDENTIAL, Lanes, policy_of, port_of, setting_anew, setting_of, wire_profile
 from tpsd.link.serial import SerialPort
 from tpsd.mail.render import all_clear_mail, window_mail
 from tpsd.mail.smtp import SmtpMailer
@@ -45,6 +45,8 @@ from tpsd.mail.trial import Trial, try_mail
 from tpsd.observer import MeteredTps, Observer
 from tpsd.ports import Port, Postman, Taken, Timepiece, Tps, WindowPlan
 from tpsd.reloading import Reloading
+from tpsd.renewal import Renewal
+from tpsd.sfey.afc import AfcClient
 from tpsd.sfey.client import TpsClient
 from tpsd.store.epochs import KeyFolder
 from tpsd.store.housekeeping import Keep
@@ -194,6 +196,7 @@ class Daemon:
         )
         self.observer.time = lambda: (world.clock.trusted, world.clock.offset_us / SECOND)
         self.reloading = Reloading(self.adopt, world.clock)
+        self.renewal = Renewal(lambda: files_of(self.config), self._put_certificate, self._alarm_of_certificate)
         self.desk.setting = setting
         self.desk.lanes = {lane.name: policy_of(lane) for lane in config.lanes}
         self._stopping = asyncio.Event()
@@ -217,6 +220,7 @@ class Daemon:
         async with asyncio.TaskGroup() as loops:
             self.fleet.start(loops)
             reloading = loops.create_task(self.reloading.run(), name="reloading")
+            renewal = loops.create_task(self.renewal.run(), name="renewal") if speaks_tls(self.config) else None
             bodies = loops.create_task(self.bodies.run(), name="bodies")
             timekeeper = loops.create_task(self.timekeeper.run(), name="timekeeper")
             examiner = loops.create_task(Examiner(self.journal.upkeep).run(), name="examiner")
@@ -231,8 +235,9 @@ class Daemon:
             self.on_ready()
             await self._stopping.wait()
             # Stop reading, then claiming, then let the sends in flight finish (design 10).
-            for loop in (reloading, uplink, examiner, bodies, timekeeper, attendant):
-                loop.cancel()
+            for loop in (reloading, renewal, uplink, examiner, bodies, timekeeper, attendant):
+                if loop is not None:
+                    loop.cancel()
             self.fleet.stop()
             self.dispatcher.stop()
             if self.enquirer is not None:
@@ -280,11 +285,13 @@ class Daemon:
             raise ConfigError(f"needs a restart: {'; '.join(changes.refused)}; put it back, or restart tpsd")
         catalogue, postman = load_texts(new.operator.language), _postman(new, self.clock)
         made = tls_contexts(new, self.clock.judging)
-        contexts = {name: made[name] for name in certified_anew(self.config, new)}
+        changed = {*certified_anew(self.config, new), *self.renewal.changed(files_of(new))}
+        contexts = {name: made[name] for name in sorted(changed)}
         ports = self.fleet.claim(new, changes.lanes)
         for name, context in contexts.items():
             if self._renew is not None:
                 await self._renew(name, context)
+        self.renewal.settled(files_of(new))
         self._credentials |= contexts.keys()
         self.desk.credentials = self._credentials
         setting = setting_anew(self.fleet.setting, new)
@@ -296,6 +303,17 @@ class Daemon:
         self._wake_sends()  # a lane that left may have kept a tap and told nobody
         self.mailer.wake.set()
         return changes
+
+    async def _put_certificate(self, name: str) -> None:
+        context = await asyncio.to_thread(context_of, self.config, name, self.clock.judging)
+        if self._renew is not None:
+            await self._renew(name, context)
+
+    async def _alarm_of_certificate(self, name: str, why: str) -> None:
+        cause = cause_key(NoticeKind.ALARM, "certificate", name)
+        words = f"the certificate of {name} was changed and is refused, the old one stays in force: {why}"
+        await self.journal.tell(NoticeDraft(NoticeKind.ALARM, cause, words), self.clock.schedule())
+        self.mailer.wake.set()
 
     async def try_mail(self) -> Trial:
         """A test mail to those who get the notices now."""
@@ -417,7 +435,8 @@ async def assembled(config: Configuration, world: World | None = None) -> AsyncI
                 ask = None if afc is None else afc.ask
                 names = frozenset(contexts)
                 postman = _postman(config, clock)
-                daemon = Daemon(config, world, journal, client, postman, ports, names, ask, client.renew)
+                renew = client.renew if afc is None else partial(_renew_both, client, afc)
+                daemon = Daemon(config, world, journal, client, postman, ports, names, ask, renew)
                 try:
                     yield daemon
                 finally:
@@ -469,6 +488,12 @@ def admin_routes(daemon: Daemon) -> list[web.RouteDef]:
         *denylist.routes(daemon.journal.denylist, clock.wall),
         *journeys.routes(daemon.journal.asked, daemon.cashier, lambda: settings.labels(daemon.config), clock.wall),
     ]
+
+
+async def _renew_both(client: TpsClient, afc: AfcClient, name: str, context: ssl.SSLContext | None) -> None:
+    await client.renew(name, context)
+    if name == COMMON_CREDENTIAL:
+        await afc.renew(context)
 
 
 def _postman(config: Configuration, clock: Timepiece) -> SmtpMailer:

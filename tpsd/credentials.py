@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from schemas.config import Configuration
@@ -16,17 +17,39 @@ from tpsd.sfey.tls import tls_context
 
 def tls_contexts(config: Configuration, judge: Judge = by_the_system) -> dict[str, ssl.SSLContext | None]:
     """Every credential by its name; ``judge`` as in ``tls_context``. Raises ConfigError naming the wrong file."""
-    if urlsplit(str(config.sfey.base_url)).scheme == "http":
-        names = [COMMON_CREDENTIAL, *(lane.name for lane in config.lanes if lane.client_cert_file)]
+    names = _pairs(config)
+    if not speaks_tls(config):
         return dict.fromkeys(names)
+    return {name: context_of(config, name, judge) for name in names}
+
+
+def context_of(config: Configuration, name: str, judge: Judge = by_the_system) -> ssl.SSLContext:
+    """One credential, made of its files as they are now. Raises ConfigError naming the wrong file."""
+    return tls_context(config.sfey.ca_file, *_pairs(config)[name], judge=judge)
+
+
+def files_of(config: Configuration) -> dict[str, tuple[Path, ...]]:
+    """What each credential is made of; nothing where TPS is spoken to without TLS."""
+    if not speaks_tls(config):
+        return {}
+    own = {name: (config.sfey.ca_file, *pair) for name, pair in _pairs(config).items()}
+    return {name: tuple(path for path in paths if path is not None) for name, paths in own.items()}
+
+
+def speaks_tls(config: Configuration) -> bool:
+    """Whether TPS is spoken to over TLS."""
+    return urlsplit(str(config.sfey.base_url)).scheme == "https"
+
+
+def _pairs(config: Configuration) -> dict[str, tuple[Path | None, Path | None]]:
+    """Certificate and key of every credential, [sfey]'s own first."""
     sfey = config.sfey
-    contexts: dict[str, ssl.SSLContext | None] = {
-        COMMON_CREDENTIAL: tls_context(sfey.ca_file, sfey.client_cert_file, sfey.client_key_file, judge=judge)
+    pairs = {COMMON_CREDENTIAL: (sfey.client_cert_file, sfey.client_key_file)}
+    return pairs | {
+        lane.name: (lane.client_cert_file, lane.client_key_file)
+        for lane in config.lanes
+        if lane.client_cert_file is not None
     }
-    for lane in config.lanes:
-        if lane.client_cert_file is not None:
-            contexts[lane.name] = tls_context(sfey.ca_file, lane.client_cert_file, lane.client_key_file, judge=judge)
-    return contexts
 
 
 def afc_client(config: Configuration, clock: Timepiece) -> AfcClient | None:

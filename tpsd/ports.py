@@ -19,7 +19,7 @@ from tpsd.core.settlement import Settlement
 from tpsd.core.trust import Judging
 from tpsd.denylist import DenyList
 from tpsd.domain.authorisation import Claimed
-from tpsd.domain.notice import Episode, MailDraft, MailRow, NoticeRow
+from tpsd.domain.notice import Episode, MailDraft, MailRow, NoticeDraft, NoticeRow
 from tpsd.domain.outcome import Exchange, Outcome
 from tpsd.domain.tap import Kind, TapReport, Told
 from tpsd.domain.time import Micros
@@ -180,6 +180,9 @@ class Journal(TapReader, Protocol):
 
     async def settle(self, claimed: Claimed, outcome: Outcome, settlement: Settlement, ended_at: Micros) -> bool:
         """Commit 3; whether it wrote notices. Raises SettledLate when this claim no longer holds the row."""
+
+    async def tell(self, notice: NoticeDraft, now: Micros) -> None:
+        """A notice that is about no tap."""
 
     async def next_due(self) -> Micros | None:
         """When the earliest pending row is due (schedule clock)."""

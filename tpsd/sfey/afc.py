@@ -50,6 +50,10 @@ class AfcClient:
         """What became of a transaction; network trouble is a value."""
         return await self._line.get(CREDENTIAL, enquiry(self._profile, self._company_id, uuid))
 
+    async def renew(self, context: ssl.SSLContext | None) -> None:
+        """As ``TpsClient.renew``."""
+        await self._line.renew(CREDENTIAL, context)
+
     async def close(self) -> None:
         """Close every connection."""
         await self._line.close()

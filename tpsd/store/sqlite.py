@@ -254,6 +254,10 @@ class SqliteJournal:
 
     # --- mail ---
 
+    async def tell(self, notice: NoticeDraft, now: Micros) -> None:
+        """A notice that is about no tap."""
+        await self._writer.write(lambda connection: commits.insert_notices(connection, (notice,), None, None, now))
+
     async def close_windows(self, now: Micros, close: CloseWindow) -> int:
         """Close all windows that are over, some a commit."""
         frozen = 0
