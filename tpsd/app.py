@@ -17,7 +17,7 @@ from aiohttp import web
 from schemas.config import Configuration
 from tpsd import __version__, pacing
 from tpsd import config as settings
-from tpsd.admin import denylist, journeys, mailing, operations, upkeep, watching
+from tpsd.admin import denylist, explaining, journeys, mailing, operations, upkeep, watching
 from tpsd.admin.metrics import Metrics
 from tpsd.asking import Answered
 from tpsd.clock import SystemClock
@@ -34,7 +34,7 @@ from tpsd.credentials import afc_client, certified_anew, tls_contexts
 from tpsd.domain.authorisation import Claimed
 from tpsd.domain.notice import Episode, NoticeRow
 from tpsd.domain.outcome import NoAnswer, Outcome
-from tpsd.domain.time import DAY, HOUR, SECOND, iso_millis
+from tpsd.domain.time import HOUR, SECOND, iso_millis
 from tpsd.doubts import Ask
 from tpsd.errors import ConfigError
 from tpsd.lanes import Lanes, policy_of, port_of, setting_anew, setting_of, wire_profile
@@ -433,8 +433,8 @@ async def open_journal(config: Configuration) -> AsyncIterator[SqliteJournal]:
     private = config.mode == "production"
     kek = read_hex_key(config.keys.kek_file, KEY_BYTES, "the key-encryption key", private=private)
     identity = Identity(config.mode, urlsplit(str(config.sfey.base_url)).netloc, config.operator.company_id)
-    keys = config.keys
-    keep = Keep(keys.keep_failed_days * DAY, keys.keep_held_days * DAY, config.store.retention_days * DAY)
+    kept = settings.keeping(config)
+    keep = Keep(kept.failed_us, kept.held_us, kept.retention_us)
     secrets = Secrets(kek, KeyFolder(config.keys.epoch_dir))
     journal = await SqliteJournal.open(settings.store_path(config), identity, secrets, keep)
     try:
@@ -462,6 +462,7 @@ def admin_routes(daemon: Daemon) -> list[web.RouteDef]:
         *mailing.routes(daemon.try_mail),
         *watching.routes(daemon.observer.queue),
         *denylist.routes(daemon.journal.denylist, clock.wall),
+        *explaining.routes(daemon.journal.histories, lambda: settings.keeping(daemon.config), clock.wall),
         *journeys.routes(daemon.journal.asked, daemon.cashier, lambda: settings.labels(daemon.config), clock.wall),
     ]
 

@@ -20,6 +20,7 @@ from tpsd.cli import (
     denylist,
     doctor,
     engineers,
+    explain,
     frame,
     inspect,
     journeys,
@@ -62,8 +63,8 @@ def _options(
 _OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT})
 
 for _part in (
-    run, check, doctor, simulate, inspect, resting, orders, journeys, receipts, engineers, denylist, upkeep, frame,
-    watching, conform,
+    run, check, doctor, simulate, inspect, explain, resting, orders, journeys, receipts, engineers, denylist, upkeep,
+    frame, watching, conform,
 ):  # fmt: skip
     _part.register(app)
 

@@ -44,6 +44,7 @@ from tpsd.store.denylist import SqliteDenyList
 from tpsd.store.enquiries import SqliteDoubts, set_aside
 from tpsd.store.epochs import EpochKeys, KeyShelf
 from tpsd.store.figures import JournalNumbers
+from tpsd.store.history import Histories
 from tpsd.store.housekeeping import Keep
 from tpsd.store.operations import SqliteOperations
 from tpsd.store.outages import SqliteOutages
@@ -97,6 +98,7 @@ class SqliteJournal:
         self.journal_id = ""
         self.outages = SqliteOutages(writer)
         self.numbers = JournalNumbers(writer)
+        self.histories = Histories(writer)
         self.pulse = writer.pulse
         self.operations: SqliteOperations
         self.bodies: SqliteBodies

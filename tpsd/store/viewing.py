@@ -13,6 +13,7 @@ from tpsd.errors import JournalError
 from tpsd.store import migrations, opening, reading
 from tpsd.store.asked import JourneyRows
 from tpsd.store.figures import JournalNumbers
+from tpsd.store.history import Histories
 from tpsd.store.resting import RestingReader
 from tpsd.store.totals import totals
 
@@ -30,6 +31,7 @@ class JournalView:
             self.operations = RestingReader(self)
             self.journeys = JourneyRows(self)
             self.numbers = JournalNumbers(self)
+            self.histories = Histories(self)
         except BaseException:
             self._lock.release()
             raise
