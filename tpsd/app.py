@@ -17,7 +17,7 @@ from aiohttp import web
 from schemas.config import Configuration
 from tpsd import __version__, pacing
 from tpsd import config as settings
-from tpsd.admin import denylist, explaining, journeys, mailing, operations, upkeep, watching
+from tpsd.admin import denylist, explaining, journeys, mailing, operations, reporting, upkeep, watching
 from tpsd.admin.metrics import Metrics
 from tpsd.asking import Answered
 from tpsd.clock import SystemClock
@@ -463,6 +463,7 @@ def admin_routes(daemon: Daemon) -> list[web.RouteDef]:
         *watching.routes(daemon.observer.queue),
         *denylist.routes(daemon.journal.denylist, clock.wall),
         *explaining.routes(daemon.journal.histories, lambda: settings.keeping(daemon.config), clock.wall),
+        *reporting.routes(daemon.journal.counts, clock.wall),
         *journeys.routes(daemon.journal.asked, daemon.cashier, lambda: settings.labels(daemon.config), clock.wall),
     ]
 

@@ -26,6 +26,7 @@ from tpsd.cli import (
     journeys,
     orders,
     receipts,
+    report,
     resting,
     run,
     simulate,
@@ -63,8 +64,8 @@ def _options(
 _OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT})
 
 for _part in (
-    run, check, doctor, simulate, inspect, explain, resting, orders, journeys, receipts, engineers, denylist, upkeep,
-    frame, watching, conform,
+    run, check, doctor, simulate, inspect, explain, resting, orders, journeys, receipts, report, engineers, denylist,
+    upkeep, frame, watching, conform,
 ):  # fmt: skip
     _part.register(app)
 
