@@ -27,12 +27,13 @@ async def reported(stage: Stage) -> list[dict[str, Any]]:
         assert code == 0
         start = text.index(by.split(",", maxsplit=1)[0])  # the daemon of this process logs there too
         rows = list(csv.DictReader(io.StringIO(text[start:])))
-        assert [(row["taps"], row["charged"], row["refunded"]) for row in rows] == [
+        assert [(row["taps"], row["charged_amount"], row["refunded_amount"]) for row in rows] == [
             (str(line["taps"]), str(line["money"]["charged"]), str(line["money"]["refunded"])) for line in page["lines"]
         ]
         code, text, _ = await tpsd(stage, "report", "--by", by)
         assert code == 0
-        assert "Report" in text
+        assert "Taps" in text
+        assert "Money" in text
         found.append(page)
     return found
 
@@ -82,7 +83,7 @@ async def test_a_span_of_nothing_and_a_wrong_question(open_stage: Opens) -> None
             await tapped(stage, 250)
             code, out, err = await tpsd(stage, "report", "--until", "2026-01-01")
             assert (code, "nothing was tapped in that time" in err) == (0, True)
-            assert "Report" not in out
+            assert "Taps" not in out
             assert (await answer(stage, "report", "--until", "2026-01-01"))["lines"] == []
             code, _, err = await tpsd(stage, "report", "--by", "month")
             assert (code, "'month' is none of day, lane, kind, code" in err) == (2, True)

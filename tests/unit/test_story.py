@@ -13,7 +13,7 @@ from tpsd.core.outcomes import ADVICE
 from tpsd.core.receipts import Result
 from tpsd.core.retry import DEFAULT_LADDER
 from tpsd.core.story.telling import tell
-from tpsd.core.story.words import every, sentence, span
+from tpsd.core.story.words import every, money, sentence, span
 from tpsd.core.texts import REASONS, load
 from tpsd.domain.audit import AuditRow
 from tpsd.domain.authorisation import AttemptReason, State
@@ -151,15 +151,23 @@ def test_sends_and_their_answers() -> None:
     events = [event for event in story(own) if event.kind in (EventKind.SENT, EventKind.ANSWERED, EventKind.STANDS)]
     assert [event.text for event in events] == [
         f"Send 1: the ladder's turn. MTT of 2.50 978 as {ONE} under certificate common.",
-        "After 0.412 s: http.503. TPS is not in service for the moment. Outcome: try again, which asks for the next "
+        "After 412 ms: http.503. TPS is not in service for the moment. Outcome: try again, which asks for the next "
         "rung of the ladder; money may have moved.",
         "Send 2: the ladder's turn. The same bytes under the same UUID.",
-        "After 0 s: action code 000, approved. The bank approved the transaction. Outcome: approved, which is final.",
+        "After 0 ms: action code 000, approved. The bank approved the transaction. Outcome: approved, which is final.",
         "It stands: approved. 2.50 978 was charged.",
     ]
     assert [event.at for event in events[-2:]] == [later(NOW, MINUTE)] * 2
     assert events[1].facts["took_us"] == 412_000
     assert EventKind.NEXT not in [event.kind for event in story(own)]
+
+
+def test_the_same_answer_again_is_said_shortly() -> None:
+    history = with_transaction(attempts=(attempt(1), attempt(2), attempt(3, "unknown", "timeout")))
+    first, second, third = texts(history, EventKind.ANSWERED)
+    assert second == "After 412 ms: http.503, as before. Outcome: try again."
+    assert "TPS is not in service" in first
+    assert "TPS did not answer in time" in third
 
 
 @pytest.mark.parametrize(("outcome", "timing"), list(product([name for name, _ in ADVICE.values()], Timing)))
@@ -194,7 +202,7 @@ def test_every_reason_for_a_send(reason: AttemptReason) -> None:
 def test_enquiries(outcome: str, words: str) -> None:
     history = with_transaction(attempts=(attempt(2, outcome, "http.404", reason="enquiry", may_have_charged=False),))
     assert said(history, EventKind.ASKED) == f"TPS was asked what became of {ONE}."
-    assert said(history, EventKind.FOUND) == f"After 0.412 s: {words} (http.404)."
+    assert said(history, EventKind.FOUND) == f"After 412 ms: {words} (http.404)."
 
 
 CHARGED = {True: "2.50 978 may have been charged.", False: "Nothing was charged so far."}
@@ -376,6 +384,9 @@ def test_a_journey_and_what_was_given_back() -> None:
         f"Its transaction follows {BACK}.",
     ]
     assert said(told, EventKind.STANDS) == "It stands: approved. 5.00 978 was held until its check-out."
+    released = replace(refund, kind="RETAIL_CHECK_OUT", state=State.APPROVED, amount=0)
+    stray = replace(own, recorded=replace(TAP, refunds=(released,)))
+    assert said(stray, EventKind.STANDS) == "It stands: approved. 5.00 978 was held, and released."
     still = replace(told, recorded=replace(told.recorded, journey=replace(journey, state="open", check_out=None)))
     assert said(still, EventKind.STANDS) == "It stands: approved. 5.00 978 is held."
 
@@ -402,13 +413,14 @@ def test_no_card_number_is_told() -> None:
 
 @pytest.mark.parametrize(
     ("microseconds", "words"),
-    [(0, "0 s"), (412_000, "0.412 s"), (90 * SECOND, "90 s"), (15 * MINUTE, "15 min"), (9 * HOUR, "9 h"),
-     (156 * HOUR, "6.5 days")],
+    [(0, "0 ms"), (412_000, "412 ms"), (1_500_000, "1.5 s"), (90 * SECOND, "90 s"), (15 * MINUTE, "15 min"),
+     (9 * HOUR, "9 h"), (156 * HOUR, "6.5 days")],
 )  # fmt: skip
 def test_spans(microseconds: int, words: str) -> None:
     assert span(microseconds) == words
 
 
 def test_small_words() -> None:
+    assert money(1_234_505, "12") == "12345.05 12"
     assert every(90 * SECOND) == "1.5 min"
     assert sentence("a.", None, "", "b.") == "a. b."

@@ -6,7 +6,7 @@ import asyncio
 import csv
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -82,7 +82,7 @@ def report(
     if as_json or how is Format.JSON:
         emit(found)
     elif how is Format.CSV:
-        csv.writer(sys.stdout).writerows(rows(found))
+        csv.writer(sys.stdout, lineterminator="\n").writerows(rows(found))
     else:
         _show(found)
 
@@ -90,30 +90,50 @@ def report(
 def rows(found: Mapping[str, Any]) -> Iterator[list[str | int]]:
     """A header, then one row a line of the report, without totals: whatever reads it makes its own."""
     names = _names(found)
-    yield [*names, "currency", "taps", "untapped", *(outcome.replace(" ", "_") for outcome in OUTCOMES), *SUMS]
+    outcomes = [outcome.lower().replace(" ", "_") for outcome in OUTCOMES]
+    yield [*names, "currency", "taps", "untapped", *outcomes, *(f"{name}_amount" for name in SUMS)]
     for line in found["lines"]:
         counts = [line["outcomes"].get(outcome, 0) for outcome in OUTCOMES]
         sums = [line["money"][name] for name in SUMS]
         yield [*(line[name] for name in names), line["currency"], line["taps"], line["untapped"], *counts, *sums]
 
 
-def table(found: Mapping[str, Any]) -> Table:
-    """The lines and their totals by currency; outcomes and sums that are nowhere have no column."""
-    names = _names(found)
+def taps_table(found: Mapping[str, Any]) -> Table:
+    """Counts, and their totals by currency; an outcome that nothing came to has no column."""
     outcomes = [name for name in OUTCOMES if any(name in line["outcomes"] for line in found["totals"])]
-    sums = [name for name in SUMS if any(line["money"][name] for line in found["totals"])]
     untapped = ["untapped"] if any(line["untapped"] for line in found["totals"]) else []
-    shown = Table(*names, title="Report")
-    for name in ("taps", *untapped, *outcomes, *map(spelt, sums)):
-        shown.add_column(name, justify="right")
+    headers = ["taps", *untapped, *outcomes]
+
+    def cells(line: Mapping[str, Any]) -> list[str]:
+        counts = [line["taps"], *(line[name] for name in untapped), *(line["outcomes"].get(one, 0) for one in outcomes)]
+        return [f"{count:,}" if count else "" for count in counts]
+
+    return _table("Taps", found, headers, cells)
+
+
+def money_table(found: Mapping[str, Any]) -> Table:
+    """Sums, and their totals by currency; one that is nothing everywhere has no column."""
+    sums = [name for name in SUMS if any(line["money"][name] for line in found["totals"])]
+
+    def cells(line: Mapping[str, Any]) -> list[str]:
+        moved = ((line["money"][name], line["currency"]) for name in sums)
+        return [amounts({currency: amount}) if amount else "" for amount, currency in moved]
+
+    return _table("Money", found, [spelt(name) for name in sums], cells)
+
+
+def _table(
+    title: str, found: Mapping[str, Any], headers: Sequence[str], cells: Callable[[Mapping[str, Any]], list[str]]
+) -> Table:
+    """The lines that have something in a column, and then the totals that have."""
+    names = _names(found)
+    shown = Table(*names, title=title)
+    for header in headers:
+        shown.add_column(header, justify="right")
     for part in (found["lines"], found["totals"]):
         for line in part:
-            counts = [line["taps"], *(line[name] for name in untapped), *(line["outcomes"].get(n, 0) for n in outcomes)]
-            shown.add_row(
-                *(line.get(name, "") for name in names),
-                *(f"{count:,}" if count else "" for count in counts),
-                *(_amount(line, name) for name in sums),
-            )
+            if any(row := cells(line)):
+                shown.add_row(*(line.get(name, "") for name in names), *row)
         shown.add_section()
     return folding(shown)
 
@@ -129,14 +149,11 @@ def _show(found: Mapping[str, Any]) -> None:
     if not found["lines"]:
         complain("nothing was tapped in that time, or nothing of it is kept any more")
         return
-    console().print(table(found))
+    console().print(taps_table(found))
+    if any(any(line["money"].values()) for line in found["totals"]):
+        console().print(money_table(found))
 
 
 def _names(found: Mapping[str, Any]) -> Sequence[str]:
     """The columns it is split by; a code's meaning stands beside it."""
     return [one for name in found["by"] for one in ((name, "meaning") if name == Column.CODE.value else (name,))]
-
-
-def _amount(line: Mapping[str, Any], name: str) -> str:
-    amount = line["money"][name]
-    return amounts({line["currency"]: amount}) if amount else ""

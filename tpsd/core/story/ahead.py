@@ -145,6 +145,8 @@ def _verb(history: History, own: Transaction) -> str:
     if own.kind != Kind.RETAIL_CHECK_IN.value:
         return "was charged"
     journey = history.recorded.journey
+    if any(one.state is State.APPROVED and one.kind != Kind.RETAIL_REFUND.value for one in history.recorded.refunds):
+        return "was held, and released"
     closed = journey is not None and journey.state == JourneyState.CLOSED.value
     return "was held until its check-out" if closed else "is held"
 

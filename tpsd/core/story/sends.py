@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from tpsd.core.receipts import cause_words
 from tpsd.core.story.words import Teller, money, sentence, span, spelt
 from tpsd.domain.authorisation import AttemptReason
 from tpsd.domain.history import Event, EventKind, Fact, History, Transaction
@@ -15,16 +16,19 @@ from tpsd.domain.views import AttemptRow
 def exchanges(history: History, teller: Teller) -> Iterator[Event]:
     """Every send and enquiry of every transaction, each with its answer."""
     for transaction in history.transactions:
-        sends = 0
+        sends, before = 0, None
         for attempt in transaction.attempts:
             if attempt.reason == AttemptReason.ENQUIRY.value:
                 yield from _enquiry(attempt, transaction, teller)
             else:
                 sends += 1
-                yield from _send(sends, attempt, transaction, teller)
+                yield from _send(sends, attempt, before, transaction, teller)
+                before = attempt
 
 
-def _send(nth: int, attempt: AttemptRow, transaction: Transaction, teller: Teller) -> Iterator[Event]:
+def _send(
+    nth: int, attempt: AttemptRow, before: AttemptRow | None, transaction: Transaction, teller: Teller
+) -> Iterator[Event]:
     facts: dict[str, Fact] = {
         "uuid": transaction.uuid, "attempt": attempt.number, "send": nth, "release": attempt.release,
         "why": attempt.reason,
@@ -41,11 +45,21 @@ def _send(nth: int, attempt: AttemptRow, transaction: Transaction, teller: Telle
     )
     if attempt.ended_at is not None and attempt.outcome is not None:
         took = attempt.ended_at - attempt.started_at
-        text = sentence(
-            f"After {span(max(took, 0))}: {teller.why(attempt.cause or attempt.outcome)}",
-            f"Outcome: {spelt(attempt.outcome)}, {_means(attempt, transaction)}.",
-        )
+        text = f"After {span(max(took, 0))}: {_answer(attempt, before, transaction, teller)}"
         yield Event(EventKind.ANSWERED, attempt.ended_at, text, facts | _ended(attempt, took))
+
+
+def _answer(attempt: AttemptRow, before: AttemptRow | None, transaction: Transaction, teller: Teller) -> str:
+    """What came back and what it means; shorter where the send before came to the same."""
+    outcome = attempt.outcome or ""
+    cause = attempt.cause or outcome
+    if before is not None and _end(before) == _end(attempt):
+        return f"{cause_words(cause)}, as before. Outcome: {spelt(outcome)}."
+    return sentence(teller.why(cause), f"Outcome: {spelt(outcome)}, {_means(attempt, transaction)}.")
+
+
+def _end(attempt: AttemptRow) -> tuple[str | None, str | None, bool]:
+    return attempt.outcome, attempt.cause, attempt.may_have_charged
 
 
 def _enquiry(attempt: AttemptRow, transaction: Transaction, teller: Teller) -> Iterator[Event]:

@@ -1,4 +1,4 @@
-"""The story put together: the lane first, then what happened since in order of time, then how things stand."""
+"""The story put together: the lane, what happened since in order of time, the journey, and how things stand."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ def tell(history: History, keeps: Keeping, *, now: Micros, local: Local, catalog
     since = [
         *sends.exchanges(history, teller),
         *((verdict,) if realtime and verdict.at is not None else ()),
-        *beside.journey(history),
         *beside.mails(history, teller),
         *beside.orders(history),
         *beside.followers(history),
@@ -36,6 +35,7 @@ def tell(history: History, keeps: Keeping, *, now: Micros, local: Local, catalog
         *timed,
         *(shown if waited else ()),
         *untimed,
+        *beside.journey(history),
         ahead.standing(history, teller),
         *(() if coming is None else (coming,)),
         keeping.kept(history, keeps, teller),

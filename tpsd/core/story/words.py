@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from tpsd.core.receipts import Local, cause_words
 from tpsd.core.texts import Catalogue
-from tpsd.domain.money import Money
 from tpsd.domain.time import DAY, HOUR, MINUTE, SECOND, Micros
 
-_UNITS = ((2 * DAY, DAY, "days"), (2 * HOUR, HOUR, "h"), (2 * MINUTE, MINUTE, "min"))
+_UNITS = ((2 * DAY, DAY, "days"), (2 * HOUR, HOUR, "h"), (2 * MINUTE, MINUTE, "min"), (SECOND, SECOND, "s"))
+
+_MILLISECOND = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +31,16 @@ class Teller:
 
 
 def money(amount: int, currency: str) -> str:
-    """``2.50 978``."""
-    return str(Money(amount, currency))
+    """``2.50 978``, whatever the currency: a tap that was refused for it has a story too."""
+    return f"{amount // 100}.{amount % 100:02d} {currency}"
 
 
 def span(microseconds: int) -> str:
-    """``0.412 s``, ``15 min``, ``6 h``, ``6.5 days``."""
+    """``412 ms``, ``15 min``, ``6 h``, ``6.5 days``."""
     for least, unit, name in _UNITS:
         if microseconds >= least:
             return f"{microseconds / unit:.3g} {name}"
-    return f"{microseconds / SECOND:.3g} s"
+    return f"{microseconds / _MILLISECOND:.0f} ms"
 
 
 def every(microseconds: int) -> str:
