@@ -132,6 +132,8 @@ async def test_no_card_number_is_written_down(open_stage: Opens, log: io.StringI
                     command(stage, "taps"),
                     command(stage, "watch", "--json"),
                     *(command(stage, "show", tap.id, "--json") for tap in (taps[0], taps[3], taps[-1])),
+                    command(stage, "explain", taps[0].id, "--json"),
+                    command(stage, "report", "--by", "day,lane,kind,code", "--json"),
                     command(stage, "show", taps[-1].id),
                 )
             for output in shown:

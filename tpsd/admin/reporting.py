@@ -17,6 +17,7 @@ from tpsd.domain.time import MINUTE, Micros
 
 PATH = "/report"
 DEFAULT_BY = (Column.DAY,)
+_QUESTIONS = {"by", "since", "until"}
 _QUARTER = 15 * MINUTE
 _COLUMNS = ", ".join(column.value for column in Column)
 
@@ -59,6 +60,8 @@ def routes(reader: CountReader, wall: Callable[[], Micros]) -> list[web.RouteDef
 
     async def report(request: web.Request) -> web.Response:
         given = request.query
+        if unknown := sorted(set(given) - _QUESTIONS):
+            raise web.HTTPBadRequest(text=f"unknown question {unknown[0]!r}; ask with by, since, until")
         try:
             question = read(Asked(given.get("by", ""), given.get("since"), given.get("until")), wall())
         except AskedWronglyError as exc:
