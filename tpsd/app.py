@@ -17,7 +17,7 @@ from aiohttp import web
 from schemas.config import Configuration
 from tpsd import __version__, pacing
 from tpsd import config as settings
-from tpsd.admin import denylist, journeys, lanes, mailing, operations, upkeep, watching
+from tpsd.admin import denylist, explaining, journeys, lanes, mailing, operations, reporting, upkeep, watching
 from tpsd.admin.metrics import Metrics
 from tpsd.asking import Answered
 from tpsd.clock import SystemClock
@@ -34,7 +34,7 @@ from tpsd.credentials import afc_client, certified_anew, context_of, files_of, s
 from tpsd.domain.authorisation import Claimed
 from tpsd.domain.notice import Episode, NoticeDraft, NoticeKind, NoticeRow
 from tpsd.domain.outcome import NoAnswer, Outcome
-from tpsd.domain.time import DAY, HOUR, SECOND, iso_millis
+from tpsd.domain.time import HOUR, SECOND, iso_millis
 from tpsd.doubts import Ask
 from tpsd.errors import ConfigError
 from tpsd.lanes import COMMON_CREDENTIAL, Lanes, policy_of, port_of, setting_anew, setting_of, wire_profile
@@ -456,8 +456,8 @@ async def open_journal(config: Configuration) -> AsyncIterator[SqliteJournal]:
     private = config.mode == "production"
     kek = read_hex_key(config.keys.kek_file, KEY_BYTES, "the key-encryption key", private=private)
     identity = Identity(config.mode, urlsplit(str(config.sfey.base_url)).netloc, config.operator.company_id)
-    keys = config.keys
-    keep = Keep(keys.keep_failed_days * DAY, keys.keep_held_days * DAY, config.store.retention_days * DAY)
+    kept = settings.keeping(config)
+    keep = Keep(kept.failed_us, kept.held_us, kept.retention_us)
     secrets = Secrets(kek, KeyFolder(config.keys.epoch_dir))
     journal = await SqliteJournal.open(settings.store_path(config), identity, secrets, keep)
     try:
@@ -486,6 +486,8 @@ def admin_routes(daemon: Daemon) -> list[web.RouteDef]:
         *watching.routes(daemon.observer.queue),
         *lanes.routes(daemon.doorkeeper, daemon.observer.lanes),
         *denylist.routes(daemon.journal.denylist, clock.wall),
+        *explaining.routes(daemon.journal.histories, lambda: settings.keeping(daemon.config), clock.wall),
+        *reporting.routes(daemon.journal.counts, clock.wall),
         *journeys.routes(daemon.journal.asked, daemon.cashier, lambda: settings.labels(daemon.config), clock.wall),
     ]
 

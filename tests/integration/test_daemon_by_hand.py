@@ -402,6 +402,13 @@ async def test_the_socket_refuses_what_it_does_not_understand(open_stage: Opens)
             await ask(socket, "/journeys", {"states": "open,lost"})
         with pytest.raises(TpsdError, match="limit '0'"):
             await ask(socket, "/journeys", {"limit": "0"})
+        for question, words in [
+            ({"by": "month"}, "by 'month' is none of day, lane, kind, code"),
+            ({"since": "2026-02-30"}, "since there is no day 2026-02-30"),
+            ({"lane": "door-1"}, "unknown question 'lane'; ask with by, since, until"),
+        ]:
+            with pytest.raises(TpsdError, match=words):
+                await ask(socket, "/report", question)
 
 
 async def test_nothing_of_a_card_is_in_any_answer(open_stage: Opens) -> None:
@@ -413,6 +420,9 @@ async def test_nothing_of_a_card_is_in_any_answer(open_stage: Opens) -> None:
             ("receipt", check_in.id),
             ("receipt", last.id),
             ("show", last.id),
+            ("explain", check_in.id),
+            ("explain", last.id),
+            ("report", "--by", "day,lane,kind,code"),
             ("in-doubt",),
         ):
             for form in ((), ("--json",)):

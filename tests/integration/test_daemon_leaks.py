@@ -22,7 +22,7 @@ from tests.integration.conftest import Opens
 from tests.integration.stage import Stage, Tap
 from tests.integration.test_daemon_intake import UNDECIDABLE, lane_with_a_bug
 from tpsd.admin.server import AdminServer
-from tpsd.app import Daemon
+from tpsd.app import Daemon, admin_routes
 from tpsd.log import configure
 from tpsd.sfey.fates import by_amount, close_before, scripted, system
 
@@ -56,7 +56,7 @@ def log() -> Iterator[io.StringIO]:
 @asynccontextmanager
 async def admin(stage: Stage) -> AsyncIterator[None]:
     socket = stage.folder / "tpsd.sock"
-    server = AdminServer(socket, stage.daemon.journal, stage.daemon.status)
+    server = AdminServer(socket, stage.daemon.journal, stage.daemon.status, admin_routes(stage.daemon))
     await server.start()
     try:
         yield
@@ -132,6 +132,8 @@ async def test_no_card_number_is_written_down(open_stage: Opens, log: io.StringI
                     command(stage, "taps"),
                     command(stage, "watch", "--json"),
                     *(command(stage, "show", tap.id, "--json") for tap in (taps[0], taps[3], taps[-1])),
+                    command(stage, "explain", taps[0].id, "--json"),
+                    command(stage, "report", "--by", "day,lane,kind,code", "--json"),
                     command(stage, "show", taps[-1].id),
                 )
             for output in shown:

@@ -63,6 +63,16 @@ TOKEN = "0a" * 32
         ["receipt"],
         ["receipt", ""],
         ["receipt", ".."],
+        ["report", "--by", "month"],
+        ["report", "--by", "day,day"],
+        ["report", "--since", "soon"],
+        ["report", "--since", "2026-02-30"],
+        ["report", "--until", "1950-01-01"],
+        ["report", "--since", "2026-11-23", "--until", "2026-11-22"],
+        ["report", "--format", "xml"],
+        ["explain"],
+        ["explain", ""],
+        ["explain", ".."],
         ["denylist", "add", TOKEN, "--reason", NUMBER],
         ["denylist", "remove", TOKEN, "--reason", NUMBER],
         ["denylist", "import", "/dev/null", "--reason", NUMBER],
@@ -88,6 +98,11 @@ def test_a_wrong_use_is_one_json_object_and_exit_code_2(arguments: list[str]) ->
     assert NUMBER not in out + err
     code, out, _ = run(*arguments)
     assert (code, out) == (2, "")
+
+
+def test_a_report_is_json_or_csv() -> None:
+    code, _, err = run("report", "--format", "csv", "--json")
+    assert (code, "leave one of them out" in err) == (2, True)
 
 
 def test_a_full_disk_behind_standard_output_is_one_line() -> None:

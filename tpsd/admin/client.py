@@ -18,21 +18,21 @@ class NoDaemonError(TpsdError):
     """Nobody listens on the socket."""
 
 
-async def ask(socket: Path, path: str, params: Mapping[str, str] | None = None) -> dict[str, Any]:
+async def ask(
+    socket: Path, path: str, params: Mapping[str, str] | None = None, *, seconds: float | None = ASK_SECONDS
+) -> dict[str, Any]:
     """The JSON object that the daemon answers to ``GET path``.
 
-    Raises NoDaemonError when none runs there, NotFoundError for what does not exist, TpsdError otherwise.
+    ``seconds`` is how long the answer may take; None where that grows with the journal. Raises NoDaemonError when none
+    runs there, NotFoundError for what does not exist, TpsdError otherwise.
     """
-    return await _request(socket, "GET", path, ASK_SECONDS, params=params)
+    return await _request(socket, "GET", path, seconds, params=params)
 
 
 async def tell(
     socket: Path, path: str, body: Mapping[str, Any], *, seconds: float | None = ASK_SECONDS
 ) -> dict[str, Any]:
-    """The same for ``POST path`` with a JSON object: something is to be changed. RefusedError when it may not be.
-
-    ``seconds`` is how long the answer may take; None where that grows with the journal.
-    """
+    """The same for ``POST path`` with a JSON object: something is to be changed. RefusedError when it may not be."""
     return await _request(socket, "POST", path, seconds, json=body)
 
 

@@ -20,12 +20,14 @@ from tpsd.cli import (
     denylist,
     doctor,
     engineers,
+    explain,
     frame,
     inspect,
     journeys,
     lanes,
     orders,
     receipts,
+    report,
     resting,
     run,
     simulate,
@@ -63,8 +65,8 @@ def _options(
 _OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT})
 
 for _part in (
-    run, check, doctor, simulate, inspect, resting, orders, journeys, receipts, engineers, denylist, upkeep, frame,
-    watching, lanes, conform,
+    run, check, doctor, simulate, inspect, explain, resting, orders, journeys, receipts, report, engineers, denylist,
+    upkeep, frame, watching, lanes, conform,
 ):  # fmt: skip
     _part.register(app)
 

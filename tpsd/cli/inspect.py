@@ -11,7 +11,7 @@ from urllib.parse import quote
 import typer
 from rich.live import Live
 
-from tpsd.admin.client import NoDaemonError, ask
+from tpsd.admin.client import ASK_SECONDS, NoDaemonError, ask
 from tpsd.admin.plain import plain
 from tpsd.cli.command import AsJson, Command, ConfigFile, Socket, complain, console, emit, socket_path
 from tpsd.cli.dashboard import dashboard
@@ -115,11 +115,17 @@ async def _watch(path: Path) -> None:
 
 
 async def answer(
-    socket: Path | None, config: Path | None, path: str, params: dict[str, str], read: ReadJournal
+    socket: Path | None,
+    config: Path | None,
+    path: str,
+    params: dict[str, str],
+    read: ReadJournal,
+    *,
+    seconds: float | None = ASK_SECONDS,
 ) -> dict[str, Any]:
     """From the daemon; from the journal itself, read only, when none runs and a configuration names it."""
     try:
-        return await ask(socket_path(socket, config), path, params)
+        return await ask(socket_path(socket, config), path, params, seconds=seconds)
     except NoDaemonError:
         if config is None:
             raise

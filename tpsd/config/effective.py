@@ -18,6 +18,7 @@ from tpsd.core.fares import Zones
 from tpsd.core.passback import PassBack
 from tpsd.core.receipts import Labels
 from tpsd.domain.authorisation import Ladder, Tier
+from tpsd.domain.history import Keeping
 from tpsd.domain.money import AMOUNT_MAX
 from tpsd.domain.tap import Kind
 from tpsd.domain.time import DAY, HOUR, MINUTE, SECOND, Micros
@@ -114,6 +115,12 @@ def zones(config: Configuration) -> Zones:
 def labels(config: Configuration) -> Labels:
     """What receipts call the merchant and the lanes."""
     return Labels(config.operator.merchant, {lane.name: lane.alias for lane in config.lanes if lane.alias})
+
+
+def keeping(config: Configuration) -> Keeping:
+    """How long card data at rest and final rows are kept."""
+    keys = config.keys
+    return Keeping(keys.keep_failed_days * DAY, keys.keep_held_days * DAY, config.store.retention_days * DAY)
 
 
 def pass_back(lane: Lane) -> PassBack:

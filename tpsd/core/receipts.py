@@ -172,9 +172,14 @@ def result_of(state: State, amount: int, approved: int | None) -> Result:
     return _OF_STATE[state]
 
 
+def disposed(disposition: Disposition | None) -> Result:
+    """What became of a tap that has no transaction."""
+    return Result.DENIED if disposition is None else _OF_DISPOSITION[disposition]
+
+
 def _result(recorded: Recorded) -> Result:
     if recorded.state is None:
-        return Result.DENIED if recorded.disposition is None else _OF_DISPOSITION[recorded.disposition]
+        return disposed(recorded.disposition)
     return result_of(recorded.state, recorded.amount or 0, recorded.approved)
 
 

@@ -44,10 +44,12 @@ from tpsd.store.denylist import SqliteDenyList
 from tpsd.store.enquiries import SqliteDoubts, set_aside
 from tpsd.store.epochs import EpochKeys, KeyShelf
 from tpsd.store.figures import JournalNumbers
+from tpsd.store.history import Histories
 from tpsd.store.housekeeping import Keep
 from tpsd.store.lanes import SqliteLanes
 from tpsd.store.operations import SqliteOperations
 from tpsd.store.outages import SqliteOutages
+from tpsd.store.reporting import Counts
 from tpsd.store.rotation import SLICES_MAX, Rotation
 from tpsd.store.seal import KEY_BYTES, Entropy, Pool, Sealed, keyed_digest, unwrap, wrap
 from tpsd.store.totals import totals
@@ -99,6 +101,8 @@ class SqliteJournal:
         self.outages = SqliteOutages(writer)
         self.numbers = JournalNumbers(writer)
         self.lanes = SqliteLanes(writer)
+        self.histories = Histories(writer)
+        self.counts = Counts(writer)
         self.pulse = writer.pulse
         self.operations: SqliteOperations
         self.bodies: SqliteBodies

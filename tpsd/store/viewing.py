@@ -13,6 +13,8 @@ from tpsd.errors import JournalError
 from tpsd.store import migrations, opening, reading
 from tpsd.store.asked import JourneyRows
 from tpsd.store.figures import JournalNumbers
+from tpsd.store.history import Histories
+from tpsd.store.reporting import Counts
 from tpsd.store.resting import RestingReader
 from tpsd.store.totals import totals
 
@@ -30,6 +32,8 @@ class JournalView:
             self.operations = RestingReader(self)
             self.journeys = JourneyRows(self)
             self.numbers = JournalNumbers(self)
+            self.histories = Histories(self)
+            self.counts = Counts(self)
         except BaseException:
             self._lock.release()
             raise
