@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from device.tlv import encode, find
+from device.vivopay.cards import varied
 from device.vivopay.codes import Beep, Led, Text
 from device.vivopay.simulator_events import Ended, Shown
 from device.vivopay.tap import read_tap
@@ -22,7 +23,7 @@ from tests.integration.test_daemon_links import terminal_servers
 from tests.integration.test_daemon_reload import lanes_of, reloaded, rewrite
 from tpsd.core.requests import TransactionRequest
 from tpsd.domain.views import TapRow
-from tpsd.sfey.fates import decline, scripted
+from tpsd.sfey.fates import decline, scripted, system
 from tpsd.sfey.messages import transaction
 from tpsd.sfey.wire import DEVICE_V1
 
@@ -121,9 +122,27 @@ class TestEncrypted:
             row = await door.settled()
             assert row.state == "approved"
             tap = read_tap(data)
-            assert (tap.mode, tap.identity) == (mode, b"KSN" + ksn(1))
+            assert (tap.mode, row.masked) == (mode, "5413********1513")
+            assert (tap.identity or b"").startswith(b"KSN" + ksn(1))
             (request,) = door.stage.tps.ledger.requests()
             assert request.digest == digest_of(row, encode(tap.card))
+
+    async def test_a_key_that_is_loaded_anew_lets_nobody_in_unpaid(self, open_stage: Opens) -> None:
+        """Its serial numbers count from the start again; the cards' own counters and cryptograms do not."""
+        async with at_the_door(open_stage, lane_changes={"tokens": "none"}) as door:
+            for data in (sealed(1), varied(sealed(1), {0x9F36: b"\x00\x07", 0x9F26: bytes(8)})):
+                assert await door.tap(data) == GOOD
+            await door.settled()
+            assert len(door.stage.tps.ledger.charges()) == len(await door.rows()) == 2
+
+    async def test_a_mail_says_which_card_as_far_as_the_reader_showed_it(self, open_stage: Opens) -> None:
+        answers = scripted({250: (system(60),)})
+        async with at_the_door(open_stage, lane_changes={"tokens": "none"}, choose=answers) as door:
+            await door.tap(sealed(1))
+            assert (await door.settled()).state == "tap_refused"
+            await door.stage.pass_time(lambda: bool(door.stage.post.mails))
+            (mail,) = door.stage.post.mails
+            assert "5413********1513" in mail.get_content()
 
     async def test_without_a_token_a_lane_may_turn_away(self, open_stage: Opens) -> None:
         async with at_the_door(open_stage, lane_changes={"tokens": "none", "untokenised": "deny"}) as door:

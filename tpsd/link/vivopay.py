@@ -17,7 +17,7 @@ from device.vivopay.commands import TAP_AGAIN, Transaction, UserInterface
 from device.vivopay.session import ReaderSession
 from device.vivopay.tap import CardFailure
 from tpsd.core.display import Display, Light
-from tpsd.domain.card import mask_runs
+from tpsd.domain.card import MaskedPan, mask_runs
 from tpsd.domain.tap import TapReport, Told, Verdict
 from tpsd.domain.time import Micros
 from tpsd.ports import (
@@ -232,6 +232,7 @@ def report_of(event: e.CardTapped, serial: str, wall: Micros) -> TapReport:
         payload=event.payload,
         age_ms=0,
         card=() if tap is None else tap.card,
+        masked_pan=None if tap is None or tap.masked_pan is None else MaskedPan(tap.masked_pan),
         fault=event.fault,
     )
 
