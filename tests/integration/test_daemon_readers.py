@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -17,16 +18,20 @@ from device.vivopay.tap import read_tap
 from device.vl1.cards import EXPIRED
 from tests.integration.conftest import Opens
 from tests.integration.door import AGAIN, GOOD, NO, PATIENCE, SERIAL, Door, at_the_door, clear, ksn, sealed
+from tests.integration.gate import VISA
 from tests.integration.small_disk import small_disk
 from tests.integration.stage import Stage
+from tests.integration.test_daemon_clock import World, learns
 from tests.integration.test_daemon_links import terminal_servers
 from tests.integration.test_daemon_reload import lanes_of, reloaded, rewrite
 from tpsd.core.requests import TransactionRequest
 from tpsd.domain.views import TapRow
+from tpsd.emv.tapdata import TapData, Ttk, envelope, read
 from tpsd.sfey.fates import decline, scripted, system
 from tpsd.sfey.messages import transaction
 from tpsd.sfey.wire import DEVICE_V1
 
+TTK = Ttk("0123", bytes(range(16)))
 PAYMENTS = {"kind": "RETAIL_PAYMENT"}
 SOON_SECONDS = 5.0  # far above the second that is promised: this machine is busy with other tests
 
@@ -49,6 +54,35 @@ class TestMtt:
                 item = find(objects, tag)
                 assert item is not None
                 assert item.value.hex() == value
+
+    async def test_tags_that_transit_asks_for_and_the_reader_does_not_give_are_said_once(
+        self, open_stage: Opens
+    ) -> None:
+        with capture_logs() as said:
+            async with at_the_door(open_stage) as door:
+                for counter in (1, 2):
+                    assert await door.tap(clear(counter)) == GOOD
+                await door.settled()
+        [line] = [entry for entry in said if entry["event"] == "tap_incomplete"]
+        assert (line["log_level"], line["serial"], line["times"]) == ("warning", SERIAL, 1)
+        assert line["lacks"] == "9F1A 9F03 84 95 9F33 9F37"
+
+    async def test_a_card_in_the_clear_goes_to_tps_in_mode_01_where_there_is_a_ttk(
+        self, open_stage: Opens, tmp_path: Path
+    ) -> None:
+        (tmp_path / "ttk").write_text(f"{TTK.key_id} {TTK.key.hex()}")
+        keys = {"ttk_file": str(tmp_path / "ttk"), "token_key_file": None}
+        lane = {"tokens": "none"}
+        async with at_the_door(open_stage, changes={"keys": keys}, lane_changes=lane) as door:
+            data = clear(1)
+            assert await door.tap(data) == GOOD
+            row = await door.settled()
+            found = read(read_tap(data).card)
+            assert isinstance(found, TapData)
+            sent = envelope(found, TTK)
+            assert VISA.pan not in sent.hex()
+            (request,) = door.stage.tps.ledger.requests()
+            assert request.digest == digest_of(row, sent)
 
     async def test_an_expired_card_is_refused_by_text_lamp_and_sound(self, open_stage: Opens) -> None:
         async with at_the_door(open_stage) as door:
@@ -171,6 +205,21 @@ def digest_of(row: TapRow, tag: bytes) -> str:
     )
     path, body = transaction(DEVICE_V1, request)
     return hashlib.sha256(path.encode() + b"\0" + body).hexdigest()
+
+
+async def test_at_1970_a_card_is_taken_and_its_request_waits_for_the_true_time(open_stage: Opens) -> None:
+    world = World()
+    async with at_the_door(open_stage, clock=world.clock, tps_wall=world.tps_wall) as door:
+        assert await door.tap(clear(1)) == GOOD
+        (row,) = await door.rows()
+        assert (row.state, row.received_at) == ("pending", row.tapped_at)
+        assert door.stage.tps.ledger.requests() == []
+        await learns(door.stage, world)
+        settled = await door.settled()
+        (request,) = door.stage.tps.ledger.requests()
+        assert settled.state == "approved"
+        assert request.tapped_at is not None
+        assert request.tapped_at // 1000 == world.true(row.tapped_at) // 1000
 
 
 class TestLost:

@@ -210,7 +210,8 @@ class VivopayDevice:
             return [*self._well(), CardMissed("the lane is closed")]
         self._undecided = event.ticket
         report = report_of(event, self._session.serial or "", wall)
-        return [*self._well(), TapArrived(report, AnswerTo(event.ticket))]
+        lacks = () if event.tap is None else event.tap.missing
+        return [*self._well(), TapArrived(report, AnswerTo(event.ticket), " ".join(f"{tag:02X}" for tag in lacks))]
 
     def _lost(self, reason: e.LostReason, now: float) -> list[DeviceEvent]:
         if reason is e.LostReason.NOT_READY:  # of a damaged one the session says so itself
