@@ -129,6 +129,17 @@ class TestRealtime:
             row = await door.settled()
             assert (row.state, row.reason) == ("declined", "action.116")
 
+    async def test_a_journey_begins_and_ends_at_readers(self, open_stage: Opens) -> None:
+        async with at_the_door(open_stage, lane_changes={"kind": "RETAIL_CHECK_IN_OUT", "fare": 500}) as door:
+            assert [await door.tap(clear(counter)) for counter in (1, 2)] == [GOOD, GOOD]
+            await door.settled()
+            rows = await door.rows()
+            assert [(row.kind, row.state) for row in rows] == [
+                ("RETAIL_CHECK_IN", "approved"),
+                ("RETAIL_CHECK_OUT", "approved"),
+            ]
+            assert door.stage.tps.ledger.charged_total == 500
+
     async def test_a_reader_that_goes_before_its_verdict_leaves_a_charge_that_a_person_hears_of(
         self, open_stage: Opens
     ) -> None:
