@@ -289,6 +289,21 @@ class TestLost:
                 door.unplug()
             stage.check_books()
 
+    @pytest.mark.parametrize(("pass_back", "charges"), [([60, 60], 1), ([0, 0], 2)])
+    async def test_a_reader_that_goes_after_the_commit_and_before_the_verdict(
+        self, open_stage: Opens, pass_back: list[int], charges: int
+    ) -> None:
+        """The tap is kept, and its passenger, who saw nothing, taps again: for pass-back that is the same tap."""
+        async with at_the_door(open_stage, lane_changes={"pass_back_seconds": pass_back}) as door:
+            door.when_read = door.unplug
+            await door.hold(clear(1))
+            assert (await door.settled()).state == "approved"
+            assert door.shown == []
+            door.plug()
+            assert await door.tap(clear(2)) == GOOD
+            await door.settled()
+            assert len(door.stage.tps.ledger.charges()) == charges
+
     @pytest.mark.parametrize("racing", [True, False])
     async def test_a_port_that_is_opened_anew_while_a_card_is_read(self, open_stage: Opens, racing: bool) -> None:
         """A new fare: the card may be faster than the cancel, was asked for the old one, and taps again."""
