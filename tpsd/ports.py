@@ -284,10 +284,14 @@ class DeviceStatus:
 
 @dataclass(frozen=True, slots=True)
 class TapArrived:
-    """A tap, understood or not. ``answer_to`` is the device's own handle for the reply."""
+    """A tap, understood or not. ``answer_to`` is the device's own handle for the reply.
+
+    ``lacks`` names the tags that TPS may ask for and a reader did not give, for people.
+    """
 
     report: TapReport
     answer_to: object
+    lacks: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,8 +48,8 @@ class CardTap:
     """One card as the reader read it.
 
     ``card`` is the tap data: mode, and what goes with it. ``identity`` is the same for the same tap and no other:
-    its KSN, else masked PAN, counter (9F36) and cryptogram (9F26); None if one of these is not there. ``missing``
-    are the tags of the transit list that are absent or empty.
+    its KSN and what is there of counter (9F36) and cryptogram (9F26), else these two and the masked PAN; None if one
+    of the three is not there. ``missing`` are the tags of the transit list that are absent or empty.
     """
 
     mode: int
@@ -152,9 +152,10 @@ def _clear(objects: tuple[Tlv, ...]) -> tuple[int, tuple[Tlv, ...]]:
 
 
 def _identity(objects: tuple[Tlv, ...], ksn: bytes | None, masked: str | None) -> bytes | None:
-    if ksn is not None:
-        return b"KSN" + ksn
     counter, cryptogram = _value(objects, _COUNTER), _value(objects, _CRYPTOGRAM)
+    if ksn is not None:
+        # A key that is loaded anew counts from the start: alone, an old tap's KSN would let a new card in unpaid.
+        return b"KSN" + ksn + (counter or b"") + (cryptogram or b"")
     if masked is None or counter is None or cryptogram is None:
         return None
     return b"PAN" + masked.encode() + counter + cryptogram

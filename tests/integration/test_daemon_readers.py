@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 from structlog.testing import capture_logs
 
 from device.tlv import encode, find
+from device.vivopay.cards import varied
 from device.vivopay.codes import Beep, Led, Text
 from device.vivopay.simulator_events import Ended, Shown
 from device.vivopay.tap import read_tap
 from device.vl1.cards import EXPIRED
 from tests.integration.conftest import Opens
 from tests.integration.door import AGAIN, GOOD, NO, PATIENCE, SERIAL, Door, at_the_door, clear, ksn, sealed
+from tests.integration.gate import VISA
 from tests.integration.small_disk import small_disk
 from tests.integration.stage import Stage
+from tests.integration.test_daemon_clock import World, learns
 from tests.integration.test_daemon_links import terminal_servers
 from tests.integration.test_daemon_reload import lanes_of, reloaded, rewrite
 from tpsd.core.requests import TransactionRequest
 from tpsd.domain.views import TapRow
-from tpsd.sfey.fates import decline, scripted
+from tpsd.emv.tapdata import TapData, Ttk, envelope, read
+from tpsd.sfey.fates import decline, scripted, system
 from tpsd.sfey.messages import transaction
 from tpsd.sfey.wire import DEVICE_V1
 
+TTK = Ttk("0123", bytes(range(16)))
 PAYMENTS = {"kind": "RETAIL_PAYMENT"}
 SOON_SECONDS = 5.0  # far above the second that is promised: this machine is busy with other tests
 
@@ -48,6 +54,35 @@ class TestMtt:
                 item = find(objects, tag)
                 assert item is not None
                 assert item.value.hex() == value
+
+    async def test_tags_that_transit_asks_for_and_the_reader_does_not_give_are_said_once(
+        self, open_stage: Opens
+    ) -> None:
+        with capture_logs() as said:
+            async with at_the_door(open_stage) as door:
+                for counter in (1, 2):
+                    assert await door.tap(clear(counter)) == GOOD
+                await door.settled()
+        [line] = [entry for entry in said if entry["event"] == "tap_incomplete"]
+        assert (line["log_level"], line["serial"], line["times"]) == ("warning", SERIAL, 1)
+        assert line["lacks"] == "9F1A 9F03 84 95 9F33 9F37"
+
+    async def test_a_card_in_the_clear_goes_to_tps_in_mode_01_where_there_is_a_ttk(
+        self, open_stage: Opens, tmp_path: Path
+    ) -> None:
+        (tmp_path / "ttk").write_text(f"{TTK.key_id} {TTK.key.hex()}")
+        keys = {"ttk_file": str(tmp_path / "ttk"), "token_key_file": None}
+        lane = {"tokens": "none"}
+        async with at_the_door(open_stage, changes={"keys": keys}, lane_changes=lane) as door:
+            data = clear(1)
+            assert await door.tap(data) == GOOD
+            row = await door.settled()
+            found = read(read_tap(data).card)
+            assert isinstance(found, TapData)
+            sent = envelope(found, TTK)
+            assert VISA.pan not in sent.hex()
+            (request,) = door.stage.tps.ledger.requests()
+            assert request.digest == digest_of(row, sent)
 
     async def test_an_expired_card_is_refused_by_text_lamp_and_sound(self, open_stage: Opens) -> None:
         async with at_the_door(open_stage) as door:
@@ -94,6 +129,17 @@ class TestRealtime:
             row = await door.settled()
             assert (row.state, row.reason) == ("declined", "action.116")
 
+    async def test_a_journey_begins_and_ends_at_readers(self, open_stage: Opens) -> None:
+        async with at_the_door(open_stage, lane_changes={"kind": "RETAIL_CHECK_IN_OUT", "fare": 500}) as door:
+            assert [await door.tap(clear(counter)) for counter in (1, 2)] == [GOOD, GOOD]
+            await door.settled()
+            rows = await door.rows()
+            assert [(row.kind, row.state) for row in rows] == [
+                ("RETAIL_CHECK_IN", "approved"),
+                ("RETAIL_CHECK_OUT", "approved"),
+            ]
+            assert door.stage.tps.ledger.charged_total == 500
+
     async def test_a_reader_that_goes_before_its_verdict_leaves_a_charge_that_a_person_hears_of(
         self, open_stage: Opens
     ) -> None:
@@ -121,9 +167,27 @@ class TestEncrypted:
             row = await door.settled()
             assert row.state == "approved"
             tap = read_tap(data)
-            assert (tap.mode, tap.identity) == (mode, b"KSN" + ksn(1))
+            assert (tap.mode, row.masked) == (mode, "5413********1513")
+            assert (tap.identity or b"").startswith(b"KSN" + ksn(1))
             (request,) = door.stage.tps.ledger.requests()
             assert request.digest == digest_of(row, encode(tap.card))
+
+    async def test_a_key_that_is_loaded_anew_lets_nobody_in_unpaid(self, open_stage: Opens) -> None:
+        """Its serial numbers count from the start again; the cards' own counters and cryptograms do not."""
+        async with at_the_door(open_stage, lane_changes={"tokens": "none"}) as door:
+            for data in (sealed(1), varied(sealed(1), {0x9F36: b"\x00\x07", 0x9F26: bytes(8)})):
+                assert await door.tap(data) == GOOD
+            await door.settled()
+            assert len(door.stage.tps.ledger.charges()) == len(await door.rows()) == 2
+
+    async def test_a_mail_says_which_card_as_far_as_the_reader_showed_it(self, open_stage: Opens) -> None:
+        answers = scripted({250: (system(60),)})
+        async with at_the_door(open_stage, lane_changes={"tokens": "none"}, choose=answers) as door:
+            await door.tap(sealed(1))
+            assert (await door.settled()).state == "tap_refused"
+            await door.stage.pass_time(lambda: bool(door.stage.post.mails))
+            (mail,) = door.stage.post.mails
+            assert "5413********1513" in mail.get_content()
 
     async def test_without_a_token_a_lane_may_turn_away(self, open_stage: Opens) -> None:
         async with at_the_door(open_stage, lane_changes={"tokens": "none", "untokenised": "deny"}) as door:
@@ -152,6 +216,21 @@ def digest_of(row: TapRow, tag: bytes) -> str:
     )
     path, body = transaction(DEVICE_V1, request)
     return hashlib.sha256(path.encode() + b"\0" + body).hexdigest()
+
+
+async def test_at_1970_a_card_is_taken_and_its_request_waits_for_the_true_time(open_stage: Opens) -> None:
+    world = World()
+    async with at_the_door(open_stage, clock=world.clock, tps_wall=world.tps_wall) as door:
+        assert await door.tap(clear(1)) == GOOD
+        (row,) = await door.rows()
+        assert (row.state, row.received_at) == ("pending", row.tapped_at)
+        assert door.stage.tps.ledger.requests() == []
+        await learns(door.stage, world)
+        settled = await door.settled()
+        (request,) = door.stage.tps.ledger.requests()
+        assert settled.state == "approved"
+        assert request.tapped_at is not None
+        assert request.tapped_at // 1000 == world.true(row.tapped_at) // 1000
 
 
 class TestLost:
@@ -209,6 +288,21 @@ class TestLost:
                 assert len(await door.rows()) == len(stage.tps.ledger.charges()) == 1
                 door.unplug()
             stage.check_books()
+
+    @pytest.mark.parametrize(("pass_back", "charges"), [([60, 60], 1), ([0, 0], 2)])
+    async def test_a_reader_that_goes_after_the_commit_and_before_the_verdict(
+        self, open_stage: Opens, pass_back: list[int], charges: int
+    ) -> None:
+        """The tap is kept, and its passenger, who saw nothing, taps again: for pass-back that is the same tap."""
+        async with at_the_door(open_stage, lane_changes={"pass_back_seconds": pass_back}) as door:
+            door.when_read = door.unplug
+            await door.hold(clear(1))
+            assert (await door.settled()).state == "approved"
+            assert door.shown == []
+            door.plug()
+            assert await door.tap(clear(2)) == GOOD
+            await door.settled()
+            assert len(door.stage.tps.ledger.charges()) == charges
 
     @pytest.mark.parametrize("racing", [True, False])
     async def test_a_port_that_is_opened_anew_while_a_card_is_read(self, open_stage: Opens, racing: bool) -> None:

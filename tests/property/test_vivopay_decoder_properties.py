@@ -86,7 +86,6 @@ def test_text_is_what_stands_there(stream: bytes) -> None:
             assert stream[offset : offset + item.size].strip(b"\x00\t ") == item.text.encode()
 
 
-def test_no_intact_frame_is_lost_in_2000_damaged_streams() -> None:
-    """``python -m tests.bench decoder`` does 20,000 of them."""
+def test_no_intact_frame_is_lost_in_20000_damaged_streams() -> None:
     rng = random.Random(20_000)
-    assert sum(lost(damaged_stream(rng), rng) for _ in range(2_000)) == 0
+    assert sum(lost(damaged_stream(rng), rng) for _ in range(20_000)) == 0

@@ -17,7 +17,7 @@ from device.vivopay.cards import ENCRYPTED_MASTERCARD, PLAIN_VISA, varied
 from device.vivopay.codes import Beep, Led, Text
 from device.vivopay.commands import Transaction, UserInterface
 from device.vivopay.frames import encode_answer, encode_command
-from device.vivopay.limits import SILENCE_SECONDS
+from device.vivopay.limits import ANSWER_SECONDS, SILENCE_SECONDS
 from device.vivopay.session import ReaderSession
 from device.vivopay.simulator import Faults, SimulatedReader
 from device.vivopay.simulator_events import Activated, BadCommand, Ended, Shown
@@ -259,6 +259,19 @@ class TestFaults:
         lane.good_tap()
         assert lane.told(e.ReaderChanged) == [e.ReaderChanged("630Z000001", "630Z000002")]
         assert lane.session.serial == "630Z000002"
+
+    @pytest.mark.parametrize("away", [3.0, 4.7, 7.9, 11.2, 30.5])
+    def test_switched_off_on_a_line_that_stays_and_on_again(self, lane: Lane, away: float) -> None:
+        """Nothing says that it is back, so it is looked for, mostly where it was: three seconds a rate."""
+        lane.tap()
+        lane.reader.unplug()
+        assert lane.world.run(60.0, lambda: bool(lane.told(e.ReaderDown)))
+        lane.run(away)
+        lane.reader.plug()
+        began = lane.world.now
+        lane.until_waiting()
+        assert lane.world.now - began < 3 * ANSWER_SECONDS + 0.5
+        lane.good_tap()
 
     @pytest.mark.parametrize("baud", [115_200, 57_600, 38_400, 19_200])
     def test_a_wrong_rate_is_found_by_probing(self, baud: int) -> None:

@@ -312,6 +312,9 @@ def test_the_dashboard_draws_a_full_and_an_empty_status() -> None:
     down = {"host": "tps.example", "state": "down", "seconds": 600.0, "cause": "dns", "probes": 12}
     assert "uplink down for 10 min (dns)" in drawn(status | {"uplink": down})
     assert "uplink" not in drawn(status | {"uplink": down | {"state": "up"}})
+    assert "cards lost" not in text
+    side = {"name": "side", "state": "ready", "cards_lost": 2, "cards_unread": 7}
+    assert "cards lost 2, unread 7" in drawn(status | {"lanes": [side]})
 
 
 def drawn(status: dict[str, Any]) -> str:

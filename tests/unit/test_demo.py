@@ -9,11 +9,15 @@ import sys
 import time
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
 from tests.integration.processes import environment
+from tpsd.cli.demonstration import show_result
+from tpsd.demo import DemoResult
 from tpsd.demo.mix import NEVER_ANSWERED, TERMINAL_REFUSED, plan
+from tpsd.demo.reader import Passed
 
 LADDER = [1, 2, 3, 18, 33, 48, 108, 168, 228, 588, 948, 1308]
 SECONDS_MAX = 30.0
@@ -87,6 +91,27 @@ def test_the_riders_at_both_gates(demos: list[Played]) -> None:
         summary = demo.summary
         assert summary["journeys"] == {"closed": 2, "by_hand": 1, "ended_unpaid": 0, "open": 0, "expired": 1}
         assert (summary["in_doubt_found"], summary["refunds"], summary["violations"]) == (1, 1, 0)
+
+
+def test_the_reader_s_passengers_are_let_in_once_whatever_became_of_their_first_cards(demos: list[Played]) -> None:
+    """Of five cards one's answer is damaged, one cannot be read; whoever held them taps again."""
+    for demo in demos:
+        reader, lanes = demo.summary["reader"], demo.summary["taps_by_lane"]
+        assert reader == {"cards_held": 5, "let_in": 3, "cards_lost": 1, "cards_unread": 1, "charges": 3, "missing": 0}
+        assert lanes == {"front": ANY, "middle": ANY, "rear": ANY, "gate-in": 5, "gate-out": 5, "side": 3}
+        assert sum(lanes[door] for door in ("front", "middle", "rear")) == demo.summary["taps_sent"]
+
+
+def test_the_last_screen_says_why_a_reader_sees_more_cards_than_passengers(capsys: pytest.CaptureFixture[str]) -> None:
+    show_result(DemoResult({"taps_sent": 60}, (), None, True, Passed(5, 3, 1, 1, 3, 0)))
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Of 5 cards the data of 1 was lost on the line and 1 could not be read" in said
+    assert "3 were let in, 3 charged" in said
+
+
+@pytest.mark.parametrize(("charges", "beyond"), [(2, 0), (3, 0), (4, 1)])
+def test_a_charge_for_nobody_who_was_let_in_is_one_too_many(charges: int, beyond: int) -> None:
+    assert Passed(5, 3, 1, 1, charges, 0).charged_beyond == beyond
 
 
 def test_fewer_taps_and_another_seed(demos: list[Played]) -> None:

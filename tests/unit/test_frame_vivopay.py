@@ -108,6 +108,11 @@ def test_marked_lengths_keep_their_forms() -> None:
             {"attribution": "01", "error_code": "24", "status_word": "6985", "rf_state": "05"},
         ),
         (
+            encode_answer(0x02, 0x0A, bytes.fromhex("01FFEE1F0424000005")),
+            "answer",
+            {"attribution": "01", "error_code": "24", "status_word": "0000", "rf_state": "05"},
+        ),
+        (
             encode_answer(0x02, 0x23, b"\x01\x9f\x36\x00"),
             "answer",
             {"attribution": "01", "fault": "neither 57 nor 5A is there"},

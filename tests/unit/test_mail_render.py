@@ -197,6 +197,10 @@ def test_a_card_that_does_not_look_masked_is_not_printed(leak: str) -> None:
     assert leak.strip() not in text.replace("next", "")
 
 
+def test_a_card_as_an_encrypting_reader_masked_it_is_printed() -> None:
+    assert "card            5413********1513\n" in mail(replace(ROW, masked="5413********1513")).text
+
+
 def test_control_characters_cannot_add_lines_or_hide() -> None:
     row = replace(ROW, lane="gate\r\nBcc: x\x1b[2J\u202e\u2028", detail="a\x00b")
     text = mail(row).text

@@ -91,6 +91,7 @@ class TestTap:
         assert (report.kind, report.age_ms, report.received_at, report.tapped_at) == (0, 0, WALL, None)
         assert (report.amount, report.currency, report.fault) == (None, None, None)
         assert (report.payload, report.card) == (ENCRYPTED_MASTERCARD, tap.card)
+        assert report.masked_pan == "5413********1513"
         assert report.fingerprint == SERIAL.encode() + b"\x00" + (tap.identity or b"")
 
     def test_the_same_card_in_another_reader_is_another_tap(self, wire: Wire) -> None:

@@ -14,6 +14,7 @@ from device.vivopay.exchange import Exchange
 from device.vivopay.frames import encode_answer, encode_command
 from device.vivopay.limits import (
     ANSWER_SECONDS,
+    BAUDS,
     CARD_SECONDS,
     DECISION_SECONDS,
     PAUSE_SECONDS,
@@ -22,6 +23,7 @@ from device.vivopay.limits import (
     TEXT_WINDOW_SECONDS,
     TEXTS_MAX,
 )
+from device.vivopay.rates import Rates
 from device.vivopay.session import ReaderSession
 from device.vivopay.states import State
 from device.vivopay.tap import CardFailure
@@ -182,6 +184,15 @@ class TestPort:
         while not session.tick(now):
             now += 0.1
         assert start(session, now=now) == [e.ReaderUp("630Z000001", 115_200)]
+
+    def test_one_that_was_there_is_looked_for_at_its_own_rate_every_other_time(self) -> None:
+        rates = Rates(115_200, BAUDS)
+        assert [(rates.turn(), rates.current) for _ in range(2)] == [(True, 57_600), (True, 38_400)]
+        rates.heard()
+        assert rates.current == 38_400
+        tried = [(rates.turn(), rates.current) for _ in range(6)]
+        assert [baud for _, baud in tried] == [115_200, 38_400, 57_600, 38_400, 19_200, 38_400]
+        assert [more for more, _ in tried] == [True] * 5 + [False]
 
     def test_without_rates_to_probe_the_port_is_opened_again_at_once(self) -> None:
         session = ReaderSession(baud=9_600, probe=())

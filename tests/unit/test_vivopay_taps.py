@@ -57,7 +57,7 @@ class TestPublished:
         assert values(tap)[0x9F26] == bytes.fromhex("E120C07356EA3DD8")
         assert values(tap)[0x9F36] == bytes.fromhex("36C3")
         assert tap.masked_pan == "5413********1513"
-        assert tap.identity == b"KSN" + bytes.fromhex("FFFFFF0200223D20000F")
+        assert tap.identity == b"KSN" + bytes.fromhex("FFFFFF0200223D20000F 36C3 E120C07356EA3DD8")
         assert tap.missing == (0x5F2A,)
 
     def test_nothing_of_the_card_travels_beside_the_ciphertext(self) -> None:
@@ -132,6 +132,12 @@ class TestEncrypted:
             read_tap(CONTACTLESS + s.S03)
         tap = tapped(*SEALED, Tlv(TRACK2, bytes.fromhex("4761739001010119D3112F")), Tlv(PAN, bytes(8)))
         assert not {TRACK2, PAN} & {item.tag for item in walk(tap.card)}
+
+    @pytest.mark.parametrize("tag", [0x9F36, 0x9F26])
+    def test_a_key_that_is_loaded_anew_and_counts_from_the_start_makes_no_old_tap_of_a_new_card(self, tag: int) -> None:
+        before, now = read_tap(ENCRYPTED_MASTERCARD), read_tap(varied(ENCRYPTED_MASTERCARD, {tag: bytes(8)}))
+        assert values(before)[KSN] == values(now)[KSN]
+        assert before.identity != now.identity
 
     @pytest.mark.parametrize(
         ("masked", "shown"),

@@ -79,6 +79,13 @@ def _lanes(lanes: Any) -> Table:
             lane.get("terminal") or "",
             str(lane.get("taps", 0)),
             moment(lane.get("last_tap_at")),
-            lane.get("reason") or "",
+            _remark(lane),
         )
     return table
+
+
+def _remark(lane: Mapping[str, Any]) -> str:
+    """What a lane says, and the cards that had to be tapped again: a reader keeps none."""
+    lost, unread = lane.get("cards_lost", 0), lane.get("cards_unread", 0)
+    again = f"cards lost {lost}, unread {unread}" if lost or unread else ""
+    return "\n".join(part for part in (lane.get("reason"), again) if part)

@@ -16,7 +16,7 @@ def show_result(result: DemoResult) -> None:
     out = console()
     for mail in result.mails:
         out.print(Panel(Text(mail.get_content().rstrip()), title=Text(str(mail["Subject"])), width=96))
-    out.print(Group(_fates(result), _summary(result)))
+    out.print(Group(_fates(result), _summary(result), _at_the_reader(result)))
     verdict = "no tap lost, none charged twice" if result.good else "SOMETHING WAS LOST OR CHARGED TWICE"
     out.print(Text(verdict, style="bold green" if result.good else "bold red"))
 
@@ -34,3 +34,13 @@ def _summary(result: DemoResult) -> Table:
         shown = ", ".join(f"{key} {number}" for key, number in value.items()) if isinstance(value, dict) else value
         table.add_row(name.replace("_", " "), str(shown))
     return table
+
+
+def _at_the_reader(result: DemoResult) -> Text:
+    """Why its cards are more than its passengers."""
+    passed = result.passed
+    return Text(
+        f"At the side door stands a ViVOpay reader, which has no memory. Of {passed.cards_held} cards the data of "
+        f"{passed.cards_lost} was lost on the line and {passed.cards_unread} could not be read: their passengers "
+        f"tapped again. {passed.let_in} were let in, {passed.charges} charged."
+    )

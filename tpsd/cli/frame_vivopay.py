@@ -122,11 +122,11 @@ def _outcome(item: Frame) -> dict[str, Any]:
         case Status.FAILED:
             failure = read_failure(item.data)
             named = (
-                ("error_code", failure.error),
-                ("status_word", failure.status_word),
-                ("rf_state", failure.rf_state),
+                ("error_code", failure.error, 2),
+                ("status_word", failure.status_word, 4),
+                ("rf_state", failure.rf_state, 2),
             )
-            return {name: f"{value:02X}" for name, value in named if value is not None}
+            return {name: f"{value:0{digits}X}" for name, value, digits in named if value is not None}
         case _:
             return {}
 

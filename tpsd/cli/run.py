@@ -10,7 +10,6 @@ from rich.live import Live
 
 from tpsd.cli.command import CONFIG_VARIABLE, FAILED, AsJson, Command, complain, console, emit
 from tpsd.cli.dashboard import dashboard
-from tpsd.cli.demonstration import show_result
 from tpsd.config import load, warnings
 from tpsd.log import configure
 
@@ -48,6 +47,7 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Show the whole path on this machine alone: validators, TPS, SMTP server and daemon."""
+    from tpsd.cli.demonstration import show_result
     from tpsd.demo import run as run_demo
 
     configure("error", json=False)

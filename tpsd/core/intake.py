@@ -151,7 +151,7 @@ def prepare(
         amount=amount if priced else None,
         currency=currency if priced else None,
         token=read.token,
-        masked=read.card.masked,
+        masked=read.card.masked or report.masked_pan,
         local=local,
         draft=draft,
         card=encode(report.card) if draft and not lane.realtime else None,

@@ -1,4 +1,4 @@
-"""The demonstration: TPS, validators and a mail server around the real daemon, on loopback, in half a minute.
+"""The demonstration: TPS, validators, a reader and a mail server around the real daemon, on loopback, in half a minute.
 
 ``run`` plays it and judges it by the simulators' own ledgers. Printing is the command line's business.
 """

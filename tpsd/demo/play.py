@@ -9,7 +9,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from email.message import EmailMessage
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +17,7 @@ from typing import TypeVar
 from tpsd.app import Daemon, World, assembled
 from tpsd.demo.clock import WarpClock
 from tpsd.demo.mix import NEVER_ANSWERED, PlannedTap, plan
+from tpsd.demo.reader import Passed, Reader
 from tpsd.demo.riders import Riders, summary
 from tpsd.demo.stage import LANES, Stage, built
 from tpsd.demo.validator import Told, Validator
@@ -47,6 +48,7 @@ class DemoResult:
     mails: tuple[EmailMessage, ...]
     folder: Path | None
     good: bool
+    passed: Passed
     fates: dict[str, int] = field(default_factory=dict)
 
 
@@ -66,14 +68,17 @@ async def _play(folder: Path, taps: int, seed: int, show: Show | None, kept: Pat
         running = asyncio.ensure_future(daemon.run())
         gate_in, gate_out = _gates(stage, seed, clock)
         riders = Riders(gate_in, gate_out)
+        reader = Reader(stage.lines[-1].descriptor, clock)
         watching = asyncio.ensure_future(_watch(daemon, show))
         try:
-            told = await _or_failure(running, _tap_all(stage, plan(taps, seed, len(LANES)), seed, clock, riders))
+            planned = plan(taps, seed, len(LANES))
+            told = await _or_failure(running, _tap_all(stage, planned, seed, clock, riders, reader))
             clock.stand_still()
             await _or_failure(running, _let_time_pass(daemon, clock))
             await _or_failure(running, riders.put_right(daemon))
         finally:
             riders.stop()
+            reader.stop()
             daemon.stop()
             watching.cancel()
             with suppress(asyncio.CancelledError):
@@ -83,7 +88,10 @@ async def _play(folder: Path, taps: int, seed: int, show: Show | None, kept: Pat
             show(await daemon.status())
         totals = await daemon.journal.totals()
         rode = await summary(riders, daemon, stage.tps.ledger)
-        return _judged(told, riders.told, stage, await _outcomes(daemon), totals.sends, rode, kept)
+        lanes = {lane.state.name: lane.state.taps for lane in daemon.lanes}
+        besides = {"taps_by_lane": lanes, **rode}
+        passed = reader.passed(daemon, stage.tps.ledger)
+        return _judged(told, riders.told, passed, stage, await _outcomes(daemon), totals.sends, besides, kept)
 
 
 async def _or_failure(running: asyncio.Future[None], work: Coroutine[None, None, T]) -> T:
@@ -97,7 +105,9 @@ async def _or_failure(running: asyncio.Future[None], work: Coroutine[None, None,
     return task.result()
 
 
-async def _tap_all(stage: Stage, planned: list[PlannedTap], seed: int, clock: WarpClock, riders: Riders) -> list[Told]:
+async def _tap_all(
+    stage: Stage, planned: list[PlannedTap], seed: int, clock: WarpClock, riders: Riders, reader: Reader
+) -> list[Told]:
     """Tap everything on the validators, in parallel, and wait for every verdict."""
     lanes = [
         Validator(f"VAL{number:05d}", line.descriptor, random.Random(seed + number), clock)
@@ -108,6 +118,7 @@ async def _tap_all(stage: Stage, planned: list[PlannedTap], seed: int, clock: Wa
             for number, lane in enumerate(lanes):
                 tapping.create_task(lane.tap_all([tap for tap in planned if tap.validator == number]))
             tapping.create_task(_in_time(riders.ride()))
+            tapping.create_task(_in_time(reader.pass_all()))
         async with asyncio.timeout(ANSWER_SECONDS * max(1, len(planned) / 60)):
             await asyncio.gather(*(lane.answered.wait() for lane in lanes))
     except TimeoutError:
@@ -119,7 +130,7 @@ async def _tap_all(stage: Stage, planned: list[PlannedTap], seed: int, clock: Wa
 
 
 async def _in_time(riding: Coroutine[None, None, None]) -> None:
-    """A rider whose verdict never comes is counted as lost, like any other tap."""
+    """A passenger whose verdict never comes is counted as lost, like any other tap."""
     with suppress(TimeoutError):
         async with asyncio.timeout(ANSWER_SECONDS):
             await riding
@@ -128,7 +139,7 @@ async def _in_time(riding: Coroutine[None, None, None]) -> None:
 def _gates(stage: Stage, seed: int, clock: WarpClock) -> list[Validator]:
     return [
         Validator(f"VAL{number:05d}", line.descriptor, random.Random(seed + number), clock)
-        for number, line in enumerate(stage.lines[len(LANES) :], start=len(LANES) + 1)
+        for number, line in enumerate(stage.lines[len(LANES) : -1], start=len(LANES) + 1)
     ]
 
 
@@ -165,10 +176,11 @@ async def _watch(daemon: Daemon, show: Show | None) -> None:
 def _judged(
     told: list[Told],
     riders: list[Told],
+    passed: Passed,
     stage: Stage,
     states: Mapping[str, int],
     sends: int,
-    rode: dict[str, object],
+    besides: dict[str, object],
     kept: Path | None,
 ) -> DemoResult:
     ledger = stage.tps.ledger
@@ -177,9 +189,9 @@ def _judged(
     seen = {(request.serial, request.tapped_at // 1000) for request in ledger.requests() if request.tapped_at}
     let_in = [tap for tap in riders if tap.verdict is not None and tap.verdict.verdict.accepts]
     lost = sum((tap.serial, tap.tapped_at // 1000) not in seen for tap in (*accepted, *let_in))
-    lost += sum(tap.verdict is None for tap in riders)
+    lost += sum(tap.verdict is None for tap in riders) + passed.missing
     waits = (tap.verdict.waited * 1000 for tap in answered if tap.verdict and tap.verdict.waited is not None)
-    duplicates = len(ledger.duplicates())
+    duplicates = len(ledger.duplicates()) + passed.charged_beyond
     outcomes = {name: states.get(name, 0) for name in OUTCOMES}
     outcomes["pending"] += states.get("sending", 0)
     result: dict[str, object] = {
@@ -196,11 +208,12 @@ def _judged(
         "ladder_minutes": _ladder_minutes(told, ledger),
         "charged": ledger.charged_total,
         "violations": len(ledger.violations),
-        **rode,
+        "reader": asdict(passed),
+        **besides,
     }
     good = not lost and not duplicates and len(answered) == len(told) and not ledger.violations
     fates = Counter(tap.planned.fate for tap in told if tap.planned is not None)
-    return DemoResult(result, tuple(stage.mailbox.mails), kept, good, fates)
+    return DemoResult(result, tuple(stage.mailbox.mails), kept, good, passed, fates)
 
 
 def _ladder_minutes(told: list[Told], ledger: Ledger) -> list[float]:

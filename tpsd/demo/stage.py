@@ -27,6 +27,7 @@ from tpsd.sfey.teller import AFC_BASE_PATH
 SEND_SECONDS = 0.5  # the demo's send time-out: an unanswered send costs this much of its half minute
 LANES = ("front", "middle", "rear")
 GATES = ("gate-in", "gate-out")  # check-in and check-out
+READER = "side"  # a ViVOpay reader's
 
 
 @dataclass(slots=True)
@@ -61,7 +62,7 @@ class Stage:
     config: Configuration
     tps: Simulator
     mailbox: Mailbox
-    lines: tuple[Line, ...]
+    lines: tuple[Line, ...]  # the doors', the gates', the reader's
 
 
 @contextlib.asynccontextmanager
@@ -74,7 +75,7 @@ async def built(folder: Path, clock: Clock) -> AsyncIterator[Stage]:
     mail_server = await loop.create_server(lambda: SMTP(mailbox, enable_SMTPUTF8=True), "127.0.0.1", 0)
     tls = server_context(certificates.server_cert, certificates.server_key, certificates.ca)
     try:
-        with _ptys(len(LANES) + len(GATES)) as lines:
+        with _ptys(len(LANES) + len(GATES) + 1) as lines:
             async with tps.serving(ssl_context=tls) as serving:
                 smtp_port = mail_server.sockets[0].getsockname()[1]
                 path = _write_config(folder, certificates, serving.url, smtp_port, lines)
@@ -115,7 +116,11 @@ def _write_config(folder: Path, files: Files, url: str, smtp_port: int, lines: t
     lanes += "\n".join(
         f'[[lanes]]\nname = "{name}"\nalias = "{name.replace("-", " ").capitalize()}"\nport = "{line.path}"\n'
         f'fare = 500\namount_limit = 99999\nkind = "RETAIL_CHECK_IN_OUT"\n'
-        for name, line in zip(GATES, lines[len(LANES) :], strict=True)
+        for name, line in zip(GATES, lines[len(LANES) : -1], strict=True)
+    )
+    lanes += (
+        f'[[lanes]]\nname = "{READER}"\nalias = "{READER.title()} door"\nport = "{lines[-1].path}"\nfare = 250\n'
+        'protocol = "vivopay"\ntokens = "none"\n'
     )
     path = folder / "tpsd.toml"
     path.write_text(

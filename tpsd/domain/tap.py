@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
 
 from device.tlv import Tlv
-from tpsd.domain.card import CardToken, mask_runs
+from tpsd.domain.card import CardToken, MaskedPan, mask_runs
 from tpsd.domain.time import Micros
 
 
@@ -111,6 +111,7 @@ class TapReport:
     token: CardToken | None = None
     shown: Shown = Shown.NOTHING
     card: tuple[Tlv, ...] = field(default=(), repr=False)
+    masked_pan: MaskedPan | None = field(default=None, repr=False)  # where a reader masked it; else we do
     fault: str | None = None
 
     @property

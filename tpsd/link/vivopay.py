@@ -17,7 +17,7 @@ from device.vivopay.commands import TAP_AGAIN, Transaction, UserInterface
 from device.vivopay.session import ReaderSession
 from device.vivopay.tap import CardFailure
 from tpsd.core.display import Display, Light
-from tpsd.domain.card import mask_runs
+from tpsd.domain.card import MaskedPan, mask_runs
 from tpsd.domain.tap import TapReport, Told, Verdict
 from tpsd.domain.time import Micros
 from tpsd.ports import (
@@ -210,7 +210,8 @@ class VivopayDevice:
             return [*self._well(), CardMissed("the lane is closed")]
         self._undecided = event.ticket
         report = report_of(event, self._session.serial or "", wall)
-        return [*self._well(), TapArrived(report, AnswerTo(event.ticket))]
+        lacks = () if event.tap is None else event.tap.missing
+        return [*self._well(), TapArrived(report, AnswerTo(event.ticket), " ".join(f"{tag:02X}" for tag in lacks))]
 
     def _lost(self, reason: e.LostReason, now: float) -> list[DeviceEvent]:
         if reason is e.LostReason.NOT_READY:  # of a damaged one the session says so itself
@@ -232,6 +233,7 @@ def report_of(event: e.CardTapped, serial: str, wall: Micros) -> TapReport:
         payload=event.payload,
         age_ms=0,
         card=() if tap is None else tap.card,
+        masked_pan=None if tap is None or tap.masked_pan is None else MaskedPan(tap.masked_pan),
         fault=event.fault,
     )
 

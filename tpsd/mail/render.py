@@ -25,7 +25,7 @@ FIELD_CHARACTERS_MAX: Final = 300
 
 LINE_CHARACTERS: Final = 78  # RFC 5322 2.1.1: the width a line should keep
 
-_MASKED: Final = re.compile(r"[0-9]{6}\*{2,9}[0-9]{4}")
+_MASKED: Final = re.compile(r"[0-9]{4,6}\*{2,11}[0-9]{4}")  # a reader that encrypts shows four or six
 
 HEADLINES: Final[dict[NoticeKind, tuple[str, str]]] = {
     NoticeKind.PERMANENTLY_FAILED: ("tap permanently failed", "taps permanently failed"),

@@ -136,6 +136,7 @@ class Lane:
         self._flood = Trouble()
         self._disk = Trouble()
         self._missed = Trouble()
+        self._lacking = Trouble()
         self._heard_of: str | None = None  # the serial that the log last said is there
         self._wanted: PortWanted | None = None
         self._rate: int | None = None  # of the port, where its device asked for one
@@ -228,6 +229,7 @@ class Lane:
         for event in events:
             match event:
                 case TapArrived():
+                    self._look_for_tags(event)
                     self._queue(event)
                 case DeviceUp():
                     self._up(event)
@@ -281,6 +283,15 @@ class Lane:
         self.state.cards_lost += 1
         if (times := self._missed.happened(self._clock.monotonic(), event.why)) is not None:
             log.warning("card_lost", lane=self._policy.name, why=event.why, times=times)
+
+    def _look_for_tags(self, event: TapArrived) -> None:
+        """A reader that is not set up for transit is found here, or by what TPS refuses days later."""
+        now = self._clock.monotonic()
+        if not event.lacks:
+            self._lacking.over(now)
+        elif (times := self._lacking.happened(now, event.lacks)) is not None:
+            serial = event.report.serial
+            log.warning("tap_incomplete", lane=self._policy.name, serial=serial, lacks=event.lacks, times=times)
 
     def _queue(self, event: TapArrived) -> None:
         if not self._has_type:
