@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.sim import operators
+from tests.sim import operators, reloads
 from tests.sim.reaper import TRIGGERS
 from tests.sim.road import BARRIERS, DOORS
 from tpsd.domain.time import DAY, HOUR, MINUTE, SECOND
@@ -148,5 +148,7 @@ TABLE: Final[Mapping[str, Row]] = {
     "clock_step": Row(2, lambda rng, _: (rng.choice(STEPS_US), _seconds(rng)), _clock_step),
     "boot_unset": Row(3, lambda rng, _: (_seconds(rng),), _boot_unset),
     "suspend": Row(1, lambda rng, _: (rng.choice([60.0, 3600.0, 40_000.0]),), _suspend),
-    "order": Row(12, lambda rng, _: (rng.choice(sorted(operators.COMMANDS)), rng.random()), operators.order),
+    "reload": Row(4, reloads.drawn, reloads.reload),
+    "by_hand": Row(10, lambda rng, _: (rng.choice(operators.BY_HAND), rng.random()), operators.order),
+    "order": Row(8, lambda rng, _: (rng.choice(sorted(operators.COMMANDS)), rng.random()), operators.order),
 }
