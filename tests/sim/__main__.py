@@ -38,13 +38,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _many(seeds: range, jobs: int) -> int:
     states: Counter[str] = Counter()
+    journeys: Counter[str] = Counter()
+    ways: Counter[str] = Counter()
+    seconds = 0.0
     failed = 0
     for report in sweep(seeds, jobs):
         states.update(report.states)
+        journeys.update(report.journeys)
+        ways.update(report.ways)
+        seconds += report.seconds
         if report.failure is not None:
             failed += 1
             print(_line(report), flush=True)
-    print(f"{len(seeds)} seeds, {failed} failed; {dict(sorted(states.items()))}")
+    print(f"{len(seeds)} seeds, {failed} failed, {seconds / len(seeds):.2f} s of the processor each")
+    for counted in (states, journeys, ways):
+        print(dict(sorted(counted.items())))
     return failed > 0
 
 

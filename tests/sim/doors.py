@@ -13,7 +13,7 @@ from enum import Enum
 from device.vl1.cards import CARDS, read
 from device.vl1.codes import Oda, Shown
 from device.vl1.greeting import TapNumber
-from device.vl1.simulator import SimulatedValidator
+from device.vl1.simulator import KEPT_LIMIT_SECONDS, SimulatedValidator
 from device.vl1.simulator_events import (
     ConfigReceived,
     Misunderstood,
@@ -43,7 +43,10 @@ class Stamp(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PlannedTap:
-    """One tap of a plan. ``at`` in seconds after the beginning; ``amount`` names it."""
+    """One tap of a plan. ``at`` in seconds after the beginning; ``amount`` names it.
+
+    ``again``: the amount of the tap it repeats, and brings instead of its own; both are stamped by their validators.
+    """
 
     amount: int
     door: int
@@ -52,18 +55,29 @@ class PlannedTap:
     kind: int
     stamp: Stamp = Stamp.TRUE
     oda: Oda = Oda.GOOD
+    again: int | None = None
+
+    @property
+    def brings(self) -> int:
+        """The amount that it says."""
+        return self.amount if self.again is None else self.again
 
 
 @dataclass(frozen=True, slots=True)
 class DoorPlan:
-    """How a validator and its line are. ``patience`` in seconds, None for ever. ``stays``: never parked."""
+    """How a validator and its line are. ``patience`` in seconds, None for ever. ``stays``: never parked.
+
+    ``kept_patience``: for what it knows to be kept, while TPS is asked.
+    """
 
     faults: Faults = field(default_factory=lambda: PERFECT)
     patience: float | None = None
+    kept_patience: float = KEPT_LIMIT_SECONDS
     when_late: Shown = Shown.LET_IN
     chunked: bool = False
     stays: bool = False
     tokens: bool = True
+    can_take_pin: bool = False
 
 
 @dataclass(slots=True)
@@ -103,7 +117,13 @@ class Door:
         self._context = contextvars.copy_context()
         self._true_time = true_time
         self._emit = emit
-        self._validator = SimulatedValidator(serial=self.serial, limit_seconds=plan.patience, when_late=plan.when_late)
+        self._validator = SimulatedValidator(
+            serial=self.serial,
+            limit_seconds=plan.patience,
+            kept_limit_seconds=plan.kept_patience,
+            when_late=plan.when_late,
+            can_take_pin=plan.can_take_pin,
+        )
         self.up, self.down = Line(self._rng, plan.faults), Line(self._rng, plan.faults)
         self._plugs = 0
         self._available = asyncio.Event()
@@ -144,13 +164,13 @@ class Door:
         self._last_at = true
         stamped = {Stamp.TRUE: true, Stamp.NONE: None, Stamp.UNSET: Micros(true % DAY)}[tap.stamp]
         card = CARDS[tap.card]
-        tlvs = read(card, self._rng, amount=tap.amount, currency=CURRENCY, tapped_at=true, counter=len(self.taps) + 1)
+        tlvs = read(card, self._rng, amount=tap.brings, currency=CURRENCY, tapped_at=true, counter=len(self.taps) + 1)
         number = self._validator.tap(
             self._loop.time(),
             card=tlvs,
             tapped_at=stamped,
             kind=tap.kind,
-            amount=tap.amount,
+            amount=tap.brings,
             currency=CURRENCY,
             oda=tap.oda,
             token=token_of(tap.card) if self.plan.tokens else None,

@@ -47,11 +47,12 @@ class LaneTold:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The daemon gave a request to the network."""
+    """The daemon gave a request to the network. ``carded``: a card started it."""
 
     life: int
     uuid: str
     credential: str
+    carded: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 _TABLES = ("tap", "authorisation", "attempt", "journey", "notice", "mail", "audit", "hold", "outage", "deny")
 
-_WORKING = "SELECT count(*) FROM authorisation WHERE state IN ('pending', 'sending')"
+_WORKING = "SELECT count(*) FROM authorisation WHERE state IN ('pending', 'sending') AND initial_uuid IS NULL"
+_FOLLOWING = "SELECT count(*) FROM authorisation WHERE state IN ('pending', 'sending') AND initial_uuid IS NOT NULL"
+_TRAVELLING = "SELECT count(*) FROM journey WHERE state IN ('open', 'checking_out')"
+_AWAITING = "SELECT count(*) FROM authorisation WHERE state = 'awaiting_tap'"
+_UNTAKEN = "SELECT count(*) FROM tap WHERE delivered = 0"
 _ASKING = "SELECT count(*) FROM authorisation WHERE enquiry_due IS NOT NULL AND state = 'in_doubt'"
 _UNTOLD = "SELECT count(*) FROM notice WHERE mail IS NULL"
 _UNSENT = "SELECT count(*) FROM mail WHERE accepted_at IS NULL"
@@ -42,10 +46,14 @@ class Eye:
         return rows[0][0] if rows else None
 
     def left(self) -> dict[str, int]:
-        """What has not come to its end: taps without a verdict, rows at work, doubts asked about, mails."""
+        """What has not come to its end: taps without a verdict, rows at work, journeys, doubts asked about, mails."""
         return {
             "unanswered": sum(door.waiting for door in self._world.doors),
             "working": self.one(_WORKING) or 0,
+            "following": self.one(_FOLLOWING) or 0,
+            "travelling": self.one(_TRAVELLING) or 0,
+            "awaiting": self.one(_AWAITING) or 0,
+            "untaken": self.one(_UNTAKEN) or 0,
             "asking": self.one(_ASKING) or 0,
             "untold": self.one(_UNTOLD) or 0,
             "unsent": self.one(_UNSENT) or 0,

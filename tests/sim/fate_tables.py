@@ -15,6 +15,7 @@ Story = Callable[[random.Random, int], tuple[Fate, ...]]
 """From a source of chance and the tap's amount."""
 
 _DECLINES: Final = ("100", "116", "165", "208", "899")
+_SOFT_DECLINES: Final = ("112", "160")
 _TAP_REFUSALS: Final = (4, 8, 60, 63)
 _TERMINAL_REFUSALS: Final = (11, 22, 41)
 _BARE_REFUSALS: Final = (401, 403, 404, 407)
@@ -86,12 +87,42 @@ DEFERRED: Final[Mapping[str, Row]] = {
 }
 """Deferred taps: MTT and KFT."""
 
-TABLES: Final[Mapping[str, Mapping[str, Row]]] = {"deferred": DEFERRED}
-"""By what a tap's timing is."""
+
+def _late(rng: random.Random, _amount: int) -> tuple[Fate, ...]:
+    """About as long as a lane's time, or longer."""
+    return fates.slow(rng.uniform(0.5, 14.0), _end(rng)), _end(rng)
 
 
-def drawn(seed: int, timing: str, amount: int) -> tuple[Fate, ...]:
-    """One tap's story."""
-    table = TABLES[timing]
-    name = one_of({name: row.weight for name, row in table.items()}, seed, "story", amount)
-    return table[name].story(chance(seed, "fates", amount), amount)
+_IN_VAIN: Final[Mapping[str, Row]] = {
+    "declined": Row(8, lambda rng, _amount: (fates.decline(rng.choice(_DECLINES)),)),
+    "wants a PIN": Row(2, lambda rng, _amount: (fates.decline(rng.choice(_SOFT_DECLINES)),)),
+    "a trouble": Row(10, lambda rng, _amount: (_passing(rng), _end(rng))),
+    "nothing but troubles": Row(6, lambda rng, _amount: tuple(_passing(rng) for _ in range(3))),
+    "charged in silence": Row(10, lambda rng, _amount: (_charged_in_silence(rng), fates.approve())),
+    "charged and silent": Row(4, lambda rng, _amount: (_charged_in_silence(rng),)),
+    "late": Row(8, _late),
+    "tap refused": Row(3, lambda rng, _amount: (fates.system(rng.choice(_TAP_REFUSALS)),)),
+    "terminal refused": Row(1, lambda rng, _amount: (fates.system(rng.choice(_TERMINAL_REFUSALS)),)),
+    "barely refused": Row(1, lambda rng, _amount: (fates.bare(rng.choice(_BARE_REFUSALS)), _end(rng))),
+    "refused late": Row(2, _late_refusal),
+    "unreadable": Row(3, lambda rng, _amount: (rng.choice(_UNREADABLE)(), _end(rng))),
+}
+_WELL: Final[Mapping[str, Row]] = {"approved": Row(60, lambda _rng, _amount: (fates.approve(),))}
+_PARTLY: Final[Mapping[str, Row]] = {"partly": Row(5, lambda _rng, amount: (fates.partial(amount // 2),))}
+
+TABLES: Final[Mapping[str, Mapping[str, Row]]] = {
+    "deferred": DEFERRED,
+    "realtime": {**_WELL, **_PARTLY, **_IN_VAIN},
+    "check_out": {**_WELL, **_IN_VAIN},
+    "in_vain": _IN_VAIN,
+    "follower": {**_WELL, **_IN_VAIN},
+}
+"""By what a tap is. A check-out is approved whole: TPS takes no second one of a check-in, whatever was given back."""
+
+
+def drawn(seed: int, what: str, tap: int, amount: int) -> tuple[Fate, ...]:
+    """One tap's story, by the amount that names it and the amount that it brings."""
+    table = TABLES[what]
+    names = () if what == "deferred" else (what,)
+    name = one_of({name: row.weight for name, row in table.items()}, seed, *names, "story", tap)
+    return table[name].story(chance(seed, *names, "fates", tap), amount)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.sim import operators
+from tests.sim import operators, reloads
 from tests.sim.reaper import TRIGGERS
-from tests.sim.road import BARRIERS
+from tests.sim.road import BARRIERS, DOORS
 from tpsd.domain.time import DAY, HOUR, MINUTE, SECOND
 
 if TYPE_CHECKING:
@@ -81,6 +81,11 @@ def _storm(world: World, refused: float, going: float, coming: float, slow: floa
     world.after(seconds, weather.settle)
 
 
+def _door_of_enquiries(world: World, cause: str, seconds: float) -> None:
+    world.weather.door = DOORS[cause]
+    world.after(seconds, partial(setattr, world.weather, "door", None))
+
+
 # --- mail, disk, clocks ---
 
 
@@ -96,6 +101,7 @@ def _mail_rough(world: World, refuses: float, hangs: float, mumbles: float) -> N
 
 def _disk_full(world: World, seconds: float) -> None:
     world.disk.full = True
+    world.disk_full_until = world.loop.time() + seconds
     world.after(seconds, partial(setattr, world.disk, "full", False))
 
 
@@ -134,6 +140,7 @@ TABLE: Final[Mapping[str, Row]] = {
     "cut": Row(2, lambda rng, doors: (_door(rng, doors), round(rng.uniform(0.05, 8), 3)), _cut),
     "reboot": Row(2, lambda rng, doors: (_door(rng, doors),), _reboot),
     "barrier": Row(4, lambda rng, _: (rng.choice(sorted(BARRIERS)), _seconds(rng)), _barrier),
+    "enquiries": Row(4, lambda rng, _: (rng.choice(sorted(DOORS)), _seconds(rng)), _door_of_enquiries),
     "storm": Row(4, lambda rng, _: (*(round(rng.choice([0, 0.1, 0.4]), 1) for _ in range(4)), _seconds(rng)), _storm),
     "mail_closed": Row(2, lambda rng, _: (_seconds(rng),), _mail_closed),
     "mail_rough": Row(2, lambda rng, _: (0.3, 0.1, 0.3), _mail_rough),
@@ -141,5 +148,7 @@ TABLE: Final[Mapping[str, Row]] = {
     "clock_step": Row(2, lambda rng, _: (rng.choice(STEPS_US), _seconds(rng)), _clock_step),
     "boot_unset": Row(3, lambda rng, _: (_seconds(rng),), _boot_unset),
     "suspend": Row(1, lambda rng, _: (rng.choice([60.0, 3600.0, 40_000.0]),), _suspend),
+    "reload": Row(4, reloads.drawn, reloads.reload),
+    "by_hand": Row(10, lambda rng, _: (rng.choice(operators.BY_HAND), rng.random()), operators.order),
     "order": Row(8, lambda rng, _: (rng.choice(sorted(operators.COMMANDS)), rng.random()), operators.order),
 }

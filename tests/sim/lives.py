@@ -61,6 +61,7 @@ class Life:
         self.clock.life = f"life-{number}"
         self.writer: LoopWriter | None = None
         self.daemon: Daemon | None = None
+        self.postman = ends.postman(number)
         self.is_ready = False  # its loops run: commands are heard
         self._config = config
         self._ends = ends
@@ -87,7 +88,7 @@ class Life:
                 Surroundings(self.clock, self._rng),
                 journal,
                 road,
-                ends.postman(self.number),
+                self.postman,
                 ports,
                 frozenset({CREDENTIAL}),
                 road.ask if enquires else None,

@@ -13,6 +13,7 @@ from device.vl1.cards import CARDS
 from tests.sim.doors import token_of
 from tests.sim.events import Happened
 from tpsd.app import Daemon
+from tpsd.core.byhand import CheckOutOrder, RefundOrder
 from tpsd.core.operations import Order
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.authorisation import State
@@ -27,6 +28,13 @@ REFUSALS: Final = (RefusedError, NotFoundError, JournalUnavailableError)
 
 _QUIET_SECONDS: Final = 120.0  # after a row's last request: what TPS works on has come to its end
 
+_PERSON: Final = ("operator", "because the plan says so")
+
+_JOURNEYS: Final = "SELECT id, held FROM journey_now WHERE state <> 'closed' OR id % 4 = 0 ORDER BY id"
+_PAID: Final = """
+SELECT uuid, coalesce(approved_amount, amount) FROM authorisation
+WHERE state IN ('approved', 'in_doubt') AND timing = 'realtime' AND type <> 'RETAIL_REFUND' ORDER BY created_at, uuid
+"""
 _RESTING: Final = "SELECT uuid, cause FROM authorisation WHERE state IN ({}) ORDER BY created_at, uuid"
 
 Command = Callable[["World", Daemon, random.Random], Awaitable[object]]
@@ -50,11 +58,30 @@ def _on_one(order: Order, states: str) -> Command:
 
 async def _resolve(world: World, daemon: Daemon, rng: random.Random) -> None:
     """As TPS's books say, once TPS has nothing of it at work any more."""
-    row = _one(world, rng, "'in_doubt', 'permanently_failed'")
+    row = _one(world, rng, "'in_doubt', 'permanently_failed', 'awaiting_tap'")
     if row is None or not world.is_quiet(row[0], _QUIET_SECONDS):
         return
     charged = any(charge.uuid == row[0] for charge in world.ledger.charges())
     await daemon.desk.one(_ordered(Order.CHARGED if charged else Order.NOT_CHARGED), row[0])
+
+
+async def _check_out(world: World, daemon: Daemon, rng: random.Random) -> None:
+    """Of what the check-in holds, of another amount, or of nothing: then it is only released."""
+    rows = world.eye.rows(_JOURNEYS)
+    if rows:
+        number, held = rng.choice(rows)
+        amount = rng.choice([held, held, held // 2, 0])
+        order = CheckOutOrder(amount, release=amount == 0)
+        await daemon.cashier.check_out(str(number), order, *_PERSON)
+
+
+async def _refund(world: World, daemon: Daemon, rng: random.Random) -> None:
+    """All that is left of a payment, a part, or too much."""
+    rows = world.eye.rows(_PAID)
+    if rows:
+        uuid, amount = rng.choice(rows)
+        part = rng.choice([None, None, amount // 2, amount + 1])
+        await daemon.cashier.refund(uuid, RefundOrder(part, again=rng.random() < 0.5), *_PERSON)
 
 
 async def _deny(world: World, daemon: Daemon, rng: random.Random) -> None:
@@ -73,12 +100,17 @@ async def _import(world: World, daemon: Daemon, rng: random.Random) -> None:
     await denylist.go_live(generation, True, _audit(world, "denylist import"))
 
 
+BY_HAND: Final = ("checkout", "refund", "resolve")
+"""What only realtime taps need; ordered more often than the rest."""
+
 COMMANDS: Final[Mapping[str, Command]] = {
     "release": _release,
     "resend": _on_one(Order.RESEND, "'held', 'permanently_failed'"),
     "rebuild": _on_one(Order.REBUILD, "'held', 'permanently_failed'"),
     "close": _on_one(Order.CLOSE, "'held', 'permanently_failed'"),
     "resolve": _resolve,
+    "checkout": _check_out,
+    "refund": _refund,
     "deny": _deny,
     "allow": _allow,
     "import": _import,
@@ -107,8 +139,9 @@ def _one(world: World, rng: random.Random, states: str) -> Any:
 
 
 def _ordered(what: Order) -> Ordered:
-    return Ordered(what, "operator", "because the plan says so")
+    return Ordered(what, *_PERSON)
 
 
 def _audit(world: World, what: str) -> AuditDraft:
-    return AuditDraft(world.machine.wall(), "operator", what, "because the plan says so")
+    who, why = _PERSON
+    return AuditDraft(world.machine.wall(), who, what, why)

@@ -12,6 +12,27 @@ Tiers = tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
+class LaneStyle:
+    """A lane as the configuration has it."""
+
+    kind: str = "MTT"
+    realtime: bool = False
+    verdict_seconds: float = 10.0
+    partial: str = "refuse"
+    check_in_again: str = "refuse"
+
+    @property
+    def checks_in(self) -> bool:
+        """Whether a journey may begin there."""
+        return self.kind in ("RETAIL_CHECK_IN", "RETAIL_CHECK_IN_OUT")
+
+    @property
+    def checks_out(self) -> bool:
+        """Whether a journey may end there."""
+        return self.kind in ("RETAIL_CHECK_OUT", "RETAIL_CHECK_IN_OUT")
+
+
+@dataclass(frozen=True, slots=True)
 class Style:
     """What the configuration says, as far as it differs from world to world."""
 
@@ -27,7 +48,13 @@ class Style:
     pass_back_seconds: tuple[float, float] = (0.0, 0.0)
     group_size: int = 0
     keep_failed_days: int = 7
-    kinds: tuple[str, ...] = ()  # of the lanes; MTT where it is too short
+    found_approved: str = "tell"
+    journey_hours: float = 18.0
+    lanes: tuple[LaneStyle, ...] = ()  # MTT where it is too short
+
+    def lane(self, number: int) -> LaneStyle:
+        """The lane of a door, both counted from 0."""
+        return self.lanes[number] if number < len(self.lanes) else LaneStyle()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +69,11 @@ class Incident:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``fates``: what TPS does with a tap's requests, by the amount that names it. ``calm_at`` ends the faults."""
+    """``fates``: what TPS does with a tap's requests, by the amount that names it. ``calm_at`` ends the faults.
+
+    ``followers``: with what follows that tap without a card, a refund or a check-out by hand. The first that follows
+    meets them all, the second begins with the second fate, and so on.
+    """
 
     seed: int
     style: Style
@@ -53,3 +84,4 @@ class Plan:
     calm_at: float
     commit_seconds: float = 0.0  # the longest that a commit waits for its turn
     steps_max: int = field(default=3_000_000)
+    followers: dict[int, tuple[Fate, ...]] = field(default_factory=dict)

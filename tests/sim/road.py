@@ -14,7 +14,7 @@ from uuid import UUID
 from tests.sim.events import Event, Heard, Sent
 from tests.sim.loop import VirtualLoop
 from tpsd.core.outcomes import classify
-from tpsd.domain.outcome import CredentialRefused, Exchange, NoAnswer, NoConnection
+from tpsd.domain.outcome import Answer, CredentialRefused, Exchange, NoAnswer, NoConnection
 from tpsd.sfey.direct import DirectLine
 
 CONNECT_SECONDS: Final = 3.0  # how long a connection that does not come is waited for here
@@ -30,6 +30,7 @@ class Weather:
     slow: float = 0.0
     slow_seconds: float = 5.0
     barrier: Exchange | None = None
+    door: Exchange | None = None  # what every enquiry gets, None for TPS's own answer
 
     def settle(self) -> None:
         """The storm is over; a barrier may stand."""
@@ -38,7 +39,7 @@ class Weather:
     def clear(self) -> None:
         """From now on everything arrives."""
         self.settle()
-        self.barrier = None
+        self.barrier = self.door = None
 
 
 BARRIERS: Final[dict[str, Exchange]] = {
@@ -50,6 +51,15 @@ BARRIERS: Final[dict[str, Exchange]] = {
     "tls.server": NoConnection("tls.server"),
     "tls.client": CredentialRefused("tls.client"),
 }
+
+DOORS: Final[dict[str, Exchange]] = {
+    "nowhere": Answer(404, readable=False),
+    "closed": Answer(401, readable=False),
+    "down": Answer(503, readable=False),
+    "silent": NoAnswer("timeout"),
+    "connect": NoConnection("connect"),
+}
+"""What becomes of enquiries alone: the AFC API is another host, or another path."""
 
 
 class Road:
@@ -76,9 +86,10 @@ class Road:
         self._timeout = timeout_seconds
 
     async def post(self, credential: str, path: str, body: bytes, *, within: float | None = None) -> Exchange:
-        uuid = str(json.loads(body)["transactionUuid"])
-        self._emit(Sent(self._life, uuid, credential))
-        exchange = await self._over(lambda: self._line.post(credential, path, body))
+        request = json.loads(body)
+        uuid, carded = str(request["transactionUuid"]), request["transactionData"].get("tag") is not None
+        self._emit(Sent(self._life, uuid, credential, carded))
+        exchange = await self._over(lambda: self._line.post(credential, path, body), within)
         self._emit(Heard(self._life, uuid, _words(exchange), classify(exchange).clean))
         return exchange
 
@@ -86,14 +97,25 @@ class Road:
         return await self._over(lambda: self._line.knock(credential))
 
     async def ask(self, uuid: UUID) -> Exchange:
+        if self._weather.door is not None:
+            await asyncio.sleep(self._rng.uniform(0.001, CONNECT_SECONDS))
+            return self._weather.door or NoAnswer("closed")
         return await self._over(lambda: self._line.ask(uuid))
 
-    async def _over(self, go: Callable[[], Coroutine[Any, Any, Exchange]]) -> Exchange:
+    async def _over(self, go: Callable[[], Coroutine[Any, Any, Exchange]], within: float | None = None) -> Exchange:
         weather, rng = self._weather, self._rng
-        await asyncio.sleep(rng.uniform(0.001, 0.05))
-        if weather.barrier is not None or rng.random() < weather.refused:
-            await asyncio.sleep(rng.uniform(0.0, CONNECT_SECONDS))
-            return weather.barrier or NoConnection("connect")
+        try:
+            async with asyncio.timeout(within):
+                await asyncio.sleep(rng.uniform(0.001, 0.05))
+                if weather.barrier is not None or rng.random() < weather.refused:
+                    await asyncio.sleep(rng.uniform(0.0, CONNECT_SECONDS))
+                    return weather.barrier or NoConnection("connect")
+                return await self._arrives(go)
+        except TimeoutError:
+            return NoAnswer("timeout")
+
+    async def _arrives(self, go: Callable[[], Coroutine[Any, Any, Exchange]]) -> Exchange:
+        weather, rng = self._weather, self._rng
         if rng.random() < weather.lost_going:
             await asyncio.sleep(self._timeout)
             return NoAnswer("timeout")

@@ -16,7 +16,10 @@ from tests.sim.world import World
 
 @dataclass(slots=True)
 class Report:
-    """What a run came to. ``failure`` None: nothing was found against it."""
+    """What a run came to. ``failure`` None: nothing was found against it.
+
+    Counts of authorisations by ``states`` and by the ``ways`` they went, and of ``journeys`` by their states.
+    """
 
     seed: int
     digest: str = ""
@@ -30,6 +33,8 @@ class Report:
     simulated_seconds: float = 0.0
     seconds: float = 0.0  # of the processor
     states: dict[str, int] = field(default_factory=dict)
+    journeys: dict[str, int] = field(default_factory=dict)
+    ways: dict[str, int] = field(default_factory=dict)
     trace: list[str] = field(default_factory=list)
 
     @property
@@ -82,5 +87,19 @@ def _fill(report: Report, world: World) -> None:
     report.mails = len(world.mailbox.taken)
     report.steps = world.loop.steps
     report.simulated_seconds = world.loop.time() - world.began
-    counted = world.eye.rows("SELECT state, count(*) FROM authorisation GROUP BY state ORDER BY state")
-    report.states = {str(state): int(count) for state, count in counted}
+    report.states = _counted(world, "SELECT state, count(*) FROM authorisation GROUP BY state ORDER BY state")
+    report.journeys = _counted(world, "SELECT state, count(*) FROM journey GROUP BY state ORDER BY state")
+    report.ways = _counted(world, _WAYS)
+
+
+def _counted(world: World, sql: str) -> dict[str, int]:
+    return {str(name): int(count) for name, count in world.eye.rows(sql)}
+
+
+_WAYS = """
+SELECT CASE WHEN a.cause = 'paid_before' THEN 'paid before'
+            WHEN EXISTS (SELECT 1 FROM attempt t WHERE t.uuid = a.uuid AND t.reason = 'hand') THEN 'by hand ' || a.type
+            WHEN a.timing = 'deferred' AND a.initial_uuid IS NOT NULL THEN 'unasked ' || a.type
+            ELSE a.timing || ' ' || a.type END AS way, count(*)
+FROM authorisation a GROUP BY way ORDER BY way
+"""

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from device.vl1.cards import CARDS
 from device.vl1.codes import Oda, Shown, TapKind
-from tests.sim import fate_tables
+from tests.sim import fate_tables, lane_mixes, rides
 from tests.sim.doors import DoorPlan, PlannedTap, Stamp
 from tests.sim.drawing import chance, one_of
 from tests.sim.incidents import TABLE
-from tests.sim.plan import Incident, Plan, Style, Tiers
+from tests.sim.plan import Incident, LaneStyle, Plan, Style, Tiers
 from tests.sim.vl1_world import PERFECT, Faults
 
 TAPS: Final = 50
 FIRST_AMOUNT: Final = 101
 BURST_SECONDS: Final = 25.0
 INCIDENTS_MAX: Final = 14
+RIDES_SHARE: Final = 0.7
+LAST_TAP_SHARE: Final = 0.9
 
 SHORT: Final[Tiers] = ((3, 0.05), (3, 0.2), (3, 0.5), (3, 1.0))
 
@@ -43,25 +46,31 @@ def drawn(seed: int, taps: int = TAPS) -> Plan:
     """The plan of a seed."""
     rng = chance(seed, "plan")
     ((_, tiers, calm_at),) = rng.choices(LADDERS, [weight for weight, _, _ in LADDERS])
-    kinds = tuple(rng.choice(["MTT", "MTT", "KFT"]) for _ in range(rng.randint(1, 4)))
+    lanes = lane_mixes.drawn(rng)
     bursts = sorted(rng.uniform(0, calm_at / 2) for _ in range(rng.randint(1, 4)))
-    planned = tuple(_tap(seed, FIRST_AMOUNT + n, bursts, kinds) for n in range(taps))
+    planned = _taps(seed, taps, bursts, lanes, calm_at)
     return Plan(
         seed=seed,
-        style=_style(seed, tiers, kinds),
-        doors=tuple(_door(seed, number) for number, _ in enumerate(kinds)),
-        taps=planned,
-        fates={tap.amount: fate_tables.drawn(seed, "deferred", tap.amount) for tap in planned},
-        incidents=_incidents(seed, len(kinds), bursts, calm_at),
+        style=_style(seed, tiers, lanes, calm_at),
+        doors=tuple(_door(seed, number, lane) for number, lane in enumerate(lanes)),
+        taps=tuple(one.tap for one in planned),
+        fates={one.tap.amount: fate_tables.drawn(seed, one.story, one.tap.amount, one.tap.brings) for one in planned},
+        incidents=_incidents(seed, len(lanes), bursts, calm_at),
         calm_at=calm_at,
         commit_seconds=rng.choice([0.0, 0.002, 0.05]),
+        followers={
+            one.tap.amount: fate_tables.drawn(seed, "follower", one.tap.amount, one.tap.brings)
+            for one in planned
+            if lanes[one.tap.door].realtime
+        },
     )
 
 
-def _style(seed: int, tiers: Tiers, kinds: tuple[str, ...]) -> Style:
+def _style(seed: int, tiers: Tiers, lanes: tuple[LaneStyle, ...], calm_at: float) -> Style:
     rng = chance(seed, "style")
     hours = sum(tries * each for tries, each in tiers) / 60
     again = rng.choice([0.0, 0.0, 0.0, 2.0])
+    horizon = 36.0 if hours > 10 else rng.choice([36.0, hours * 1.1 + 1.1])
     return Style(
         tiers=tiers,
         jitter=rng.choice([0.0, 0.1]),
@@ -69,38 +78,92 @@ def _style(seed: int, tiers: Tiers, kinds: tuple[str, ...]) -> Style:
         hold_while_offline=rng.random() < 0.8,
         hold_hours_max=rng.choice([0.05, 96.0]),
         spread_seconds=rng.choice([0, 20, 300]),
-        horizon_hours=36.0 if hours > 10 else rng.choice([36.0, hours * 1.1 + 1.1]),
+        horizon_hours=horizon,
         enquires=rng.random() < 0.5,
         timeout_seconds=rng.choice([2.0, 10.0]),
         pass_back_seconds=(again, 15.0) if again else (0.0, 0.0),
         group_size=rng.choice([0, 1]),
-        kinds=kinds,
         keep_failed_days=rng.choice([1, 7]),
+        found_approved=rng.choice(["tell", "refund"]),
+        journey_hours=rng.choice([0.05, 0.3, min(18.0, calm_at / 3600, horizon)]),
+        lanes=lanes,
     )
 
 
-def _door(seed: int, number: int) -> DoorPlan:
+def _door(seed: int, number: int, lane: LaneStyle) -> DoorPlan:
     rng = chance(seed, "door", number)
     return DoorPlan(
         faults=rng.choice(LINES),
         patience=rng.choice([None, None, 0.5]),
         when_late=rng.choice([Shown.LET_IN, Shown.TURNED_AWAY]),
         chunked=rng.random() < 0.2,
-        tokens=rng.random() < 0.8,
+        tokens=rng.random() < (0.97 if lane.checks_in or lane.checks_out else 0.8),
         stays=rng.random() < 0.02,
+        kept_patience=rng.choice([15.0, 15.0, 3.0]),
+        can_take_pin=rng.random() < 0.3,
     )
 
 
-def _tap(seed: int, amount: int, bursts: Sequence[float], kinds: Sequence[str]) -> PlannedTap:
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A tap with the table that its story is from."""
+
+    tap: PlannedTap
+    story: str
+
+
+def _taps(
+    seed: int, count: int, bursts: Sequence[float], lanes: Sequence[LaneStyle], calm_at: float
+) -> tuple[_Told, ...]:
+    """Where lanes are realtime, rides and single taps that fit no ride."""
+    found: list[_Told] = []
+    there = rides.possible(lanes)
+    while len(found) < count:
+        amount = FIRST_AMOUNT + len(found)
+        if there and chance(seed, "rides", amount).random() < RIDES_SHARE:
+            found += _ride(seed, amount, bursts, lanes, one_of(there, seed, "ride", amount), calm_at)
+        else:
+            tap = _tap(seed, amount, bursts, lanes)
+            found.append(_Told(tap, _story(lanes[tap.door])))
+    return tuple(found[:count])
+
+
+def _ride(
+    seed: int, first: int, bursts: Sequence[float], lanes: Sequence[LaneStyle], name: str, calm_at: float
+) -> list[_Told]:
+    rng = chance(seed, "rider", first)
+    begins, card, paid, found = rng.choice(bursts) + rng.uniform(0, BURST_SECONDS), rng.randrange(len(CARDS)), first, []
+    for amount, one in enumerate(rides.ridden(name, lanes, rng), start=first):
+        paid = paid if one.again else amount
+        tap = PlannedTap(
+            amount=amount,
+            door=one.lane,
+            at=round(min(begins + one.after, calm_at * LAST_TAP_SHARE), 6),
+            card=card,
+            kind=rng.choice([TapKind.LANE, lane_mixes.code(lanes[one.lane])]),
+            again=paid if one.again else None,
+        )
+        found.append(_Told(tap, "in_vain" if one.fails else _story(lanes[one.lane])))
+    return found
+
+
+def _story(lane: LaneStyle) -> str:
+    if lane.checks_out:
+        return "check_out"
+    return "realtime" if lane.realtime else "deferred"
+
+
+def _tap(seed: int, amount: int, bursts: Sequence[float], lanes: Sequence[LaneStyle]) -> PlannedTap:
     rng = chance(seed, "tap", amount)
-    door = rng.randrange(len(kinds))
-    own = TapKind.MTT if kinds[door] == "MTT" else TapKind.KFT_DEFERRED
+    door = rng.randrange(len(lanes))
+    own = lane_mixes.code(lanes[door])
+    stray = rng.choice([TapKind.CHECK_IN, TapKind.CHECK_OUT, TapKind.KFT_DEFERRED, TapKind.RETAIL_PAYMENT])
     return PlannedTap(
         amount=amount,
         door=door,
         at=round(rng.choice(bursts) + rng.uniform(0, BURST_SECONDS), 6),
         card=rng.randrange(len(CARDS)),
-        kind=rng.choices([TapKind.LANE, own, TapKind.KFT_DEFERRED], [10, 10, 1])[0],
+        kind=rng.choices([TapKind.LANE, own, stray], [10, 10, 1])[0],
         stamp=rng.choices([Stamp.TRUE, Stamp.NONE, Stamp.UNSET], [3, 1, 1])[0],
         oda=rng.choices([Oda.GOOD, Oda.FAILED], [15, 1])[0],
     )

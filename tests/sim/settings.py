@@ -31,6 +31,7 @@ def configuration(plan: Plan) -> Configuration:
         },
         "lanes": [_lane(plan, number) for number in range(len(plan.doors))],
     }
+    raw["realtime"] = {"found_approved": style.found_approved, "journey_hours": style.journey_hours}
     if style.enquires:
         raw["sfey"]["afc_base_url"] = AFC_URL
     config = Configuration.model_validate(raw, context={"folder": Path("/")})
@@ -52,11 +53,16 @@ def _retry(style: Style) -> dict[str, Any]:
 
 
 def _lane(plan: Plan, number: int) -> dict[str, Any]:
-    style = plan.style
+    style, lane = plan.style, plan.style.lane(number)
     return {
         "name": f"door-{number + 1}",
         "port": f"/dev/door-{number + 1}",
-        "kind": style.kinds[number] if number < len(style.kinds) else "MTT",
+        "kind": lane.kind,
+        "timing": "realtime" if lane.realtime else "deferred",
+        "verdict_seconds": lane.verdict_seconds,
+        "partial": lane.partial,
+        "check_in_again": lane.check_in_again,
+        "tokens": "validator" if lane.checks_in or lane.checks_out else None,
         "fare": 250,
         "amount_limit": AMOUNT_LIMIT,
         "pass_back_seconds": style.pass_back_seconds,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from device.vl1.codes import TapKind
 from tests.sim.doors import DoorPlan, PlannedTap
-from tests.sim.plan import Incident, Plan, Style
+from tests.sim.plan import Incident, LaneStyle, Plan, Style
 from tests.sim.run import Report, played
 from tpsd.domain.time import HOUR, SECOND
 from tpsd.sfey import fates
@@ -52,3 +52,33 @@ def test_a_crash_under_a_clock_that_is_ahead_uses_no_rung_early() -> None:
     stop = Incident(9, 0.5, "stop", (0.1,))
     report = judged(fates.bare(503), incidents=(ahead, stop, *deaths), tiers=SHORT)
     assert report.lives >= 4
+
+
+PAYING = replace(
+    QUIET,
+    style=Style(jitter=0.0, lanes=(LaneStyle("RETAIL_PAYMENT", realtime=True),)),
+    taps=(PlannedTap(AMOUNT, 0, 1.0, 0, TapKind.RETAIL_PAYMENT),),
+)
+
+
+def test_a_refund_that_nobody_ordered_is_declined() -> None:
+    """The passenger was turned away, the part that TPS took is kept, and no mail said so."""
+    partly = replace(PAYING, fates={AMOUNT: (fates.partial(50),)}, followers={AMOUNT: (fates.decline(),)})
+    report = played(partly)
+    assert report.failure is None, report.details
+    assert (report.states, report.mails) == ({"approved": 1, "declined": 1}, 1)
+
+
+def test_a_doubt_ends_without_a_charge_after_the_validator_let_the_passenger_in() -> None:
+    """The process died while TPS was asked; what an enquiry then found was told to nobody."""
+    report = played(
+        replace(
+            PAYING,
+            style=replace(PAYING.style, enquires=True),
+            doors=(DoorPlan(patience=0.5, kept_patience=3.0),),
+            fates={AMOUNT: (fates.decline(),)},
+            incidents=(Incident(0, 0.5, "die", ("request", 0, 0, 30.0)),),
+        )
+    )
+    assert report.failure is None, report.details
+    assert (report.states, report.lives) == ({"declined": 1}, 2)

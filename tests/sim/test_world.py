@@ -15,6 +15,20 @@ SEEDS = 200  # what fits the whole suite into its quarter of an hour on two core
 REPLAYED = 50
 FEW_TAPS = 12  # for what is run twice
 
+WAYS = {
+    "deferred MTT",
+    "deferred KFT",
+    "realtime KFT",
+    "realtime RETAIL_PAYMENT",
+    "realtime RETAIL_CHECK_IN",
+    "realtime RETAIL_CHECK_OUT",
+    "by hand RETAIL_CHECK_OUT",
+    "by hand RETAIL_REFUND",
+    "unasked RETAIL_CHECK_OUT",
+    "unasked RETAIL_REFUND",
+    "paid before",
+}
+
 DIGESTS = f"""
 from tests.sim.run import played
 from tests.sim.seeding import drawn
@@ -32,6 +46,8 @@ def test_every_seed_keeps_every_invariant() -> None:
     assert sum(report.lives for report in reports) > 2 * SEEDS, "processes die"
     states = {state for report in reports for state in report.states}
     assert states >= {"approved", "declined", "tap_refused", "held", "permanently_failed", "in_doubt", "not_charged"}
+    assert {state for report in reports for state in report.journeys} >= {"closed", "expired", "ended_unpaid"}
+    assert {way for report in reports for way in report.ways} >= WAYS
 
 
 def told(report: Report) -> str:

@@ -34,7 +34,7 @@ from tpsd.domain.time import SECOND, Micros
 from tpsd.errors import TpsdError
 from tpsd.sfey.direct import DirectLine
 from tpsd.sfey.fates import Asked, Fate, approve
-from tpsd.sfey.ledger import Entry, Ledger
+from tpsd.sfey.ledger import Entry, Ledger, Request
 from tpsd.sfey.teller import Teller
 
 LOOK_SECONDS = 30.0  # how often the liveness phase looks whether all is done
@@ -67,6 +67,7 @@ class World:
         self.trace = Trace(lambda: loop.time() - self.began)
         self.machine = Machine(loop)
         self.disk = MemoryDisk()
+        self.disk_full_until = 0.0  # of the loop
         self.shelf = MemoryShelf(self.disk)
         self.weather = Weather()
         self.mailbox = Mailbox()
@@ -77,6 +78,8 @@ class World:
             Door(number, plan.seed, door, loop, self.machine.true, self.emit)
             for number, door in enumerate(plan.doors, start=1)
         ]
+        self._roots: dict[str, int] = {}  # by UUID, the tap in which a transaction has its beginning
+        self._followers: dict[int, list[str]] = {}  # by the tap
         self.lives = 0
         self.life: Life | None = None
         self.restart_seconds = RESTART_SECONDS
@@ -125,9 +128,12 @@ class World:
         if not task.cancelled() and task.exception() is not None:
             self._violation = self._violation or task.exception()
 
-    def made(self, amount: int) -> Made:
-        """The tap of that amount."""
-        return next(made for door in self.doors for made in door.taps.values() if made.plan.amount == amount)
+    def made(self, request: Request | Asked) -> Made:
+        """The tap that a request is of. Where several bring one amount, their validators stamped them."""
+        alike = [made for door in self.doors for made in door.taps.values() if made.plan.brings == request.amount]
+        if len(alike) == 1:
+            return alike[0]
+        return next(one for one in alike if (one.serial, one.tapped_at) == (request.serial, request.tapped_at))
 
     def is_quiet(self, uuid: str, seconds: float) -> bool:
         """Whether TPS has had no request of this UUID for so long."""
@@ -196,12 +202,12 @@ class World:
         task.add_done_callback(lambda task: self._has_ended(life, task), context=self.context)
 
     def _has_ended(self, life: Life, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()  # a dead one's is nobody's, but it was looked at
         if life is not self.life:
             return
         self.life = None
         self.time_was_lost |= not life.clock.trusted
         self.disk.cut()
-        error = task.exception()
         if error is not None and not (isinstance(error, TpsdError) and self.disk.refused):
             self._violation = self._violation or error
         for door in self.doors:
@@ -267,4 +273,14 @@ class World:
         await self._ended.wait()
 
     def _fates(self, asked: Asked) -> Sequence[Fate]:
-        return (approve(),) if self.calm else self.plan.fates.get(asked.amount, (approve(),))
+        if not asked.carded and asked.initial is not None:
+            root = self._roots[asked.uuid] = self._roots[asked.initial]
+            before = self._followers.setdefault(root, [])
+            if asked.uuid not in before:
+                before.append(asked.uuid)
+            story = self.plan.followers.get(root, (approve(),))
+            story = story[min(before.index(asked.uuid), len(story) - 1) :]
+        else:
+            root = self._roots[asked.uuid] = self.made(asked).plan.amount
+            story = self.plan.fates.get(root, (approve(),))
+        return (approve(),) if self.calm else story

@@ -306,6 +306,13 @@ async def test_a_part_that_is_not_accepted_is_given_back(journal: Journal) -> No
     assert (await journal.story(str(refund.uuid))).tap.number == 1
 
 
+async def test_what_is_not_given_back_is_told(journal: Journal) -> None:
+    await pay(journal, PARTLY, uuid=ONE)
+    refund = await claim_one(journal)
+    await settle(journal, refund, DECLINED)
+    assert await notices(journal) == [f"unseen/not_given_back@{TERMINAL}"]
+
+
 # --- shown or not ---
 
 

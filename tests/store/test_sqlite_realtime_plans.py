@@ -70,6 +70,7 @@ PLANS = {
     "journey_by_number": "INTEGER PRIMARY KEY (rowid=?)",
     "journey_of_authorisation": "COVERING INDEX journey_check_in (check_in=?)",
     "move_journey": "INTEGER PRIMARY KEY (rowid=?)",
+    "unordered_return": "PRIMARY KEY (uuid=?)",
     "original": "COVERING INDEX tap_uuid (uuid=?)",
     "followers": "INDEX authorisation_follows (initial_uuid=?)",
     "ladder_of_authorisation": "PRIMARY KEY (uuid=?)",

@@ -240,6 +240,15 @@ def test_refusals_of_the_section(tmp_path: Path, section: dict[str, Any], what: 
     assert what in refusal(tmp_path, [LANE], realtime=section)
 
 
+def test_no_journey_lasts_longer_than_tps_knows_its_check_out(tmp_path: Path) -> None:
+    assert "realtime.journey_hours is 48, and TPS may have forgotten" in refusal(
+        tmp_path, [GATE | {"fare": 250}], realtime={"journey_hours": 48}
+    )
+    longer = {"realtime": {"journey_hours": 48}, "retry": {"idempotency_horizon_hours": 48}}
+    assert load(given(tmp_path, [GATE | {"fare": 250}], **longer))
+    assert load(given(tmp_path, [LANE], realtime={"journey_hours": 48})), "no lane begins a journey"
+
+
 def test_a_reload_may_change_fares_and_patience_but_not_the_rule_of_doubt(tmp_path: Path) -> None:
     before = load(given(tmp_path, [ZONED, OUT], zones=[ROW]))
     dearer = load(given(tmp_path, [ZONED | {"verdict_seconds": 5.0}, OUT], zones=[ROW | {"amount": 330}]))

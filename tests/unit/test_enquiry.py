@@ -191,6 +191,16 @@ def test_what_is_found_charged_of_whom(enquired: Enquired, told: list[str], back
         assert (unasked.state, unasked.gives_back, keys(unasked)) == (State.APPROVED, back, [])
 
 
+@pytest.mark.parametrize(("exchange", "state"), [(DECLINED, State.DECLINED), (NOT_FOUND, State.NOT_CHARGED)])
+def test_who_was_let_in_and_never_charged_is_told_of(exchange: Exchange, state: State) -> None:
+    realtime = replace(REALTIME, nth=ENQUIRIES)
+    for let_in, told in ((True, [f"unseen/unpaid@{TERMINAL}"]), (False, [])):
+        found = after(replace(realtime, let_in=let_in), exchange, believed=True)
+        assert (found.state, keys(found)) == (state, told)
+    ridden = after(replace(realtime, let_in=True, timing=Timing.DEFERRED), DECLINED)
+    assert keys(ridden) == [], "a deferred tap is refused after the ride as a rule"
+
+
 def test_what_is_given_back_is_what_tps_says_it_charged() -> None:
     part = conclude(
         REALTIME, read(Answer(200, True, "002", amount=120)), believed=False, ended_at=ENDED, gives_back=True

@@ -134,6 +134,16 @@ def _journeys(config: Configuration) -> Iterator[Problem]:
             )
 
 
+def _journey_hours(config: Configuration) -> Iterator[Problem]:
+    hours, horizon = config.realtime.journey_hours, config.retry.idempotency_horizon_hours
+    if hours > horizon and any(lane.kind.startswith("RETAIL_CHECK") for lane in config.lanes):
+        yield Problem(
+            ("realtime", "journey_hours"),
+            f"is {hours:g}, and TPS may have forgotten a check-out that is sent again after {horizon:g} h",
+            "lower it, or raise retry.idempotency_horizon_hours if TPS keeps UUIDs that long",
+        )
+
+
 def _readers(config: Configuration) -> Iterator[Problem]:
     for index, lane in enumerate(config.lanes):
         if lane.protocol != "vivopay":
@@ -311,6 +321,7 @@ _RULES: tuple[Rule, ...] = (
     _amounts,
     _timings,
     _journeys,
+    _journey_hours,
     _readers,
     fares.table,
     fares.journeys,

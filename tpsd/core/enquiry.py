@@ -142,7 +142,8 @@ def conclude(
     if state is State.PENDING:
         return Conclusion(state, None, released=True, counts=True, notices=alarm)
     if state is not State.APPROVED:
-        return Conclusion(state, heard.outcome.cause, counts=True, notices=alarm)
+        unpaid = (_unpaid(enquired),) if enquired.timing is Timing.REALTIME and enquired.let_in else ()
+        return Conclusion(state, heard.outcome.cause, counts=True, notices=(*unpaid, *alarm))
     amount = heard.outcome.amount if isinstance(heard.outcome, Approved) else None
     found = Conclusion(state, heard.outcome.cause, counts=True, notices=alarm, approved_amount=amount)
     if not _turned_away(enquired):
@@ -161,6 +162,11 @@ def _turned_away(enquired: Enquired) -> bool:
 def _charged_unseen(enquired: Enquired) -> NoticeDraft:
     key = cause_key(NoticeKind.UNSEEN, "approved", enquired.terminal)
     return NoticeDraft(NoticeKind.UNSEEN, key, "TPS approved it, but the passenger was turned away: tpsd refund")
+
+
+def _unpaid(enquired: Enquired) -> NoticeDraft:
+    key = cause_key(NoticeKind.UNSEEN, "unpaid", enquired.terminal)
+    return NoticeDraft(NoticeKind.UNSEEN, key, "the passenger was let in, and TPS never charged it")
 
 
 NEXT: Final[dict[tuple[Timing, Finding], State]] = {

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from tpsd.core.candidate import Setting
+from tpsd.core.notices import cause_key
 from tpsd.core.requests import TransactionRequest
 from tpsd.domain.authorisation import Draft, State
 from tpsd.domain.journey import Journey
+from tpsd.domain.notice import NoticeDraft, NoticeKind
 from tpsd.domain.tap import Kind
 from tpsd.domain.time import Micros
 
@@ -84,6 +86,12 @@ def _following(
         )
     )
     return Draft(uuid, kind.value, path, body, place.credential, amount, currency, initial)
+
+
+def not_given_back(terminal: str) -> NoticeDraft:
+    """What the operator hears when TPS declines a refund or release that nobody ordered."""
+    key = cause_key(NoticeKind.UNSEEN, "not_given_back", terminal)
+    return NoticeDraft(NoticeKind.UNSEEN, key, "TPS declined to give back what a passenger paid who was turned away")
 
 
 def giving_back(original: Original, amount: int) -> tuple[Kind, int]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final
+
 import apsw
 
 from tpsd.core import journeys
 from tpsd.core.doubt import FIRST_ENQUIRY_US
+from tpsd.core.following import not_given_back
 from tpsd.core.journeys import Effect, Input
 from tpsd.core.notices import cause_key
 from tpsd.domain.authorisation import State
@@ -79,9 +83,7 @@ def give_up(connection: apsw.Connection, last: LastTry, stamp: Stamp, enquires: 
     if doubtful and not enquires:
         words = "the journey is over, and nobody knows whether this check-out was charged"
         notice = NoticeDraft(NoticeKind.IN_DOUBT, cause_key(NoticeKind.IN_DOUBT, "expired_journey"), words)
-        insert_notices(
-            connection, (notice,), connection.execute(Q["tap_of_uuid"], (last.uuid,)).get, last.uuid, stamp.at
-        )
+        _tell(connection, notice, last.uuid, stamp)
 
 
 def follow(connection: apsw.Connection, uuid: str, state: State, stamp: Stamp) -> bool:
@@ -90,7 +92,8 @@ def follow(connection: apsw.Connection, uuid: str, state: State, stamp: Stamp) -
         return False
     journey = of_check_out(connection, uuid)
     if journey is None:
-        return _approved_beside(connection, uuid, stamp) if state is State.APPROVED else False
+        beside = _BESIDE.get(state)
+        return beside is not None and beside(connection, uuid, stamp)
     if state is State.APPROVED:
         return journey.state is not JourneyState.CLOSED and move(connection, journey, Input.APPROVED, stamp)
     return journey.state is JourneyState.BY_HAND and move(connection, journey, Input.HAND_FAILED, stamp)
@@ -104,6 +107,25 @@ def _approved_beside(connection: apsw.Connection, uuid: str, stamp: Stamp) -> bo
         return False
     key = cause_key(NoticeKind.ALARM, "checked_out_twice")
     words = f"journey {journey.id}: this check-out was approved although {journey.last.uuid} took its place"
-    tap = connection.execute(Q["tap_of_uuid"], (uuid,)).get
-    insert_notices(connection, (NoticeDraft(NoticeKind.ALARM, key, words),), tap, uuid, stamp.at)
+    _tell(connection, NoticeDraft(NoticeKind.ALARM, key, words), uuid, stamp)
     return True
+
+
+def _not_given_back(connection: apsw.Connection, uuid: str, stamp: Stamp) -> bool:
+    """A refund or release that nobody ordered was declined."""
+    terminal = connection.execute(Q["unordered_return"], (uuid,)).get
+    if terminal is None:
+        return False
+    _tell(connection, not_given_back(terminal), uuid, stamp)
+    return True
+
+
+def _tell(connection: apsw.Connection, notice: NoticeDraft, uuid: str, stamp: Stamp) -> None:
+    insert_notices(connection, (notice,), connection.execute(Q["tap_of_uuid"], (uuid,)).get, uuid, stamp.at)
+
+
+_BESIDE: Final[dict[State, Callable[[apsw.Connection, str, Stamp], bool]]] = {
+    State.APPROVED: _approved_beside,
+    State.DECLINED: _not_given_back,
+}
+"""What the end of a transaction means that is no journey's latest check-out."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tests.sim.checks.base import Checker, Violated
 from tests.sim.checks.charges import Charges
+from tests.sim.checks.journeys import Journeys
 from tests.sim.checks.liveness import Liveness
 from tests.sim.checks.log import Log
 from tests.sim.checks.mails import Mails
+from tests.sim.checks.passengers import Passengers
 from tests.sim.checks.secrets import Secrets
 from tests.sim.checks.sends import Sends
 from tests.sim.checks.taps import Taps
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["Checker", "Violated", "checkers"]
 
 
+_ALL: Final = (Taps, Sends, Charges, Passengers, Journeys, Mails, Secrets, Log, Liveness)
+
+
 def checkers(world: World) -> Sequence[Checker]:
     """All of them."""
-    return [kind(world) for kind in (Taps, Sends, Charges, Mails, Secrets, Log, Liveness)]
+    return [kind(world) for kind in _ALL]

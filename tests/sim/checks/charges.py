@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tests.sim.checks.base import Checker, Violated
-from tests.sim.doors import Stamp
+from tests.sim.doors import Made, Stamp
 from tests.sim.events import Event, Sent
 from tpsd.domain.time import SECOND
 from tpsd.sfey.ledger import Charge, Request, Violation
@@ -22,18 +22,24 @@ class Charges(Checker):
         self._charged: dict[str, int] = {}
         self._amounts: dict[str, int] = {}
         self._credentials: dict[str, str] = {}
+        self._cardless: set[str] = set()
+        self._taps: dict[str, Made] = {}
         self._paid: set[int] = set()
 
     def heard(self, event: Event) -> None:
         match event:
             case Violation(what=what, uuid=uuid):
                 raise Violated(f"I2: TPS refused a request of {uuid}, which {what}")
-            case Sent(uuid=uuid, credential=credential):
+            case Sent(uuid=uuid, credential=credential, carded=carded):
+                if not carded:
+                    self._cardless.add(uuid)
                 if self._credentials.setdefault(uuid, credential) != credential:
                     raise Violated(f"I2: {uuid} went out under two credentials")
             case Request(uuid=str(uuid), amount=int(amount)):
                 self._amounts[uuid] = amount
-                self._stamped(event)
+                if uuid not in self._cardless:
+                    self._taps[uuid] = self.world.made(event)
+                    self._stamped(event, self._taps[uuid])
             case Charge():
                 self._charge(event)
             case _:
@@ -42,15 +48,15 @@ class Charges(Checker):
     def _charge(self, charge: Charge) -> None:
         if charge.uuid in self._charged:
             raise Violated(f"I10: {charge.uuid} was charged twice")
-        tap = self._amounts[charge.uuid]
-        if tap in self._paid:
-            raise Violated(f"I10: the tap of {tap} was charged under two UUIDs")
         self._charged[charge.uuid] = charge.amount
-        self._paid.add(tap)
+        if charge.uuid not in self._cardless:
+            tap = self._taps[charge.uuid].plan.amount
+            if tap in self._paid:
+                raise Violated(f"I10: the tap of {tap} was charged under two UUIDs")
+            self._paid.add(tap)
 
-    def _stamped(self, request: Request) -> None:
+    def _stamped(self, request: Request, made: Made) -> None:
         """A tap that its validator stamped is sent under that time; any other under nearly the true one."""
-        made = self.world.made(request.amount or 0)
         off = abs((request.tapped_at or 0) - made.tapped_at)
         if made.plan.stamp is Stamp.TRUE:
             allowed = 0
@@ -62,7 +68,10 @@ class Charges(Checker):
             raise Violated(f"time: {request.uuid} is sent as of {off / SECOND:.3f} s beside the time of its tap")
 
     def finish(self) -> None:
-        for uuid, state, amount, approved, doubtful in self.world.eye.rows(_ROWS):
+        rows = self.world.eye.rows(_ROWS)
+        for uuid in self._charged.keys() - {row[0] for row in rows}:
+            raise Violated(f"I10: TPS charged {uuid}, and the journal does not know it")
+        for uuid, state, amount, approved, doubtful in rows:
             charged = self._charged.get(uuid)
             if state == "approved" and charged is None:
                 raise Violated(f"I10: {uuid} is approved, and TPS never charged it")

@@ -7,13 +7,14 @@ from tpsd.core.enquiry import ENQUIRIES, NEXT_ENQUIRY_US
 from tpsd.core.notices import MAIL_RETRY_MAX_US, WINDOWS
 from tpsd.core.retry import span
 from tpsd.domain.authorisation import Tier
-from tpsd.domain.time import MINUTE, SECOND
+from tpsd.domain.time import HOUR, MINUTE, SECOND
+from tpsd.workers.attendant import UNSEEN_US
 
 MARGIN_SECONDS = 60.0
 
 
 class Liveness(Checker):
-    """The bound of the design: ladder, spread, queue by rate, and a minute. Mails and enquiries have their own."""
+    """The bound of the design: ladder, spread, queue by rate, a minute. Mails, enquiries, journeys have their own."""
 
     _since = 0.0
 
@@ -23,9 +24,24 @@ class Liveness(Checker):
         ladder = tuple(Tier(tries, round(minutes * MINUTE)) for tries, minutes in style.tiers)
         queue = len(self.world.plan.taps) * style.timeout_seconds / style.concurrency
         work = span(ladder, style.jitter) / SECOND + style.spread_seconds + queue + MARGIN_SECONDS
-        asking = work + (ENQUIRIES + 1) * (NEXT_ENQUIRY_US / SECOND + style.timeout_seconds)
-        mail = asking + (WINDOWS[-1] + MAIL_RETRY_MAX_US) / SECOND + 2 * MARGIN_SECONDS
-        self._bounds = {"unanswered": work, "working": work, "asking": asking, "untold": mail, "unsent": mail}
+        journeys = any(lane.checks_in or lane.checks_out for lane in style.lanes)
+        travel = style.journey_hours * HOUR / SECOND + MARGIN_SECONDS if journeys else 0.0
+        rounds = (ENQUIRIES + 1) * (NEXT_ENQUIRY_US / SECOND + style.timeout_seconds)
+        asking = max(work, travel) + rounds  # a journey that ends leaves its last try in doubt
+        following = asking + work  # what an enquiry finds is given back on a ladder
+        untaken = work + UNSEEN_US / SECOND + MARGIN_SECONDS
+        mail = max(following, untaken) + (WINDOWS[-1] + MAIL_RETRY_MAX_US) / SECOND + 2 * MARGIN_SECONDS
+        self._bounds = {
+            "unanswered": work,
+            "working": work,
+            "following": following,
+            "travelling": max(work, travel),
+            "awaiting": max(work, travel),
+            "untaken": untaken,
+            "asking": asking,
+            "untold": mail,
+            "unsent": mail,
+        }
 
     def waits(self) -> None:
         waited = self.world.loop.time() - self._since

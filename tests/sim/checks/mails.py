@@ -19,6 +19,16 @@ SELECT a.uuid, a.state FROM authorisation a
 WHERE a.state IN ('permanently_failed', 'tap_refused')
   AND NOT EXISTS (SELECT 1 FROM notice n WHERE n.uuid = a.uuid AND n.kind = a.state AND n.mail IS NOT NULL)
 """
+_UNTOLD_DOUBTS: Final = """
+SELECT a.uuid, a.type, a.cause FROM authorisation a
+WHERE a.state = 'in_doubt' AND a.enquiry_due IS NULL
+  AND NOT EXISTS (SELECT 1 FROM notice n WHERE n.uuid = a.uuid AND n.kind = 'in_doubt' AND n.mail IS NOT NULL)
+"""
+_UNTOLD_JOURNEYS: Final = """
+SELECT j.id, j.state FROM journey j
+WHERE j.state IN ('ended_unpaid', 'expired')
+  AND NOT EXISTS (SELECT 1 FROM notice n WHERE n.uuid = j.check_in AND n.kind = 'journey' AND n.mail IS NOT NULL)
+"""
 
 
 class Mails(Checker):
@@ -53,7 +63,15 @@ class Mails(Checker):
                 raise Violated(f"I7: {message_id} holds a card number")
         for uuid, state in self.world.eye.rows(_UNTOLD):
             raise Violated(f"I6: {uuid} is {state}, and nobody was told")
+        self._nobody_left_alone()
         self._windows()
+
+    def _nobody_left_alone(self) -> None:
+        """What only a person can settle, a person has been told of."""
+        for uuid, kind, cause in self.world.eye.rows(_UNTOLD_DOUBTS):
+            raise Violated(f"I6: {uuid} ({kind}) is in doubt for {cause}, TPS is not asked any more, nobody was told")
+        for number, state in self.world.eye.rows(_UNTOLD_JOURNEYS):
+            raise Violated(f"I6: journey {number} is {state}, and nobody was told")
 
     def _windows(self) -> None:
         """Two mails of one cause are never closer than the second window; only clocks that stepped may seem so."""

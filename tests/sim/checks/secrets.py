@@ -14,6 +14,10 @@ _KEPT: Final = """
 SELECT s.owner, s.purpose, a.state FROM sealed s JOIN authorisation a ON a.uuid = s.owner
 WHERE a.state IN ('approved', 'declined', 'tap_refused', 'failed', 'not_charged', 'closed') LIMIT 1
 """
+_REALTIME: Final = """
+SELECT s.owner, s.purpose, a.type, a.state FROM sealed s JOIN authorisation a ON a.uuid = s.owner
+WHERE a.timing = 'realtime' AND NOT (a.type = 'RETAIL_CHECK_OUT' AND a.state IN ('sending', 'awaiting_tap')) LIMIT 1
+"""
 _RESTED: Final = """
 SELECT s.owner, a.state, a.ran_rested FROM sealed s JOIN authorisation a ON a.uuid = s.owner
 WHERE a.state IN ('permanently_failed', 'in_doubt') AND a.ran_rested < ?
@@ -54,3 +58,5 @@ class Secrets(Checker):
     def _look(self) -> None:
         for owner, purpose, state in self.world.eye.rows(_KEPT):
             raise Violated(f"I7: {owner} is {state}, and its {purpose} is still there")
+        for owner, purpose, kind, state in self.world.eye.rows(_REALTIME):
+            raise Violated(f"I7: {owner} is a {kind} that is {state}, never sent again, and its {purpose} is there")

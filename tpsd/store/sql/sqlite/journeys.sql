@@ -108,3 +108,9 @@ LIMIT 2
 
 -- name: restore_journeys
 SELECT id, check_in FROM journey WHERE state IN ('open', 'checking_out') ORDER BY id
+
+-- name: unordered_return
+-- The terminal of what gives money back unasked, and so goes on the ladder; by hand it is sent at once.
+SELECT terminal FROM authorisation
+WHERE uuid = ? AND timing = 'deferred'
+  AND (type = 'RETAIL_REFUND' OR (type = 'RETAIL_CHECK_OUT' AND amount = 0))

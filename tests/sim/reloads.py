@@ -1,0 +1,53 @@
+"""A changed configuration: read by the daemon that lives, between any two of its steps, and by every life after it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from schemas.config import Configuration
+from tests.sim.events import Happened
+from tests.sim.settings import AMOUNT_LIMIT
+from tpsd.errors import TpsdError
+
+if TYPE_CHECKING:
+    from tests.sim.world import World
+
+CHANGES: Final[Mapping[str, Callable[[random.Random], Any]]] = {
+    "amount_limit": lambda rng: rng.choice([125, AMOUNT_LIMIT]),
+    "check_in_again": lambda rng: rng.choice(["refuse", "close"]),
+    "partial": lambda rng: rng.choice(["refuse", "accept"]),
+    "verdict_seconds": lambda rng: rng.choice([2.0, 4.0, 10.0]),
+}
+"""Settings of a lane, none of which disturbs its line."""
+
+
+def drawn(rng: random.Random, doors: int) -> tuple[Any, ...]:
+    """A door, a setting and its new value."""
+    name = rng.choice(sorted(CHANGES))
+    return rng.randrange(doors), name, CHANGES[name](rng)
+
+
+def reload(world: World, door: int, name: str, value: Any) -> None:
+    """The file is changed, and whoever lives is told so."""
+    world.config = new = _changed(world.config, door, name, value)
+    life = world.life
+    if life is None or life.daemon is None or not life.is_ready:
+        return
+    daemon, postman = life.daemon, life.postman
+
+    async def adopted() -> None:
+        try:
+            await daemon.adopt(new)
+        except TpsdError as exc:
+            world.emit(Happened(f"the reload was refused: {exc}"))
+        daemon.mailer.use(postman)  # not the one that it made anew, which would open sockets
+
+    world.in_life(life, adopted(), f"reload {name}")
+
+
+def _changed(config: Configuration, door: int, name: str, value: Any) -> Configuration:
+    lanes = list(config.lanes)
+    lanes[door] = lanes[door].model_copy(update={name: value})
+    return config.model_copy(update={"lanes": tuple(lanes)})
