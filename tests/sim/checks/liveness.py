@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.sim.checks.base import Checker, Violated
+from tpsd.core.canary import CANARY_EVERY_US
 from tpsd.core.enquiry import ENQUIRIES, NEXT_ENQUIRY_US
 from tpsd.core.notices import MAIL_RETRY_MAX_US, WINDOWS
 from tpsd.core.retry import span
@@ -24,6 +25,8 @@ class Liveness(Checker):
         ladder = tuple(Tier(tries, round(minutes * MINUTE)) for tries, minutes in style.tiers)
         queue = len(self.world.plan.taps) * style.timeout_seconds / style.concurrency
         work = span(ladder, style.jitter) / SECOND + style.spread_seconds + queue + MARGIN_SECONDS
+        if self.world.eye.rows("SELECT 1 FROM hold WHERE canary_due IS NOT NULL"):
+            work += CANARY_EVERY_US / SECOND + style.spread_seconds  # what a canary frees begins then, spread out
         journeys = any(lane.checks_in or lane.checks_out for lane in style.lanes)
         travel = style.journey_hours * HOUR / SECOND + MARGIN_SECONDS if journeys else 0.0
         rounds = (ENQUIRIES + 1) * (NEXT_ENQUIRY_US / SECOND + style.timeout_seconds)
