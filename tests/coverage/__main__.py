@@ -31,7 +31,7 @@ AIM: Final = 95.0  # percent of the branches of each package
 
 
 def main() -> int:
-    """Exit code 1 where a test fails or a package is below AIM."""
+    """Exit code 1 where a test fails; a package below the aim is only marked."""
     coverage = Coverage(branch=True, source=list(PACKAGES), data_file=None)
     coverage.exclude(r"assert_never\(")  # mypy proves that nothing comes there
     with coverage.collect():
@@ -39,8 +39,9 @@ def main() -> int:
     print(_missing(coverage))
     figures = {package: _figures(coverage, package) for package in PACKAGES}
     for package, (lines, branches) in figures.items():
-        print(f"{package:12} lines {lines:6.2f} %  branches {branches:6.2f} %")
-    return int(failed or min(branches for _, branches in figures.values()) < AIM)
+        below = f"  below the aim of {AIM:g}" if branches < AIM else ""
+        print(f"{package:12} lines {lines:6.2f} %  branches {branches:6.2f} %{below}")
+    return int(failed)
 
 
 def _run() -> bool:
