@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
-
-@dataclass(frozen=True, slots=True)
-class Bug:
-    """``old`` stands exactly once in ``file``; ``caught_by`` are the tests of which at least one must fail."""
-
-    name: str
-    file: str
-    old: str
-    new: str
-    caught_by: tuple[str, ...]
-    always: bool = False  # tried in every run of the suite
-
+from tests.planted.bug import Bug
+from tests.planted.card_data import CARD_DATA
+from tests.planted.charged import CHARGED
+from tests.planted.lost import LOST
 
 BUGS: Final = (
     Bug(
@@ -163,4 +154,7 @@ BUGS: Final = (
         "    if lane.realtime and report.age_ms is not None and report.age_ms * 1000 > lane.verdict_us:",
         ("tests/integration/test_daemon_realtime.py",),
     ),
+    *LOST,
+    *CHARGED,
+    *CARD_DATA,
 )

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from tests.integration.processes import environment
-from tests.planted.bugs import Bug
+from tests.planted.bug import Bug
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 COPIED: Final = ("tpsd", "device", "schemas", "tests", "pyproject.toml", "README.md")

@@ -36,10 +36,10 @@ HONEST = 0.8  # how often a disk that lies does not: one that always did would l
 ANY = "any"  # an action by luck
 
 SCENARIO = (
-    ("take", "claim", "take odd", "settle", "repeat", "deny", "mail"),
+    ("take", "claim", "group", "take odd", "settle", "group", "repeat", "deny", "mail"),
     ("take", "reject", "claim", "settle", "house", "order", "take", "claim", "settle", "mail", "close"),
     ("take", "claim", "settle", "enquire", "two days", "take", "probe", "two days", "mail", "two days", "close"),
-    ("take", "claim", "two days", "settle", "two days"),
+    ("take", "claim", "two days", "group", "two days"),
 )
 """A new journal, one that was cut, two that were closed; everything that can be done to one, every key's whole life."""
 

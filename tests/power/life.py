@@ -13,6 +13,7 @@ from tests.power.disk import Disk
 from tests.power.files import parent
 from tests.power.keyfiles import DiskPath
 from tests.power.vfs import DiskVfs
+from tests.power.writer import GroupWriter
 from tests.store.builders import crashed_asked
 from tests.store.engines import IDENTITY, KEK
 from tpsd.core.settlement import Settlement
@@ -49,15 +50,16 @@ def new_disk(sector: int, seed: int) -> Disk:
 class Life:
     """``promised``: what the journal held when it was opened, and after each commit since."""
 
-    def __init__(self, journal: SqliteJournal, connection: apsw.Connection, shelf: KeyFolder, disk: Disk) -> None:
+    def __init__(self, journal: SqliteJournal, writer: GroupWriter, shelf: KeyFolder, disk: Disk) -> None:
         self.journal = journal
-        self.connection = connection
+        self.writer = writer
+        self.connection = writer.connection
         self.shelf = shelf
         self.promised: list[Content] = []
         self._disk = disk
         self._promise()
         journal.pulse.on_commit = lambda _seconds: self._promise()
-        connection.set_wal_hook(_checkpoint_sooner)
+        self.connection.set_wal_hook(_checkpoint_sooner)
 
     @classmethod
     async def begin(cls, vfs: DiskVfs, disk: Disk, entropy: Callable[[int], bytes]) -> Life:
@@ -66,8 +68,21 @@ class Life:
         opening.refuse_what_is_no_journal(DiskPath(disk, JOURNAL))  # type: ignore[arg-type]
         shelf = KeyFolder(DiskPath(disk, KEYS))  # type: ignore[arg-type]
         secrets = Secrets(KEK, shelf, entropy)
-        journal = await SqliteJournal.open(Path(JOURNAL), IDENTITY, secrets, KEEP, inline=True, vfs=vfs.name)
-        return cls(journal, await journal._writer.read(lambda connection: connection), shelf, disk)
+        writers: list[GroupWriter] = []
+
+        def make_writer(connect: Callable[[], apsw.Connection]) -> GroupWriter:
+            writers.append(GroupWriter(connect))
+            return writers[-1]
+
+        try:
+            journal = await SqliteJournal.open(
+                Path(JOURNAL), IDENTITY, secrets, KEEP, vfs=vfs.name, make_writer=make_writer
+            )
+            return cls(journal, writers[-1], shelf, disk)
+        except BaseException:
+            for writer in writers:
+                let_go(writer.connection)
+            raise
 
     async def recover(self, now: Micros, settled: Callable[[Claimed], tuple[Outcome, Settlement]]) -> None:
         """What a start does before anything else; ``settled`` says what becomes of a send that was under way."""
@@ -77,14 +92,19 @@ class Life:
     def abandon(self) -> None:
         """Its power or its process is gone: nothing more is written."""
         self._disk.watch = None
-        with suppress(apsw.ConnectionClosedError):
-            self.connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-            self.connection.close(force=True)
+        let_go(self.connection)
 
     def _promise(self) -> None:
         watch, self._disk.watch = self._disk.watch, None  # nobody but the test reads all of it
         self.promised.append(content(self.connection))
         self._disk.watch = watch
+
+
+def let_go(connection: apsw.Connection) -> None:
+    """Close it without another write; closed late, by the collector, it would write on whatever its VFS is by then."""
+    with suppress(apsw.ConnectionClosedError):
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        connection.close(force=True)
 
 
 def _checkpoint_sooner(connection: apsw.Connection, name: str, pages: int) -> int:

@@ -7,9 +7,12 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from tests.power.ledger import Ledger
+import apsw
+
+from tests.power.ledger import Contradiction, Ledger
 from tests.store.builders import LANE, MASTERCARD, candidate, card, report
-from tpsd.core.intake import decide
+from tpsd.core.intake import Candidate, Decision, Facts, decide
+from tpsd.domain.notice import NoticeDraft, NoticeKind
 from tpsd.domain.tap import Shown, TapReport
 from tpsd.store.sqlite import SqliteJournal
 
@@ -48,3 +51,24 @@ async def hand_in(journal: SqliteJournal, ledger: Ledger, luck: Random, tap: Tap
     one = candidate(journal, tap, LANES[tap.serial], UUID(bytes=luck.randbytes(16), version=4))
     ledger.hand_in(one)
     ledger.tell(tap, one.digest, await journal.take(one, decide, ledger.now))
+
+
+async def hand_in_refused(journal: SqliteJournal, ledger: Ledger, luck: Random, tap: TapReport) -> None:
+    """A tap that the journal refuses when most of it is written: it is kept rejected, as the reader does."""
+    one = candidate(journal, tap, LANES[tap.serial], UUID(bytes=luck.randbytes(16), version=4))
+    ledger.hand_in_undecided(tap)
+    try:
+        await journal.take(one, _decide_badly, ledger.now)
+    except apsw.ConstraintError:
+        taken = await journal.reject(tap, one.lane, one.terminal, "c0ffee", ledger.now)
+    else:
+        raise Contradiction("a notice without a cause was taken")
+    if not taken.new:
+        raise Contradiction("what a refused write had written is still there")
+    ledger.tell(tap, one.digest, taken)
+
+
+def _decide_badly(candidate: Candidate, facts: Facts) -> Decision:
+    """With a notice that a constraint refuses; notices are written last."""
+    nameless = NoticeDraft(NoticeKind.ALARM, None, "")  # type: ignore[arg-type]
+    return replace(decide(candidate, facts), notices=(nameless,))

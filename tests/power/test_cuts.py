@@ -17,13 +17,22 @@ from tests.power.report import Broken, Plan, Report
 from tests.power.work import ACTIONS
 
 BY_LUCK = 480  # cuts and kills a seed, beside those at every operation
-DONE = {"epochs_begun", "rows_rewrapped", "keys_destroyed", "bodies_warned", "taps_erased", "taps_pruned"}
+DONE = {
+    "epochs_begun",
+    "rows_rewrapped",
+    "keys_destroyed",
+    "bodies_warned",
+    "taps_erased",
+    "taps_pruned",
+    "shared",
+    "undone",
+}
 
 
 def test_none_of_five_thousand_cuts_loses_what_was_acknowledged() -> None:
     """One scenario cut at each of its operations in turn, on both kinds of disk, and journals cut by luck."""
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
-        everywhere = [pool.submit(every_operation, 1, sector) for sector in (SMALL, LARGE)]
+        everywhere = [pool.submit(every_operation, 3, sector) for sector in (SMALL, LARGE)]
         by_luck = [pool.submit(cuts, seed, BY_LUCK) for seed in range(1, 5)]
     for report in [one.result() for one in everywhere]:
         print(report)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import suppress
 from functools import partial
 from random import Random
+from typing import Any
 
 import apsw
 
 from tests.power.answers import POLICY, TO_ENQUIRIES, TO_SENDS, crashed, settled, too_old
-from tests.power.ledger import Ledger
+from tests.power.ledger import Contradiction, Ledger
 from tests.power.life import Life
-from tests.power.passengers import hand_in, known_tap, new_tap
+from tests.power.passengers import hand_in, hand_in_refused, known_tap, new_tap
 from tests.store.builders import SALT, TERMINAL, VISA, closer
 from tpsd.core.enquiry import conclude, read
 from tpsd.core.operations import Change, InForce, Order, judge
@@ -23,6 +25,7 @@ from tpsd.domain.card import Pan
 from tpsd.domain.time import HOUR, MINUTE, Micros
 from tpsd.emv.reading import card_token
 from tpsd.operating import Cursor, Selection
+from tpsd.ports import SettledLate
 from tpsd.workers.enquirer import conclude_crashed
 
 TOKENS = (bytes.fromhex(card_token(SALT, Pan(VISA))), bytes(range(32)), bytes(range(1, 33)))
@@ -88,10 +91,48 @@ class Work:
 
     async def _settle(self) -> None:
         for _ in range(min(2, len(self._sending))):
-            claimed = self._sending.pop(self._luck.randrange(len(self._sending)))
-            outcome, settlement = settled(claimed, self._luck.choice(TO_SENDS), self._now)
-            await self._journal.settle(claimed, outcome, settlement, self._now)
-            self.ledger.settle(str(claimed.uuid), settlement.state)
+            await self._answered(self._sending.pop(self._luck.randrange(len(self._sending))))
+
+    async def _answered(self, claimed: Claimed) -> None:
+        outcome, settlement = settled(claimed, self._luck.choice(TO_SENDS), self._now)
+        await self._journal.settle(claimed, outcome, settlement, self._now)
+        self.ledger.settle(str(claimed.uuid), settlement.state)
+
+    async def _answered_late(self, claimed: Claimed) -> None:
+        """Its answer a second time."""
+        try:
+            await self._answered(claimed)
+        except SettledLate:
+            return
+        raise Contradiction(f"{claimed.uuid} was settled twice by one attempt")
+
+    # --- all of them at one moment ---
+
+    async def _group(self) -> None:
+        """What comes at one moment shares a commit; a write that fails undoes itself alone."""
+        shared, undone = self._life.writer.shared, self._life.writer.undone
+        results = await asyncio.gather(*self._at_once(), return_exceptions=True)
+        self.did["shared"] += self._life.writer.shared - shared
+        self.did["undone"] += self._life.writer.undone - undone
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    def _at_once(self) -> Iterator[Coroutine[Any, Any, None]]:
+        luck = self._luck
+        for _ in range(luck.randint(1, 3)):
+            tap = new_tap(self.ledger, luck)
+            yield hand_in(self._journal, self.ledger, luck, tap)
+            if luck.random() < 0.3:
+                yield hand_in(self._journal, self.ledger, luck, tap)
+        if luck.random() < 0.5:
+            yield hand_in_refused(self._journal, self.ledger, luck, new_tap(self.ledger, luck))
+        for _ in range(min(luck.randint(0, 2), len(self._sending))):
+            claimed = self._sending.pop(luck.randrange(len(self._sending)))
+            yield self._answered(claimed)
+            if luck.random() < 0.3:
+                yield self._answered_late(claimed)
+        yield self._claim()
 
     async def _enquire(self) -> None:
         for enquired in await self._journal.doubts.claim(self._now, 2):
@@ -177,6 +218,7 @@ ACTIONS: dict[str, Callable[[Work], Awaitable[None]]] = {
     "reject": Work._reject,
     "claim": Work._claim,
     "settle": Work._settle,
+    "group": Work._group,
     "enquire": Work._enquire,
     "mail": Work._mail,
     "house": Work._house,  # hours pass: epochs turn, rows are wrapped anew, keys, bodies and old rows go
@@ -187,7 +229,7 @@ ACTIONS: dict[str, Callable[[Work], Awaitable[None]]] = {
 }
 
 WEIGHTS = {
-    "take": 8, "take odd": 2, "repeat": 3, "reject": 1, "claim": 6, "settle": 7, "enquire": 1, "mail": 2, "house": 4,
-    "order": 2, "deny": 1, "probe": 1,
+    "take": 8, "take odd": 2, "repeat": 3, "reject": 1, "claim": 6, "settle": 7, "group": 5, "enquire": 1, "mail": 2,
+    "house": 4, "order": 2, "deny": 1, "probe": 1,
 }  # fmt: skip
 """How often each is drawn."""

@@ -65,6 +65,7 @@ REFUSED = [
     (Order.RESEND, replace(ROW, credential="gate-1"), "credential left"),
     (Order.RESEND, replace(MAY, doubtful_since=Micros(NOW - 37 * HOUR)), "forgotten"),
     (Order.REBUILD, MAY, "leave out --rebuild"),
+    (Order.REBUILD, replace(ROW, body_waits=True), "waits until the time is known"),
     (Order.REBUILD, replace(ROW, card_kept=False), "card data is gone"),
     (Order.CHARGED, ROW, "nothing was charged"),
     (Order.NOT_CHARGED, HELD, "nothing was charged"),

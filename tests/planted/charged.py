@@ -1,0 +1,110 @@
+"""Bugs that charge a card twice, or charge what was not asked: where money may have moved and nobody knows."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.planted.bug import Bug
+
+CHARGED: Final = (
+    Bug(
+        "there is no horizon",
+        "tpsd/core/doubt.py",
+        "    return doubtful_since is not None and now - doubtful_since > policy.horizon_us",
+        "    return False",
+        ("tests/unit/test_doubt.py",),
+    ),
+    Bug(
+        "a 404 is believed without a control",
+        "tpsd/workers/enquirer.py",
+        "needs_control(enquired, heard) and await self._is_believed(enquired)",
+        "needs_control(enquired, heard)",
+        ("tests/integration/test_daemon_doubts.py",),
+    ),
+    Bug(
+        "a control that finds nothing is taken for one that found something",
+        "tpsd/workers/enquirer.py",
+        "            if read(await self._ask(known)).finding is not Finding.APPROVED:",
+        "            if read(await self._ask(known)).finding is Finding.UNCLEAR:",
+        ("tests/integration/test_daemon_doubts.py",),
+    ),
+    Bug(
+        "a row forgets that it may have been charged",
+        "tpsd/core/settlement.py",
+        "    charged = progress.may_have_charged or not outcome.clean",
+        "    charged = not outcome.clean",
+        ("tests/unit/test_settlement.py", "tests/property/test_settlement.py"),
+    ),
+    Bug(
+        "a 4XX ends a tap that may have been charged",
+        "tpsd/core/settlement.py",
+        "        case TapRefused() | TerminalRefused() if progress.may_have_charged and is_4xx(outcome):",
+        "        case TapRefused() | TerminalRefused() if False:",
+        ("tests/unit/test_settlement.py",),
+    ),
+    Bug(
+        "another amount than asked counts as approved",
+        "tpsd/core/settlement.py",
+        "    return outcome.amount > asked or (outcome.amount < asked and outcome.cause != PARTLY)",
+        "    return False",
+        ("tests/unit/test_settlement.py",),
+    ),
+    Bug(
+        "what may have been charged is rebuilt under a new UUID",
+        "tpsd/core/operations.py",
+        "    if order is Order.REBUILD:\n        if row.may_have_charged:",
+        "    if order is Order.REBUILD:\n        if False:",
+        ("tests/unit/test_operations.py", "tests/property/test_operations.py"),
+    ),
+    Bug(
+        "the attempt's number is not written before its send",
+        "tpsd/store/sql/sqlite/journal.sql",
+        "SET state = 'sending', due = NULL, attempt = attempt + 1, sends",
+        "SET state = 'sending', due = NULL, sends",
+        ("tests/store/test_contract_sends.py",),
+    ),
+    Bug(
+        "jitter hurries",
+        "tpsd/core/retry.py",
+        "tier.every_us + _jitter(tier, jitter_draw, jitter_share)",
+        "tier.every_us - _jitter(tier, jitter_draw, jitter_share)",
+        ("tests/unit/test_retry.py",),
+    ),
+    Bug(
+        "a check-out may be tried a fourth time",
+        "tpsd/core/answering.py",
+        "self.tapped and journey is not None and journey.state.travels and journey.tries < TRIES_MAX",
+        "self.tapped and journey is not None and journey.state.travels and journey.tries <= TRIES_MAX",
+        ("tests/unit/test_answering.py", "tests/property/test_answering.py"),
+    ),
+    Bug(
+        "a check-in that was not approved opens a journey",
+        "tpsd/core/answering.py",
+        "    return Ending(_denied(waiting, cause, state), settlement, _failed(waiting))",
+        "    return Ending(_denied(waiting, cause, state), settlement, _failed(waiting), "
+        "opens=waiting.kind is Kind.RETAIL_CHECK_IN)",
+        ("tests/unit/test_answering.py", "tests/property/test_answering.py"),
+    ),
+    Bug(
+        "a passenger who was told no is let in by a late answer",
+        "tpsd/store/realtime.py",
+        '    if connection.execute(Q["fence_of"], (uuid,)).get != claimed.fence:\n        raise SettledLate',
+        '    if connection.execute(Q["fence_of"], (uuid,)).get == 0:\n        raise SettledLate',
+        ("tests/store/test_contract_realtime.py", "tests/store/test_contract_asked_first.py"),
+    ),
+    Bug(
+        "a backup that was restored sends what it held",
+        "tpsd/store/restoring.py",
+        "                in_doubt = _rest(connection, by, source)",
+        "                in_doubt = 0",
+        ("tests/store/test_contract_upkeep.py", "tests/store/test_sqlite_upkeep.py"),
+    ),
+    Bug(
+        "a mail that was accepted is sent again",
+        "tpsd/store/sql/sqlite/journal.sql",
+        "UPDATE mail SET accepted_at = ?, due = NULL, tries = tries + 1, last_error = NULL WHERE id = ? "
+        "AND accepted_at IS NULL",
+        "UPDATE mail SET last_error = CASE WHEN ? THEN NULL END WHERE id = ?",
+        ("tests/store/test_contract_mail.py",),
+    ),
+)

@@ -1,0 +1,89 @@
+"""Bugs that lose a tap, or what became of it: at a power cut, at a crash, or in a transaction that is not whole."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.planted.bug import Bug
+
+LOST: Final = (
+    Bug(
+        "the journal is never flushed",
+        "tpsd/store/opening.py",
+        '("synchronous", "FULL", 2)',
+        '("synchronous", "OFF", 0)',
+        ("tests/power/test_groups.py",),
+    ),
+    Bug(
+        "an epoch key is used before it was synced",
+        "tpsd/store/epochs.py",
+        "                os.fsync(file.fileno())\n",
+        "",
+        ("tests/power/test_found.py",),
+    ),
+    Bug(
+        "an epoch is committed before its key is made",
+        "tpsd/store/rotation.py",
+        "        self._keys.make(number)  # durable on the shelf before its row, and so before any body under it\n"
+        "        await self._writer.write(lambda connection: housekeeping.begin_epoch(connection, number, ran))\n",
+        "        await self._writer.write(lambda connection: housekeeping.begin_epoch(connection, number, ran))\n"
+        "        self._keys.make(number)\n",
+        ("tests/power/test_found.py",),
+    ),
+    Bug(
+        "what a killed process left unflushed is believed at the next start",
+        "tpsd/store/opening.py",
+        "    _make_durable(connection)\n    connection",
+        "    connection",
+        ("tests/power/test_found.py",),
+    ),
+    Bug(
+        "a power cut is trusted to harm nothing beside what was being written",
+        "tpsd/store/opening.py",
+        "?psow=0",
+        "",
+        ("tests/power/test_found.py",),
+    ),
+    Bug(
+        "a write that failed leaves its half in the group's commit",
+        "tpsd/store/group.py",
+        '            connection.execute("ROLLBACK TO one")\n',
+        "",
+        ("tests/power/test_groups.py",),
+    ),
+    Bug(
+        "only the first of a group hears that its commit failed",
+        "tpsd/store/group.py",
+        "        for job in jobs:\n            job.error = cause",
+        "        for job in jobs[:1]:\n            job.error = cause",
+        ("tests/unit/test_writer_failures.py",),
+    ),
+    Bug(
+        "a send that a crash cut short is under way for ever",
+        "tpsd/store/recovery.py",
+        '    for row in list(connection.execute(Q["left_open"])):\n',
+        "    for row in list[tuple[object, ...]]():\n",
+        ("tests/store/test_contract_start.py",),
+    ),
+    Bug(
+        "what came of a send is lost on a crash",
+        "tpsd/store/commits.py",
+        "        (stamp.at, OUTCOME_NAMES[type(outcome)], outcome.cause, int(not outcome.clean)",
+        "        (None, OUTCOME_NAMES[type(outcome)], outcome.cause, int(not outcome.clean)",
+        ("tests/store/test_contract_sends.py", "tests/store/test_contract_start.py"),
+    ),
+    Bug(
+        "a tap whose validator's counter began anew gets an old tap's verdict",
+        "tpsd/store/commits.py",
+        "    known = next((_known(row) for row in rows if row[1] == candidate.digest), None)",
+        "    known = next((_known(row) for row in rows), None)",
+        ("tests/store/test_contract_intake.py",),
+    ),
+    Bug(
+        "a damaged frame is read",
+        "device/vl1/frames.py",
+        '    if zlib.crc32(body[:-_CRC]) != int.from_bytes(body[-_CRC:], "little"):',
+        "    if False:",
+        ("tests/unit/test_vl1_frames.py", "tests/property/test_vl1_decoder_properties.py"),
+    ),
+)
