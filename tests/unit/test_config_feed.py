@@ -1,0 +1,67 @@
+"""The deny list's feed in the configuration: what is refused, and whose terminal asks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.configurations import changed, values, write
+from tpsd.config import changes, load, poll_us
+from tpsd.credentials import terminal_of
+from tpsd.domain.time import MINUTE
+from tpsd.errors import ConfigError
+from tpsd.sfey.updates import Terminal
+
+LANES = [
+    {"name": "front", "port": "/dev/ttyNOT0", "fare": 250, "tokens": "validator"},
+    {"name": "rear", "port": "/dev/ttyNOT1", "fare": 250, "tokens": "validator"},
+]
+KNOWN = {"front": "GATE-X1:VAL00001", "rear": "GATE-X1:VAL00002"}
+
+
+def given(folder: Path, **more: Any) -> Path:
+    return write(folder, changed(values(folder), {"lanes": LANES, "feed": {"enabled": True}} | more))
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"feed": {"enabled": True, "lane": "side"}}, "feed.lane 'side' is no lane"),
+        ({"lanes": [LANES[0] | {"tokens": "none"}], "keys": {"token_key_file": None}}, "no lane has card tokens"),
+        ({"lanes": []}, "there is no lane whose terminal could ask"),
+        ({"feed": {"enabled": True, "base_url": "http://tps.example"}}, "feed.base_url is http beyond this machine"),
+        ({"feed": {"poll_minutes": 0.01}}, "poll_minutes"),
+    ],
+)
+def test_what_is_refused(tmp_path: Path, more: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(given(tmp_path, **more))
+    assert words in str(caught.value)
+
+
+def test_off_it_asks_for_nothing(tmp_path: Path) -> None:
+    config = load(given(tmp_path, feed={"lane": "side"}, lanes=[]))
+    assert not config.feed.enabled
+    assert poll_us(config) == 5 * MINUTE
+
+
+def test_the_first_lane_whose_terminal_is_known_asks_unless_one_is_set(tmp_path: Path) -> None:
+    config = load(given(tmp_path))
+    assert terminal_of(config, KNOWN) == Terminal("VAL00001", "GATE-X1", "common")
+    assert terminal_of(config, KNOWN | {"front": None}) == Terminal("VAL00002", "GATE-X1", "common")
+    assert terminal_of(config, {}) is None
+    one = load(given(tmp_path, feed={"enabled": True, "lane": "rear"}))
+    assert terminal_of(one, KNOWN) == Terminal("VAL00002", "GATE-X1", "common")
+    assert terminal_of(one, {"front": KNOWN["front"]}) is None
+
+
+def test_a_terminal_that_is_set_asks_before_its_validator_has_come(tmp_path: Path) -> None:
+    named = LANES[0] | {"terminal_sn": "T1", "terminal_type": "BUS"}
+    assert terminal_of(load(given(tmp_path, lanes=[named])), {}) == Terminal("T1", "BUS", "common")
+
+
+def test_a_change_needs_a_restart(tmp_path: Path) -> None:
+    old, new = load(given(tmp_path)), load(given(tmp_path, feed={"enabled": False}))
+    assert changes(old, new).refused == ("feed.enabled is True and would be False",)
