@@ -15,7 +15,7 @@ from tests.integration.stage import Gate, Stage
 from tpsd.admin.client import ask, tell
 from tpsd.admin.server import AdminServer
 from tpsd.app import Daemon, admin_routes
-from tpsd.core.feed import LONG_LIST
+from tpsd.core.feed import ANEW_AFTER, LONG_LIST
 from tpsd.domain.card import Pan
 from tpsd.domain.time import HOUR, MINUTE, Micros
 from tpsd.emv.reading import card_token
@@ -222,3 +222,34 @@ async def test_records_of_unknown_types_are_kept_and_ignored_and_keys_are_not_ke
             query = "SELECT type, raw FROM deny_feed_ignored"
             kept = await daemon.journal._writer.read(lambda connection: list(connection.execute(query)))
             assert kept == [("WEATHER", '{"recordType":"WEATHER","sky":"grey"}')]
+
+
+async def test_a_token_that_tps_refuses_again_and_again_is_given_up_and_the_list_comes_anew(open_stage: Opens) -> None:
+    async with open_stage(changes=FED) as stage:
+        updates = stage.tps.updates
+        updates.add([token_of(stage, VISA), *others(20)])
+        async with stage.daemon_running() as daemon:
+            await polled(stage)
+            updates.fault = lambda number: Fault.FORBIDDEN if updates.asked[-1] is not None else None
+            for _ in range(ANEW_AFTER):
+                await poll(stage)
+            assert updates.asked[1:] == ["0.21"] * ANEW_AFTER
+            assert await told(stage.gate) == DENIED
+            await poll(stage)
+            assert updates.asked[-1] is None
+            state = await daemon.journal.feed.state()
+            assert (state.tokens, state.shadow) == (21, None)
+
+
+async def test_one_clear_line_for_a_poll_that_changed_something(
+    open_stage: Opens, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with open_stage(changes=FED) as stage:
+        stage.tps.updates.add(others(1200))
+        async with stage.daemon_running():
+            await polled(stage, done=lambda: len(stage.tps.updates.asked) == 2)
+            await poll(stage)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "deny_list_fed" in line]
+    assert len(lines) == 1
+    assert "pages=2" in lines[0]
+    assert "inserted=1200" in lines[0]

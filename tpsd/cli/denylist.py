@@ -159,9 +159,10 @@ def _status_lines(found: Mapping[str, Any]) -> Iterator[str]:
     if not found["on"]:
         yield "the feed is off: set [feed] enabled = true"
     else:
-        whole = "never" if found["whole_at"] is None else moment(found["whole_at"])
-        heard = "never" if found["heard_at"] is None else moment(found["heard_at"])
-        yield f"complete {whole}, {found['age_seconds'] / 60:.1f} min ago; last page {heard}"
+        age = f"{found['age_seconds'] / 60:.1f} min"
+        whole = "never complete" if found["whole_at"] is None else f"complete {moment(found['whole_at'])}, {age} ago"
+        last = "no page has come" if found["heard_at"] is None else f"last page {moment(found['heard_at'])}"
+        yield f"{whole}; {last}"
         if found["cause"]:
             yield f"the last poll failed: {found['cause']}"
     if found["waits_since"] is not None:

@@ -150,7 +150,5 @@ class UpdateDesk:
         words = self._profile.updates
         if word not in words:
             return nest([(words["type"], word), *json.loads(detail or "{}").items()])
-        found: list[tuple[str, object]] = [(words["type"], words["deny_list"]), (words["action"], words[word])]
-        if detail is not None:
-            found.append((words["card"], detail))
-        return nest(found)
+        places = [(words["type"], words["deny_list"]), (words["action"], words[word])]
+        return nest(places if detail is None else [*places, (words["card"], detail)])

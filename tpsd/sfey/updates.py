@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from tpsd.core.feed import PAGE_RECORDS
 from tpsd.domain.audit import may_hold_card_number
-from tpsd.domain.denial import NoToken, read_token
+from tpsd.domain.denial import read_token
 from tpsd.domain.feed import Action, BadPage, Denial, Foreign, Heard, NoPage, Page, Record
 from tpsd.domain.outcome import Answer, CredentialRefused, NoAnswer, NoConnection
 from tpsd.sfey.client import Raw, TpsClient
@@ -64,7 +65,7 @@ class UpdateClient:
         came = await self._line.fetch(terminal.credential, path, PAGE_BYTES_MAX)
         match came:
             case Raw():
-                return _heard(came, self._profile)
+                return await asyncio.to_thread(_heard, came, self._profile)  # some ms: passengers wait on the loop
             case CredentialRefused(cause):
                 return Denial(cause)
             case NoConnection(cause) | NoAnswer(cause):
@@ -112,8 +113,9 @@ def read_page(body: bytes, profile: Profile = DEVICE_V1) -> Page | BadPage:
         return BadPage("token.malformed")
     records: list[Record] = []
     foreign: list[Foreign] = []
+    reading = _Reading(profile)
     for one in found:
-        read = _record(one, words)
+        read = reading.record(one)
         if isinstance(read, Record):
             records.append(read)
         elif isinstance(read, Foreign):
@@ -127,26 +129,42 @@ def _is_good(token: str) -> bool:
     return 0 < len(token) <= TOKEN_CHARACTERS_MAX and token.isascii() and token.isprintable()
 
 
-def _record(one: Any, words: Any) -> Record | Foreign | str:
-    """A record; or, in a word, why it is none."""
-    kind = pick(one, words["type"])
-    if not isinstance(kind, str):
-        return "record.type"
-    if kind != words["deny_list"]:
-        return _foreign(kind, one)
-    actions = {words[action.value]: action for action in Action}
-    named = pick(one, words["action"])
-    action = actions.get(named) if isinstance(named, str) else None
-    if action is None:
-        return "record.action"
-    if action is Action.FLUSH:
-        return Record(action)
-    card = pick(one, words["card"])
-    token = read_token(card) if isinstance(card, str) else NoToken("")
-    return "record.card" if isinstance(token, NoToken) else Record(action, token)
+class _Reading:
+    """How a record is read; made once a page, since a page holds a thousand."""
+
+    def __init__(self, profile: Profile) -> None:
+        words = profile.updates
+        self._type, self._action, self._card = (words[name].split(".") for name in ("type", "action", "card"))
+        self._deny_list = words["deny_list"]
+        self._actions = {words[action.value]: action for action in Action}
+
+    def record(self, one: object) -> Record | Foreign | str:
+        """A record; or, in a word, why it is none."""
+        kind = _at(one, self._type)
+        if not isinstance(kind, str):
+            return "record.type"
+        if kind != self._deny_list:
+            return _foreign(kind, one)
+        named = _at(one, self._action)
+        action = self._actions.get(named) if isinstance(named, str) else None
+        if action is None:
+            return "record.action"
+        if action is Action.FLUSH:
+            return Record(action)
+        card = _at(one, self._card)
+        token = read_token(card) if isinstance(card, str) else None
+        return Record(action, token) if isinstance(token, bytes) else "record.card"
 
 
-def _foreign(kind: str, one: Any) -> Foreign:
+def _at(one: object, place: list[str]) -> object:
+    for part in place:
+        if not isinstance(one, dict):
+            return None
+        one = one.get(part)
+    return one
+
+
+def _foreign(kind: str, one: object) -> Foreign:
     raw = json.dumps(one, separators=(",", ":"))
     secret = "key" in raw.lower() or may_hold_card_number(raw)
     name = kind[:TYPE_CHARACTERS_MAX]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import apsw
@@ -26,12 +27,21 @@ IGNORED_KEPT = 1000  # records of unknown types: enough to see what they are, 2 
 Q = load("sqlite")
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many entries the feed may have, old and new, and how many records of unknown types are kept."""
+
+    tokens: int = FEED_TOKENS_MAX
+    ignored: int = IGNORED_KEPT
+
+
 class SqliteFeed:
     """``tpsd.denylist.DenyFeed`` on the journal's writer."""
 
-    def __init__(self, writer: Writer, denylist: SqliteDenyList) -> None:
+    def __init__(self, writer: Writer, denylist: SqliteDenyList, bounds: Bounds | None = None) -> None:
         self._writer = writer
         self._denylist = denylist
+        self._bounds = bounds or Bounds()
 
     async def state(self) -> FeedState:
         """From the feed's row."""
@@ -39,7 +49,7 @@ class SqliteFeed:
 
     async def keep(self, take: Take, foreign: Sequence[Foreign], at: Micros) -> Kept:
         """One commit."""
-        return await self._writer.write(partial(_keep, take=take, foreign=foreign, at=at))
+        return await self._writer.write(partial(_keep, take=take, foreign=foreign, at=at, bounds=self._bounds))
 
     async def loss(self) -> Loss | None:
         """In slices; the old list is joined first, so that no entry moves while it is counted."""
@@ -83,65 +93,70 @@ def _lists(connection: apsw.Connection) -> list[tuple[int, int | None, int]]:
     return [(number, shadow, tokens) for number, shadow, tokens in connection.execute(Q["feed_lists"], (BY_FEED,))]
 
 
-def _keep(connection: apsw.Connection, take: Take, foreign: Sequence[Foreign], at: Micros) -> Kept:
+def _keep(connection: apsw.Connection, take: Take, foreign: Sequence[Foreign], at: Micros, bounds: Bounds) -> Kept:
     inserted = deleted = 0
-    begun = False
     for step in take.steps:
         match step:
             case Flush():
-                begun = _begin_anew(connection, at) or begun
+                _begin_anew(connection, at)
             case Put(tokens):
                 inserted += _put(connection, tokens, at)
             case Strike(tokens):
                 deleted += _strike(connection, tokens)
     lists = _lists(connection)
-    if sum(tokens for _, _, tokens in lists) > FEED_TOKENS_MAX:
-        raise RefusedError(f"the feed has more than {FEED_TOKENS_MAX:,} entries")
-    _heard(connection, take, foreign, at, whole=take.done and any(shadow for _, shadow, _ in lists))
+    if sum(tokens for _, _, tokens in lists) > bounds.tokens:
+        raise RefusedError(f"the feed has more than {bounds.tokens:,} entries")
+    _heard(connection, take, len(foreign), at, whole=take.done and any(shadow for _, shadow, _ in lists))
+    _ignore(connection, foreign, at, bounds.ignored)
     if inserted or deleted:
         connection.execute(Q["deny_bump"])
     return Kept(inserted, deleted, cards.list_version(connection))
 
 
-def _heard(connection: apsw.Connection, take: Take, foreign: Sequence[Foreign], at: Micros, *, whole: bool) -> None:
+def _heard(connection: apsw.Connection, take: Take, ignored: int, at: Micros, *, whole: bool) -> None:
     bindings = {
         "source": BY_FEED,
         "token": take.token,
         "at": at,
         "whole_at": at if take.done else None,
         "shadow_done": int(whole),
-        "ignored": len(foreign),
+        "ignored": ignored,
     }
     connection.execute(Q["feed_heard"], bindings)
+
+
+def _ignore(connection: apsw.Connection, foreign: Sequence[Foreign], at: Micros, most: int) -> None:
     kept = [(at, record.type, record.raw) for record in foreign if record.raw is not None]
     if kept:
         connection.executemany(Q["feed_ignore"], kept)
-        connection.execute(Q["feed_ignored_old"], (IGNORED_KEPT,))
+        connection.execute(Q["feed_ignored_old"], (most,))
 
 
-def _begin_anew(connection: apsw.Connection, at: Micros) -> bool:
+def _begin_anew(connection: apsw.Connection, at: Micros) -> None:
     """A shadow that is there already goes on denying as part of the old list; an empty one is the new one."""
     connection.execute(Q["feed_begun_anew"], (BY_FEED,))
     if any(shadow and not tokens for _, shadow, tokens in _lists(connection)):
-        return False
+        return
     connection.execute(Q["feed_demote"], (BY_FEED,))
     connection.execute(Q["feed_begin"], (BY_FEED, at, at, 1))
-    return True
 
 
 def _put(connection: apsw.Connection, tokens: Sequence[bytes], at: Micros) -> int:
-    lists = _lists(connection)
-    into = next((number for number, shadow, _ in lists if shadow), None)
-    if into is None:
-        into = max((tokens_of, number) for number, _, tokens_of in lists)[1] if lists else None
-    if into is None:
-        connection.execute(Q["feed_begin"], (BY_FEED, at, at, None))
-        into = connection.last_insert_rowid()
+    into = _growing(connection, at)
     before = connection.total_changes()
     connection.executemany(Q["deny_insert"], ((into, token) for token in tokens))
     inserted = connection.total_changes() - before
     connection.execute(Q["deny_counted"], (inserted, into))
     return inserted
+
+
+def _growing(connection: apsw.Connection, at: Micros) -> int:
+    """The generation that takes new entries: the shadow, else the longest list, else a new one."""
+    lists = _lists(connection)
+    if lists:
+        return max((shadow or 0, tokens, number) for number, shadow, tokens in lists)[-1]
+    connection.execute(Q["feed_begin"], (BY_FEED, at, at, None))
+    return connection.last_insert_rowid()
 
 
 def _strike(connection: apsw.Connection, tokens: Sequence[bytes]) -> int:
