@@ -7,15 +7,18 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import apsw
 import pytest
 
 from device.vl1.cards import CARDS
 from tests.integration.conftest import Opens
+from tests.integration.failing_disk import failing_disk
 from tests.integration.stage import Gate, Stage
 from tpsd.admin.client import ask, tell
 from tpsd.admin.server import AdminServer
-from tpsd.app import Daemon, admin_routes
-from tpsd.core.feed import ANEW_AFTER, LONG_LIST
+from tpsd.app import Daemon, admin_routes, open_journal
+from tpsd.config import load
+from tpsd.core.feed import ANEW_AFTER, LONG_LIST, Flush, Put, Take
 from tpsd.domain.card import Pan
 from tpsd.domain.time import HOUR, MINUTE, Micros
 from tpsd.emv.reading import card_token
@@ -168,6 +171,18 @@ async def test_a_list_that_would_lose_more_than_half_waits_for_a_person(open_sta
             assert (await daemon.observer.health()).reasons == ()
 
 
+async def test_a_life_that_ended_before_the_flip_leaves_it_to_the_next(open_stage: Opens) -> None:
+    async with open_stage(changes=FED) as stage:
+        visa, mastercard = token_of(stage, VISA), token_of(stage, MASTERCARD)
+        async with open_journal(load(stage.config_file)) as journal:
+            await journal.feed.keep(Take((Put((visa,)),), "0.1", True), (), stage.clock.wall())
+            await journal.feed.keep(Take((Flush(), Put((mastercard,))), "1.2", True), (), stage.clock.wall())
+        stage.tps.updates.fault = lambda number: Fault.UNAVAILABLE
+        async with stage.daemon_running():
+            await polled(stage)
+            assert (await told(stage.gate), await told(stage.gate, MASTERCARD)) == (OK, DENIED)
+
+
 LIES = [fault for fault in Fault if fault not in (Fault.CLOSED, Fault.UNAVAILABLE, Fault.ENDLESS)]
 
 
@@ -253,3 +268,21 @@ async def test_one_clear_line_for_a_poll_that_changed_something(
     assert len(lines) == 1
     assert "pages=2" in lines[0]
     assert "inserted=1200" in lines[0]
+
+
+async def test_a_full_disk_keeps_a_page_waiting_and_nothing_of_it_is_lost(open_stage: Opens) -> None:
+    with failing_disk() as disk:
+        async with open_stage(changes=FED) as stage:
+            stage.tps.updates.add([token_of(stage, VISA)])
+            async with stage.daemon_running() as daemon:
+                await polled(stage)
+                assert daemon.feed is not None
+                stage.tps.updates.add([token_of(stage, MASTERCARD)])
+                disk.trouble = apsw.FullError
+                daemon.feed.look()
+                await stage.until(lambda: disk.refused > 0, "a page that cannot be kept")
+                disk.trouble = None
+                await polled(stage, done=lambda: daemon.feed is not None and daemon.feed.facts().tokens == 2)
+                assert await told(stage.gate) == DENIED
+                assert await told(stage.gate, MASTERCARD) == DENIED
+            assert stage.tps.updates.asked[1] == stage.tps.updates.asked[2] == "0.1"

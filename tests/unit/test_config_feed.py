@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.configurations import changed, values, write
-from tpsd.config import changes, load, poll_us
+from tests.configurations import changed, production, values, write
+from tpsd.config import changes, load, poll_us, warnings
 from tpsd.credentials import terminal_of
 from tpsd.domain.time import MINUTE
 from tpsd.errors import ConfigError
@@ -65,3 +65,16 @@ def test_a_terminal_that_is_set_asks_before_its_validator_has_come(tmp_path: Pat
 def test_a_change_needs_a_restart(tmp_path: Path) -> None:
     old, new = load(given(tmp_path)), load(given(tmp_path, feed={"enabled": False}))
     assert changes(old, new).refused == ("feed.enabled is True and would be False",)
+
+
+def test_in_production_a_feed_that_is_off_is_warned_about(tmp_path: Path) -> None:
+    def doubts(given: dict[str, Any], *, enabled: bool) -> list[str]:
+        feed = {"lanes": LANES, "feed": {"enabled": enabled}}
+        return [str(doubt) for doubt in warnings(load(write(tmp_path, changed(given, feed)))) if "feed" in str(doubt)]
+
+    assert doubts(production(tmp_path), enabled=False) == [
+        "feed.enabled is false, so the deny list is only what people import and enter; set it to true once Sfey has "
+        "said that your terminals may ask for it"
+    ]
+    assert doubts(production(tmp_path), enabled=True) == []
+    assert doubts(values(tmp_path), enabled=False) == []

@@ -317,6 +317,15 @@ def _afc(config: Configuration) -> Iterator[Problem]:
         yield Problem(("sfey", "afc_token_file"), f"{token} is open to other users", f"chmod 600 {token}")
 
 
+def _unfed(config: Configuration) -> Iterator[Problem]:
+    if config.mode == "production" and config.lanes and not config.feed.enabled:
+        yield Problem(
+            ("feed", "enabled"),
+            "is false, so the deny list is only what people import and enter",
+            "set it to true once Sfey has said that your terminals may ask for it",
+        )
+
+
 def _countries(config: Configuration) -> Iterator[Problem]:
     for index, lane in enumerate(config.lanes):
         if lane.country is not None and lane.protocol != "vivopay":
@@ -349,4 +358,4 @@ _RULES: tuple[Rule, ...] = (
     _hosts,
     _production,
 )
-_WARNINGS: tuple[Rule, ...] = (_slow_lanes, _clear_card_data, _exposed_keys, _afc, _countries, _no_lanes)
+_WARNINGS: tuple[Rule, ...] = (_slow_lanes, _clear_card_data, _exposed_keys, _afc, _unfed, _countries, _no_lanes)
