@@ -356,7 +356,7 @@ class Feed(Section):
     lane: str | None = Field(
         default=None,
         pattern=r"^[a-z0-9_-]{1,32}$",
-        description="the lane whose terminal asks, one for the company; default the first whose terminal is known",
+        description="the lane whose terminal asks, one for the company; default the first that TPS does not refuse",
     )
     poll_minutes: float = Field(
         default=5.0,

@@ -37,7 +37,7 @@ from tpsd.credentials import (
     context_of,
     files_of,
     speaks_tls,
-    terminal_of,
+    terminals_of,
     tls_contexts,
     update_client,
 )
@@ -378,11 +378,11 @@ class Daemon:
         if self.feed is not None:
             self.feed.terminal_is_known()
 
-    async def _ask_for_updates(self, token: str | None) -> Heard:
-        terminal = terminal_of(self.config, {lane.state.name: lane.state.terminal for lane in self.lanes})
-        if terminal is None or self._updates is None:
+    async def _ask_for_updates(self, token: str | None, turn: int) -> Heard:
+        terminals = terminals_of(self.config, {lane.state.name: lane.state.terminal for lane in self.lanes})
+        if not terminals or self._updates is None:
             return NOBODY
-        return await self._updates.ask(terminal, token)
+        return await self._updates.ask(terminals[turn % len(terminals)], token)
 
     def _wake_sends(self) -> None:
         self.bodies.wake.set()  # what was released may wait for its body

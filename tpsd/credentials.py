@@ -93,16 +93,18 @@ def update_client(
     )
 
 
-def terminal_of(config: Configuration, known: Mapping[str, str | None]) -> Terminal | None:
-    """Who asks for updates: the lane that is set, else the first whose terminal is known (``TYPE:SERIAL`` by lane)."""
+def terminals_of(config: Configuration, known: Mapping[str, str | None]) -> list[Terminal]:
+    """Who may ask for updates: the lane that is set, else all whose terminal is known (``TYPE:SERIAL`` by lane)."""
+    terminals = []
     for lane in config.lanes:
         if config.feed.lane not in (None, lane.name):
             continue
         type_name, _, serial = (known.get(lane.name) or "").partition(":")
         type_name, serial = lane.terminal_type or type_name, lane.terminal_sn or serial
         if type_name and serial:
-            return Terminal(serial, type_name, lane.name if lane.client_cert_file is not None else COMMON_CREDENTIAL)
-    return None
+            credential = lane.name if lane.client_cert_file is not None else COMMON_CREDENTIAL
+            terminals.append(Terminal(serial, type_name, credential))
+    return terminals
 
 
 def certified_anew(old: Configuration, new: Configuration) -> list[str]:

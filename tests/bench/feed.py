@@ -87,7 +87,8 @@ async def _fed(folder: Path, first: Sequence[bytes], second: Sequence[bytes]) ->
         client = UpdateClient(serving.url, dict(contexts), monotonic=time.monotonic)
         stack.push_async_callback(client.close)
 
-        async def ask(token: str | None) -> Heard:
+        async def ask(token: str | None, turn: int) -> Heard:
+            del turn
             return await client.ask(TERMINAL, token)
 
         async def tell(notice: NoticeDraft, now: Micros) -> None:

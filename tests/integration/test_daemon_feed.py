@@ -18,7 +18,7 @@ from tpsd.admin.client import ask, tell
 from tpsd.admin.server import AdminServer
 from tpsd.app import Daemon, admin_routes, open_journal
 from tpsd.config import load
-from tpsd.core.feed import ANEW_AFTER, LONG_LIST, Flush, Put, Take
+from tpsd.core.feed import ANEW_AFTER, LONG_LIST, TURN_AFTER, Flush, Put, Take
 from tpsd.domain.card import Pan
 from tpsd.domain.time import HOUR, MINUTE, Micros
 from tpsd.emv.reading import card_token
@@ -254,6 +254,19 @@ async def test_a_token_that_tps_refuses_again_and_again_is_given_up_and_the_list
             assert updates.asked[-1] is None
             state = await daemon.journal.feed.state()
             assert (state.tokens, state.shadow) == (21, None)
+
+
+async def test_another_terminal_asks_when_tps_refuses_the_first(open_stage: Opens) -> None:
+    async with open_stage(changes=FED, lanes=2) as stage:
+        updates = stage.tps.updates
+        updates.add([token_of(stage, VISA)])
+        updates.fault = lambda number: Fault.FORBIDDEN if "VAL00001" in updates.paths[-1] else None
+        async with stage.daemon_running():
+            await polled(stage)
+            for _ in range(TURN_AFTER):
+                await poll(stage)
+            assert ["VAL00001" in path for path in updates.paths] == [True] * TURN_AFTER + [False]
+            assert await told(stage.gate) == DENIED
 
 
 async def test_one_clear_line_for_a_poll_that_changed_something(

@@ -9,7 +9,7 @@ import pytest
 
 from tests.configurations import changed, production, values, write
 from tpsd.config import changes, load, poll_us, warnings
-from tpsd.credentials import terminal_of
+from tpsd.credentials import terminals_of
 from tpsd.domain.time import MINUTE
 from tpsd.errors import ConfigError
 from tpsd.sfey.updates import Terminal
@@ -47,19 +47,20 @@ def test_off_it_asks_for_nothing(tmp_path: Path) -> None:
     assert poll_us(config) == 5 * MINUTE
 
 
-def test_the_first_lane_whose_terminal_is_known_asks_unless_one_is_set(tmp_path: Path) -> None:
+def test_lanes_whose_terminal_is_known_may_ask_unless_one_is_set(tmp_path: Path) -> None:
     config = load(given(tmp_path))
-    assert terminal_of(config, KNOWN) == Terminal("VAL00001", "GATE-X1", "common")
-    assert terminal_of(config, KNOWN | {"front": None}) == Terminal("VAL00002", "GATE-X1", "common")
-    assert terminal_of(config, {}) is None
+    first, second = (Terminal(f"VAL0000{number}", "GATE-X1", "common") for number in (1, 2))
+    assert terminals_of(config, KNOWN) == [first, second]
+    assert terminals_of(config, KNOWN | {"front": None}) == [second]
+    assert terminals_of(config, {}) == []
     one = load(given(tmp_path, feed={"enabled": True, "lane": "rear"}))
-    assert terminal_of(one, KNOWN) == Terminal("VAL00002", "GATE-X1", "common")
-    assert terminal_of(one, {"front": KNOWN["front"]}) is None
+    assert terminals_of(one, KNOWN) == [second]
+    assert terminals_of(one, {"front": KNOWN["front"]}) == []
 
 
 def test_a_terminal_that_is_set_asks_before_its_validator_has_come(tmp_path: Path) -> None:
     named = LANES[0] | {"terminal_sn": "T1", "terminal_type": "BUS"}
-    assert terminal_of(load(given(tmp_path, lanes=[named])), {}) == Terminal("T1", "BUS", "common")
+    assert terminals_of(load(given(tmp_path, lanes=[named])), {}) == [Terminal("T1", "BUS", "common")]
 
 
 def test_a_change_needs_a_restart(tmp_path: Path) -> None:

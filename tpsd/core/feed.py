@@ -34,6 +34,9 @@ ANEW_AFTER: Final = 6
 """Refusals in a row of the same token, after which the list is asked for from the beginning: the token may be bad."""
 
 
+TURN_AFTER: Final = 3
+"""Denials in a row after which another terminal asks: TPS may refuse one, and its list is the whole company's."""
+
 NOBODY: Final = NoPage("terminal")
 """No validator has said yet who it is, and no lane is set whose terminal is known."""
 
@@ -72,6 +75,11 @@ class Take:
 def asks_with(token: str | None, refusals: int) -> str | None:
     """The token of the next request; None asks for everything."""
     return None if refusals >= ANEW_AFTER else token
+
+
+def turn_of(denials: int) -> int:
+    """Whose turn it is to ask, counted from 0, after so many denials in a row."""
+    return denials // TURN_AFTER
 
 
 def judge(page: Page, asked_with: str | None, seen: Collection[str], *, listed: bool) -> Take | BadPage:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from tpsd.core.feed import NOBODY, alarm, asks_with, judge, pause, waits
+from tpsd.core.feed import NOBODY, alarm, asks_with, judge, pause, turn_of, waits
 from tpsd.core.trouble import Trouble
 from tpsd.denylist import DenyFeed
 from tpsd.domain.feed import BadPage, Denial, FeedState, Heard, NoPage, Page
@@ -24,8 +24,8 @@ RETRY_SECONDS = 1.0  # how often a journal that could not commit is tried again
 
 log = structlog.get_logger("tpsd.feed")
 
-Ask = Callable[[str | None], Awaitable[Heard]]
-"""One page after a token, under whatever terminal may ask now."""
+Ask = Callable[[str | None, int], Awaitable[Heard]]
+"""One page after a token, under the terminal whose turn it is."""
 
 Tell = Callable[[NoticeDraft, Micros], Awaitable[None]]
 """Keep a notice, at a time of the schedule clock."""
@@ -66,6 +66,7 @@ class Feed:
         self._trouble = Trouble()
         self._failures = 0
         self._refusals = 0
+        self._denials = 0
         self._untold: NoticeDraft | None = None
         self._state = FeedState()
         self._began_at = clock.wall()
@@ -130,7 +131,7 @@ class Feed:
 
     async def _page(self, poll: Round) -> Heard:
         asked_with = asks_with(self._state.token, self._refusals)
-        heard = await self._ask(asked_with)
+        heard = await self._ask(asked_with, turn_of(self._denials))
         if not isinstance(heard, Page):
             return heard
         listed = bool(self._state.tokens or self._state.shadow)
@@ -186,12 +187,13 @@ class Feed:
             case NoPage(cause) if heard == NOBODY:
                 self._cause = cause
             case Page():
-                self._failures, self._cause = 0, ""
+                self._failures, self._denials, self._cause = 0, 0, ""
                 if (times := self._trouble.over(now)) is not None:
                     log.info("feed_goes_again", times=times)
             case BadPage(cause) | Denial(cause) | NoPage(cause):
                 self._failures += 1
                 self._refusals += not isinstance(heard, NoPage)
+                self._denials += isinstance(heard, Denial)
                 self._cause = cause
                 if (times := self._trouble.happened(now, cause)) is not None:
                     log.error("feed_failed", cause=cause, times=times)
