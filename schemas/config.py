@@ -343,6 +343,29 @@ class Realtime(Section):
     )
 
 
+class Feed(Section):
+    """The deny list as TPS's update feed gives it, beside what people import and enter."""
+
+    enabled: StrictBool = Field(
+        default=False,
+        description="whether TPS is asked for its deny list; off until Sfey has said that your terminals may ask",
+    )
+    base_url: HttpUrl | None = Field(
+        default=None, description="where updates are asked for, without the path; default `sfey.base_url`"
+    )
+    lane: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9_-]{1,32}$",
+        description="the lane whose terminal asks, one for the company; default the first that TPS does not refuse",
+    )
+    poll_minutes: float = Field(
+        default=5.0,
+        ge=0.1,
+        le=60,
+        description="minutes from one poll to the next, a tenth longer at most; a recovered card rides within an hour",
+    )
+
+
 class ZoneFare(Section):
     """One row of the zone table; it counts for the way back too, unless that has a row of its own."""
 
@@ -368,6 +391,7 @@ class Configuration(Section):
     admin: Admin = Field(default=Admin())
     clock: Clock = Field(default=Clock())
     realtime: Realtime = Field(default=Realtime())
+    feed: Feed = Field(default=Feed())
     zones: tuple[ZoneFare, ...] = Field(default=(), max_length=10_000, description="the fares of zones, if any")
     lanes: tuple[Lane, ...] = Field(
         default=(), max_length=256, description="any number; none: only what the journal holds is sent"

@@ -48,6 +48,8 @@ SAMPLES: Mapping[str, Any] = {
     "keys.token_key_file": f"{_CREDENTIALS}/salt.hex",
     "keys.ttk_file": f"{_CREDENTIALS}/ttk",
     "admin.listen": "127.0.0.1:9190",
+    "feed.base_url": "https://api.sfey.com",
+    "feed.lane": "front",
     "zones.from": "centre",
     "zones.to": "harbour",
     "zones.amount": 320,

@@ -17,7 +17,7 @@ from aiohttp import web
 from schemas.config import Configuration
 from tpsd import __version__, pacing
 from tpsd import config as settings
-from tpsd.admin import denylist, explaining, journeys, lanes, mailing, operations, reporting, upkeep, watching
+from tpsd.admin import denylist, explaining, feed, journeys, lanes, mailing, operations, reporting, upkeep, watching
 from tpsd.admin.metrics import Metrics
 from tpsd.asking import Answered
 from tpsd.clock import SystemClock
@@ -26,12 +26,23 @@ from tpsd.config.keys import read_hex_key
 from tpsd.core.answering import Ending, Policy, Waiting
 from tpsd.core.answering import settle as settle_asked
 from tpsd.core.candidate import Setting
+from tpsd.core.feed import NOBODY
 from tpsd.core.notices import Totals, cause_key, close_window
 from tpsd.core.outcomes import classify
 from tpsd.core.settlement import Settlement
 from tpsd.core.texts import load as load_texts
-from tpsd.credentials import afc_client, certified_anew, context_of, files_of, speaks_tls, tls_contexts
+from tpsd.credentials import (
+    afc_client,
+    certified_anew,
+    context_of,
+    files_of,
+    speaks_tls,
+    terminals_of,
+    tls_contexts,
+    update_client,
+)
 from tpsd.domain.authorisation import Claimed
+from tpsd.domain.feed import Heard
 from tpsd.domain.notice import Episode, NoticeDraft, NoticeKind, NoticeRow
 from tpsd.domain.outcome import NoAnswer, Outcome
 from tpsd.domain.time import HOUR, SECOND, iso_millis
@@ -48,6 +59,7 @@ from tpsd.reloading import Reloading
 from tpsd.renewal import Renewal
 from tpsd.sfey.afc import AfcClient
 from tpsd.sfey.client import TpsClient
+from tpsd.sfey.updates import UpdateClient
 from tpsd.store.epochs import KeyFolder
 from tpsd.store.housekeeping import Keep
 from tpsd.store.seal import KEY_BYTES
@@ -63,6 +75,7 @@ from tpsd.workers.dispatcher import Dispatcher
 from tpsd.workers.doorkeeper import Doorkeeper
 from tpsd.workers.enquirer import Enquirer, Heed, conclude_crashed
 from tpsd.workers.examiner import Examiner
+from tpsd.workers.feed import Feed
 from tpsd.workers.mailer import Mailer
 from tpsd.workers.reader import Asking, Lane, LaneParts
 from tpsd.workers.timekeeper import Timekeeper
@@ -105,6 +118,7 @@ class Daemon:
         credentials: frozenset[str],
         enquire: Ask | None = None,
         renew: Renew | None = None,
+        updates: UpdateClient | None = None,
     ) -> None:
         self.config = config
         self.journal = journal
@@ -195,6 +209,8 @@ class Daemon:
             in_flight=lambda: self.dispatcher.in_flight + self.authoriser.in_flight,
         )
         self.observer.time = lambda: (world.clock.trusted, world.clock.offset_us / SECOND)
+        self._updates, self.feed = updates, None if updates is None else self._feed(world)
+        self.observer.feed = lambda: None if self.feed is None else self.feed.facts()
         self.reloading = Reloading(self.adopt, world.clock)
         self.renewal = Renewal(lambda: files_of(self.config), self._put_certificate, self._alarm_of_certificate)
         self.desk.setting = setting
@@ -231,11 +247,12 @@ class Daemon:
             loops.create_task(self.mailer.run(), name="mailer")
             loops.create_task(self.warden.run(), name="warden")
             attendant = loops.create_task(self.attendant.run(), name="attendant")
+            feed = None if self.feed is None else loops.create_task(self.feed.run(), name="feed")
             log.info("ready", lanes=len(self.lanes))
             self.on_ready()
             await self._stopping.wait()
             # Stop reading, then claiming, then let the sends in flight finish (design 10).
-            for loop in (reloading, renewal, uplink, examiner, bodies, timekeeper, attendant):
+            for loop in (reloading, renewal, uplink, examiner, bodies, timekeeper, attendant, feed):
                 if loop is not None:
                     loop.cancel()
             self.fleet.stop()
@@ -321,7 +338,7 @@ class Daemon:
 
     def _lane(self, parts: LaneParts, alias: str, setting: Setting) -> Lane:
         lane = Lane(parts, alias, self.journal, setting, self.clock, self._rng, self._on_taken, self._ask)
-        lane.meter = self._metrics
+        lane.meter, lane.on_up = self._metrics, self._on_up
         self.doorkeeper.greet(lane)
         return lane
 
@@ -351,6 +368,21 @@ class Daemon:
         """The longest that anybody may still wait for an answer, in seconds."""
         lanes = (lane.verdict_seconds for lane in self.config.lanes if settings.is_realtime(lane))
         return max((*lanes, self.config.sfey.timeout_seconds))
+
+    def _feed(self, world: World) -> Feed:
+        clock, told = world.clock, self.mailer.wake.set
+        poll_us = settings.poll_us(self.config)
+        return Feed(self.journal.feed, self._ask_for_updates, clock, world.rng, poll_us, self.journal.tell, told)
+
+    def _on_up(self) -> None:
+        if self.feed is not None:
+            self.feed.terminal_is_known()
+
+    async def _ask_for_updates(self, token: str | None, turn: int) -> Heard:
+        terminals = terminals_of(self.config, {lane.state.name: lane.state.terminal for lane in self.lanes})
+        if not terminals or self._updates is None:
+            return NOBODY
+        return await self._updates.ask(terminals[turn % len(terminals)], token)
 
     def _wake_sends(self) -> None:
         self.bodies.wake.set()  # what was released may wait for its body
@@ -429,14 +461,15 @@ async def assembled(config: Configuration, world: World | None = None) -> AsyncI
                 dated=lambda: clock.trusted,
                 on_date=clock.adopt,
             )
-            afc = None
+            afc = updates = None
             try:
                 afc = afc_client(config, clock)
+                updates = update_client(config, contexts, clock)
                 ask = None if afc is None else afc.ask
                 names = frozenset(contexts)
                 postman = _postman(config, clock)
-                renew = client.renew if afc is None else partial(_renew_both, client, afc)
-                daemon = Daemon(config, world, journal, client, postman, ports, names, ask, renew)
+                renew = partial(_renew_all, client, afc, updates)
+                daemon = Daemon(config, world, journal, client, postman, ports, names, ask, renew, updates)
                 try:
                     yield daemon
                 finally:
@@ -445,6 +478,8 @@ async def assembled(config: Configuration, world: World | None = None) -> AsyncI
                 await client.close()
                 if afc is not None:
                     await afc.close()
+                if updates is not None:
+                    await updates.close()
     finally:
         for port in locked:
             port.release()
@@ -488,14 +523,19 @@ def admin_routes(daemon: Daemon) -> list[web.RouteDef]:
         *denylist.routes(daemon.journal.denylist, clock.wall),
         *explaining.routes(daemon.journal.histories, lambda: settings.keeping(daemon.config), clock.wall),
         *reporting.routes(daemon.journal.counts, clock.wall),
+        *feed.routes(daemon.journal.feed, daemon.feed, clock.wall),
         *journeys.routes(daemon.journal.asked, daemon.cashier, lambda: settings.labels(daemon.config), clock.wall),
     ]
 
 
-async def _renew_both(client: TpsClient, afc: AfcClient, name: str, context: ssl.SSLContext | None) -> None:
+async def _renew_all(
+    client: TpsClient, afc: AfcClient | None, updates: UpdateClient | None, name: str, context: ssl.SSLContext | None
+) -> None:
     await client.renew(name, context)
-    if name == COMMON_CREDENTIAL:
+    if afc is not None and name == COMMON_CREDENTIAL:
         await afc.renew(context)
+    if updates is not None:
+        await updates.renew(name, context)
 
 
 def _postman(config: Configuration, clock: Timepiece) -> SmtpMailer:

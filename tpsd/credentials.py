@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ from tpsd.lanes import COMMON_CREDENTIAL, wire_profile
 from tpsd.ports import Timepiece
 from tpsd.sfey.afc import AfcClient
 from tpsd.sfey.tls import tls_context
+from tpsd.sfey.updates import Terminal, UpdateClient
 
 
 def tls_contexts(config: Configuration, judge: Judge = by_the_system) -> dict[str, ssl.SSLContext | None]:
@@ -73,6 +75,36 @@ def afc_client(config: Configuration, clock: Timepiece) -> AfcClient | None:
         profile=wire_profile(config),
         dated=lambda: clock.trusted,
     )
+
+
+def update_client(
+    config: Configuration, contexts: dict[str, ssl.SSLContext | None], clock: Timepiece
+) -> UpdateClient | None:
+    """The line for the deny list's feed, where it is on. Raises ConfigError."""
+    if not config.feed.enabled:
+        return None
+    return UpdateClient(
+        str(config.feed.base_url or config.sfey.base_url),
+        contexts,
+        monotonic=clock.monotonic,
+        timeout_seconds=config.sfey.timeout_seconds,
+        profile=wire_profile(config),
+        dated=lambda: clock.trusted,
+    )
+
+
+def terminals_of(config: Configuration, known: Mapping[str, str | None]) -> list[Terminal]:
+    """Who may ask for updates: the lane that is set, else all whose terminal is known (``TYPE:SERIAL`` by lane)."""
+    terminals = []
+    for lane in config.lanes:
+        if config.feed.lane not in (None, lane.name):
+            continue
+        type_name, _, serial = (known.get(lane.name) or "").partition(":")
+        type_name, serial = lane.terminal_type or type_name, lane.terminal_sn or serial
+        if type_name and serial:
+            credential = lane.name if lane.client_cert_file is not None else COMMON_CREDENTIAL
+            terminals.append(Terminal(serial, type_name, credential))
+    return terminals
 
 
 def certified_anew(old: Configuration, new: Configuration) -> list[str]:

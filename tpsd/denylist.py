@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from tpsd.core.feed import Take
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.denial import DenyChange, DenyTotals
+from tpsd.domain.feed import FeedState, Foreign, Kept, Loss
 from tpsd.domain.time import Micros
 
 
@@ -39,3 +41,26 @@ class DenyList(Protocol):
 
     async def tidy(self, slices: int) -> int:
         """Remove what no longer counts and join what belongs together; entries moved, 0 when all is tidy."""
+
+
+class DenyFeed(Protocol):
+    """The list of source ``BY_FEED`` as TPS feeds it. Raises JournalUnavailableError."""
+
+    async def state(self) -> FeedState:
+        """How far it has come."""
+
+    async def keep(self, take: Take, foreign: Sequence[Foreign], at: Micros) -> Kept:
+        """A page and its token, in one commit. Raises RefusedError where the list would become too long.
+
+        After a flush entries go into a shadow, which denies at once and replaces the list by ``flip`` alone; what is
+        struck is struck from both. ``at`` on the wall clock.
+        """
+
+    async def loss(self) -> Loss | None:
+        """What a flip would do; None where there is nothing to flip to."""
+
+    async def flip(self, at: Micros, audit: AuditDraft | None) -> DenyChange:
+        """Let the shadow replace the list. Raises RefusedError where no whole one is there."""
+
+    async def hold(self, loss: Loss, at: Micros, now: Micros) -> bool:
+        """Let it wait for a person; whether this is news, and an alarm was written. ``now`` on the schedule clock."""

@@ -13,7 +13,7 @@ from tpsd.admin.metrics import Metrics
 from tpsd.admin.watching import queue_lines, queue_page, resting_lines
 from tpsd.core.health import Health, judge
 from tpsd.domain.outcome import Exchange
-from tpsd.domain.picture import LaneFacts, Picture, UplinkFacts
+from tpsd.domain.picture import FeedFacts, LaneFacts, Picture, UplinkFacts
 from tpsd.domain.views import JournalTotals
 from tpsd.errors import JournalError
 from tpsd.metering import Meter
@@ -56,6 +56,7 @@ class Observer:
         self._waits = _Counted(journal.numbers.by_lane, clock)
         self.metrics = metrics
         self.time: Callable[[], tuple[bool, float]] = lambda: (True, 0.0)
+        self.feed: Callable[[], FeedFacts | None] = lambda: None
         journal.pulse.on_commit = metrics.committed
 
     async def picture(self) -> Picture:
@@ -81,6 +82,7 @@ class Observer:
             clock_trusted=trusted,
             in_flight=self._in_flight(),
             clock_offset_seconds=offset,
+            feed=self.feed(),
         )
 
     async def health(self) -> Health:

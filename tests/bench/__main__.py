@@ -8,7 +8,21 @@ import platform
 import sys
 from pathlib import Path
 
-from tests.bench import decoder, denylist, drain, journal, memory, path, reader, realtime, start, tlv, verdict, writes
+from tests.bench import (
+    decoder,
+    denylist,
+    drain,
+    feed,
+    journal,
+    memory,
+    path,
+    reader,
+    realtime,
+    start,
+    tlv,
+    verdict,
+    writes,
+)
 from tpsd.log import configure
 
 BENCHES = {
@@ -16,6 +30,7 @@ BENCHES = {
     "decoder": decoder.run,
     "journal": journal.run,
     "denylist": denylist.run,
+    "feed": feed.run,
     "verdict": verdict.run,
     "reader": reader.run,
     "path": path.run,

@@ -86,7 +86,9 @@ async def test_a_daemon_that_is_well(playing: Opens) -> None:
             {
                 "healthy": True,
                 "reasons": [],
-                "checks": dict.fromkeys(("lanes", "journal", "oldest_pending", "mail", "uplink", "clock"), True),
+                "checks": dict.fromkeys(
+                    ("lanes", "journal", "oldest_pending", "mail", "uplink", "clock", "deny_list"), True
+                ),
                 "clock_trusted": True,
                 "clock_offset_seconds": 0.0,
             },

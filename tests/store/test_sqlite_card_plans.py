@@ -23,6 +23,11 @@ PLANS = {
     "deny_slice_end": ("SEARCH deny USING PRIMARY KEY (generation=?)",),
     "deny_copy_slice": ("SEARCH deny USING PRIMARY KEY (generation=? AND token<?)",),
     "deny_drop_slice": ("SEARCH deny USING PRIMARY KEY (generation=? AND token<?)",),
+    "feed_lost_slice": (
+        "SEARCH deny USING PRIMARY KEY (generation=? AND token>?)",
+        "SEARCH s USING PRIMARY KEY (generation=? AND token=?)",
+        "SCAN d",
+    ),
     "deny_delete": ("SEARCH deny USING PRIMARY KEY (generation=? AND token=?)",),
 }
 
@@ -44,7 +49,9 @@ def connection(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 @pytest.mark.parametrize("name", PLANS)
 def test_the_plan(connection: apsw.Connection, name: str) -> None:
-    steps = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {Q[name]}", (None,) * Q[name].count("?"))]
+    named = dict.fromkeys(("shadow", "old", "after", "slice"))
+    bindings = named if ":shadow" in Q[name] else (None,) * Q[name].count("?")
+    steps = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {Q[name]}", bindings)]
     wanted = PLANS[name]
     for part in wanted:
         assert any(part in step for step in steps), steps

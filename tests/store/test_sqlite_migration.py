@@ -20,7 +20,13 @@ from tpsd.store import migrations, opening
 from tpsd.store.viewing import JournalView
 
 FIRST, *LATER = migrations.known("sqlite")
-NEW_COLUMNS = {"tap": ("delivered", "facts", "made_at", "zone"), "journey": ("zone", "lane"), "identity": ("amount",)}
+NEW_COLUMNS = {
+    "tap": ("delivered", "facts", "made_at", "zone"),
+    "journey": ("zone", "lane"),
+    "identity": ("amount",),
+    "deny_generation": ("shadow",),
+}
+NEW_TABLES = {"deny_feed", "deny_feed_ignored"}
 
 ROWS = """
 INSERT INTO ladder VALUES (1, '[[3, 60000000]]'), (2, '[]');
@@ -135,6 +141,7 @@ def test_nothing_is_lost_or_changed(first: apsw.Connection) -> None:
     for table, names in NEW_COLUMNS.items():
         for row in after_all[table]:
             assert {row.pop(name) for name in names} <= {None, ""}
+    assert all(after_all.pop(table) == [] for table in NEW_TABLES)
     assert after_all == before
     assert first.pragma("integrity_check") == "ok"
     assert list(first.execute("PRAGMA foreign_key_check")) == []

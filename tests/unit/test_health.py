@@ -9,13 +9,14 @@ import pytest
 from tpsd.core.health import LADDER_MARGIN_US, MAIL_STUCK_US, Check, judge
 from tpsd.core.retry import DEFAULT_LADDER, JITTER_SHARE_MAX, span
 from tpsd.domain.authorisation import Tier
-from tpsd.domain.picture import JournalFigures, LaneFacts, Picture, RungCount, UplinkFacts
+from tpsd.domain.picture import FeedFacts, JournalFigures, LaneFacts, Picture, RungCount, UplinkFacts
 from tpsd.domain.time import HOUR, MINUTE, Micros
 
 NOW = Micros(1_790_000_000_000_000)
 READY = LaneFacts("gate-1", "North", "ready", "", 0, 0)
 QUIET = JournalFigures((), (), 0, None, 0, None)
 WELL = Picture(NOW, (READY,), QUIET, None, (UplinkFacts("tps", True, 60.0, ""),), True, 0)
+FED = FeedFacts(3600.0, "", 1000, None, False)
 
 
 def rung(waits_us: int, *, released: bool = False, tiers: tuple[Tier, ...] = DEFAULT_LADDER) -> RungCount:
@@ -41,6 +42,8 @@ LONGEST = span(DEFAULT_LADDER, JITTER_SHARE_MAX) + LADDER_MARGIN_US
         of(lanes=()),
         of(uplinks=()),
         of(figures=None),
+        of(feed=FED),
+        of(feed=replace(FED, cause="http.503", coming=5)),
         figures(rungs=(rung(LONGEST),)),
         figures(rungs=(rung(10 * LONGEST, released=True),)),
         figures(mails_waiting=1, oldest_mail=Micros(NOW - MAIL_STUCK_US)),
@@ -55,6 +58,17 @@ def test_what_is_well(picture: Picture) -> None:
 @pytest.mark.parametrize(
     ("picture", "check", "reason"),
     [
+        (
+            of(feed=replace(FED, age_seconds=9000.0)),
+            Check.DENY_LIST,
+            "TPS has not completed the deny list for 2.5 h",
+        ),
+        (
+            of(feed=replace(FED, age_seconds=3601.0, cause="token.repeats")),
+            Check.DENY_LIST,
+            "TPS has not completed the deny list for 1.0 h (token.repeats)",
+        ),
+        (of(feed=replace(FED, waits=True)), Check.DENY_LIST, "a new deny list waits for 'tpsd denylist accept'"),
         (
             of(lanes=(READY, replace(READY, name="gate-2", state="offline", reason="/dev/x cannot be opened"))),
             Check.LANES,
@@ -100,5 +114,6 @@ def test_every_check_is_told_in_one_go() -> None:
         journal_trouble="x",
         uplinks=(UplinkFacts("tps", False, 1.0, ""),),
         clock_trusted=False,
+        feed=replace(FED, waits=True),
     )
     assert {check for check, _ in judge(bad).reasons} == set(Check)

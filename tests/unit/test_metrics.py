@@ -12,7 +12,7 @@ from tpsd.admin.metrics import CODES_MAX, HELD_CAUSES_MAX, Metrics
 from tpsd.core.health import judge
 from tpsd.core.retry import DEFAULT_LADDER
 from tpsd.domain.outcome import Approved, Declined, TryAgain
-from tpsd.domain.picture import Picture, RestCount, RungCount
+from tpsd.domain.picture import FeedFacts, Picture, RestCount, RungCount
 from tpsd.domain.tap import Kind, Told, Verdict
 from tpsd.domain.time import SECOND, Micros
 
@@ -127,3 +127,11 @@ def test_two_daemons_in_one_process_do_not_share_numbers(metrics: Metrics) -> No
     metrics.repeated("gate-1")
     other = samples(Metrics("1.2.3", "test"))
     assert not any(name == "tpsd_repeats_total" for name, _ in other)
+
+
+def test_the_deny_lists_feed(metrics: Metrics) -> None:
+    found = samples(metrics, replace(WELL, feed=FeedFacts(12.5, "", 1000, 900, waits=True)))
+    assert value(found, "tpsd_deny_list_age_seconds") == 12.5
+    assert value(found, "tpsd_deny_list_cards") == 1000
+    assert value(found, "tpsd_deny_list_waits") == 1
+    assert not [name for name, _ in samples(metrics) if name.startswith("tpsd_deny_list")], "off"

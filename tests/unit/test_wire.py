@@ -33,6 +33,7 @@ def test_every_part_of_the_profile_is_known() -> None:
         ("status", profile.statuses),
         ("result", profile.results),
         ("format", profile.formats),
+        ("update", profile.updates),
     ):
         for key, value in mapping.items():
             assert setting(profile, f"{group}.{key}") == value
@@ -94,3 +95,8 @@ def test_nest_and_pick_are_inverse() -> None:
     tree = nest([("a.b.c", 1), ("d", 2), ("a.e", 3)])
     assert tree == {"a": {"b": {"c": 1}, "e": 3}, "d": 2}
     assert [pick(tree, place) for place in ("a.b.c", "a.e", "d", "d.x", "x", "a.b.x")] == [1, 3, 2, None, None, None]
+
+
+def test_the_actions_of_an_update_differ() -> None:
+    with pytest.raises(ConfigError, match="the actions of an update must differ, and are INSERT, UPDATE, INSERT"):
+        override(DEVICE_V1, {"update.delete": "INSERT"})

@@ -15,7 +15,7 @@ from tpsd.admin.peer import peer_name
 from tpsd.admin.plain import plain
 from tpsd.denylist import DenyList
 from tpsd.domain.audit import AuditDraft, may_hold_card_number
-from tpsd.domain.denial import TOKEN_BYTES, NoToken, is_source, read_token
+from tpsd.domain.denial import BY_FEED, TOKEN_BYTES, NoToken, is_source, read_token
 from tpsd.domain.time import Micros
 from tpsd.errors import JournalUnavailableError, RefusedError
 
@@ -36,21 +36,22 @@ def routes(denylist: DenyList, wall: Callable[[], Micros]) -> list[web.RouteDef]
         return web.json_response({"tokens": totals.tokens, **plain(totals)})
 
     async def add(request: web.Request) -> web.Response:
-        asked = await _object(request)
-        change = await denylist.add(_tokens(asked), _audit(request, "denylist add", asked.get("reason"), wall()))
+        asked = await read_object(request)
+        change = await denylist.add(_tokens(asked), audit_of(request, "denylist add", asked.get("reason"), wall()))
         return web.json_response({"asked": change.asked, "added": change.changed, "version": change.version})
 
     async def remove(request: web.Request) -> web.Response:
-        asked = await _object(request)
+        asked = await read_object(request)
         source = None if asked.get("source") is None else _source(asked["source"])
-        audit = _audit(request, "denylist remove", asked.get("reason"), wall())
+        audit = audit_of(request, "denylist remove", asked.get("reason"), wall())
         change = await denylist.remove(_tokens(asked), source, audit)
         return web.json_response({"asked": change.asked, "removed": change.changed, "version": change.version})
 
     async def take_list(request: web.Request) -> web.Response:
         query = request.query
-        source, replace, expected = _source(query.get("source")), query.get("replace") == "true", _expected(query)
-        audit = _audit(request, "denylist import", query.get("reason"), wall())
+        source = _of_people(_source(query.get("source")))
+        replace, expected = query.get("replace") == "true", _expected(query)
+        audit = audit_of(request, "denylist import", query.get("reason"), wall())
         generation = await denylist.begin(source, wall())
         try:
             await _fill(denylist, generation, request, expected)
@@ -115,6 +116,12 @@ def _source(name: object) -> str:
     return name
 
 
+def _of_people(name: str) -> str:
+    if name == BY_FEED:
+        raise RefusedError(f"the source {BY_FEED} is what TPS's feed lists; choose another name")
+    return name
+
+
 def _expected(query: Mapping[str, str]) -> int:
     text = query.get("tokens", "")
     count = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(TOKENS_MAX)) else 0
@@ -123,7 +130,8 @@ def _expected(query: Mapping[str, str]) -> int:
     return count
 
 
-def _audit(request: web.Request, what: str, why: object, at: Micros) -> AuditDraft:
+def audit_of(request: web.Request, what: str, why: object, at: Micros) -> AuditDraft:
+    """Who asks on this socket, and why. Raises RefusedError for a reason that is too long or holds a card number."""
     reason = "" if why is None else str(why)
     if len(reason) > REASON_MAX:
         raise RefusedError(f"the reason has more than {REASON_MAX} characters; say it in a sentence")
@@ -132,7 +140,8 @@ def _audit(request: web.Request, what: str, why: object, at: Micros) -> AuditDra
     return AuditDraft(at, peer_name(request), what, reason)
 
 
-async def _object(request: web.Request) -> dict[str, Any]:
+async def read_object(request: web.Request) -> dict[str, Any]:
+    """The request's JSON object."""
     try:
         asked = await request.json()
     except ValueError:

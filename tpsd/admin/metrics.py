@@ -95,7 +95,12 @@ class Metrics:
 
     def text(self, picture: Picture, health: Health) -> bytes:
         """The page, in Prometheus' text format (CONTENT_TYPE)."""
-        self._present.metrics = [*_of_daemon(picture, health), *_of_lanes(picture), *_of_journal(picture)]
+        self._present.metrics = [
+            *_of_daemon(picture, health),
+            *_of_lanes(picture),
+            *_of_feed(picture),
+            *_of_journal(picture),
+        ]
         return generate_latest(self._registry)
 
 
@@ -148,6 +153,17 @@ def _of_lanes(picture: Picture) -> list[Metric]:
         errors,
         lost,
         unread,
+    ]
+
+
+def _of_feed(picture: Picture) -> list[Metric]:
+    feed = picture.feed
+    if feed is None:
+        return []
+    return [
+        _single("tpsd_deny_list_age_seconds", "Since TPS completed the deny list.", feed.age_seconds),
+        _single("tpsd_deny_list_cards", "Cards of TPS's deny list in force.", feed.tokens),
+        _single("tpsd_deny_list_waits", "1 while a new deny list waits for a person.", feed.waits),
     ]
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO, Annotated, Any
 
 import typer
 from rich.progress import Progress
@@ -47,6 +47,8 @@ def register(app: typer.Typer) -> None:
     group.command("remove", cls=Command)(remove)
     group.command("import", cls=Command)(import_file)
     group.command("count", cls=Command)(count)
+    group.command("status", cls=Command)(status)
+    group.command("accept", cls=Command)(accept)
     app.add_typer(group)
 
 
@@ -128,6 +130,50 @@ def count(socket: Socket = None, config: ConfigFile = None, as_json: AsJson = Fa
         table.add_row(row["source"], str(row["tokens"]), moment(row["live_at"]))
     table.add_row("all", str(found["tokens"]), "")
     console().print(table)
+
+
+def status(socket: Socket = None, config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Say how the list that TPS feeds is: its age, its cards, and whether a new one waits for you."""
+    path = socket_path(socket, config)
+    found = {**asyncio.run(ask(path, "/denylist/feed")), "version": asyncio.run(ask(path, "/denylist"))["version"]}
+    if as_json:
+        emit(found)
+        return
+    screen = console()
+    for line in _status_lines(found):
+        screen.print(line)
+
+
+def accept(reason: Reason = "", socket: Socket = None, config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Let a new list of TPS that waits replace the old one, although it lacks more than half of it."""
+    found = asyncio.run(tell(socket_path(socket, config), "/denylist/accept", {"reason": audit_words(reason)}))
+    if as_json:
+        emit(found)
+        return
+    console().print(f"accepted: {found['tokens']} cards of TPS are denied; deny list version {found['version']}")
+
+
+def _status_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    version = found["version"] or "none"
+    yield f"{found['tokens']} cards of TPS are denied; deny list version {version}"
+    if not found["on"]:
+        yield "the feed is off: set [feed] enabled = true"
+    else:
+        age = f"{found['age_seconds'] / 60:.1f} min"
+        whole = "never complete" if found["whole_at"] is None else f"complete {moment(found['whole_at'])}, {age} ago"
+        last = "no page has come" if found["heard_at"] is None else f"last page {moment(found['heard_at'])}"
+        yield f"{whole}; {last}"
+        if found["cause"]:
+            yield f"the last poll failed: {found['cause']}"
+    if found["waits_since"] is not None:
+        yield (
+            f"a new list of {found['shadow']} cards waits since {moment(found['waits_since'])}: it lacks "
+            f"{found['loses']} of the old one, both deny; 'tpsd denylist accept' lets it replace the old one"
+        )
+    elif found["shadow"] is not None:
+        yield f"a new list is coming in: {found['shadow']} cards so far, denied too"
+    if found["ignored"]:
+        yield f"{found['ignored']} records of types unknown to this version were ignored"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from tpsd.config.effective import (
     ladder,
     makes_tokens,
     pass_back,
+    poll_us,
     zones,
 )
 from tpsd.config.keys import exposed, read_hex_key, read_token, read_ttk
@@ -49,6 +50,7 @@ __all__ = [
     "mail_settings",
     "makes_tokens",
     "pass_back",
+    "poll_us",
     "read_hex_key",
     "read_token",
     "read_ttk",

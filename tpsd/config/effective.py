@@ -112,6 +112,11 @@ def zones(config: Configuration) -> Zones:
     return Zones({(zone.start, zone.end): zone.amount for zone in config.zones})
 
 
+def poll_us(config: Configuration) -> int:
+    """From one poll of the deny list's feed to the next, in microseconds."""
+    return round(config.feed.poll_minutes * MINUTE)
+
+
 def labels(config: Configuration) -> Labels:
     """What receipts call the merchant and the lanes."""
     return Labels(config.operator.merchant, {lane.name: lane.alias for lane in config.lanes if lane.alias})

@@ -218,6 +218,23 @@ def _ladder(config: Configuration) -> Iterator[Problem]:
         )
 
 
+def _feed(config: Configuration) -> Iterator[Problem]:
+    if not config.feed.enabled:
+        return
+    if config.feed.lane is not None and config.feed.lane not in [lane.name for lane in config.lanes]:
+        yield Problem(("feed", "lane"), f"{config.feed.lane!r} is no lane", "name one of [[lanes]], or leave it out")
+    if urlsplit(config.feed.base_url or config.sfey.base_url).scheme != urlsplit(config.sfey.base_url).scheme:
+        yield Problem(("feed", "base_url"), "has another scheme than [sfey] base_url", "use https for both")
+    if not config.lanes:
+        yield Problem(("feed", "enabled"), "is true, and there is no lane whose terminal could ask", "add [[lanes]]")
+    if config.keys.token_key_file is None and not any(makes_tokens(lane, config) for lane in config.lanes):
+        yield Problem(
+            ("feed", "enabled"),
+            "is true, and no lane has card tokens to look up in it",
+            'set [keys] token_key_file, or tokens = "validator" where validators make them',
+        )
+
+
 def _wire(config: Configuration) -> Iterator[Problem]:
     for name, value in config.sfey.wire.items():
         try:
@@ -244,20 +261,26 @@ def _languages(config: Configuration) -> Iterator[Problem]:
             yield Problem(key, f"cannot be used: {exc}", "choose one of them")
 
 
+def _urls(config: Configuration) -> Iterator[tuple[KeyPath, str | None]]:
+    yield ("sfey", "base_url"), config.sfey.base_url
+    yield ("sfey", "afc_base_url"), config.sfey.afc_base_url
+    yield ("feed", "base_url"), config.feed.base_url
+
+
 def _hosts(config: Configuration) -> Iterator[Problem]:
-    for name in ("base_url", "afc_base_url"):
-        url = urlsplit(getattr(config.sfey, name) or "")
+    for key, given in _urls(config):
+        url = urlsplit(given or "")
         if url.scheme == "http" and not is_loopback(url.hostname or ""):
-            yield Problem(("sfey", name), "is http beyond this machine", "use https: taps hold card data")
+            yield Problem(key, "is http beyond this machine", "use https: taps hold card data")
 
 
 def _production(config: Configuration) -> Iterator[Problem]:
     if config.mode != "production":
         return
-    for name in ("base_url", "afc_base_url"):
-        url = urlsplit(getattr(config.sfey, name) or "")
+    for key, given in _urls(config):
+        url = urlsplit(given or "")
         if url.hostname and is_loopback(url.hostname):
-            yield Problem(("sfey", name), f"is {url.hostname} in production", "name Sfey's host, or use test mode")
+            yield Problem(key, f"is {url.hostname} in production", "name Sfey's host, or use test mode")
     for index, tier in enumerate(config.retry.tiers):
         if not tier.every_minutes.is_integer():
             yield Problem(
@@ -304,6 +327,15 @@ def _afc(config: Configuration) -> Iterator[Problem]:
         yield Problem(("sfey", "afc_token_file"), f"{token} is open to other users", f"chmod 600 {token}")
 
 
+def _unfed(config: Configuration) -> Iterator[Problem]:
+    if config.mode == "production" and config.lanes and not config.feed.enabled:
+        yield Problem(
+            ("feed", "enabled"),
+            "is false, so the deny list is only what people import and enter",
+            "set it to true once Sfey has said that your terminals may ask for it",
+        )
+
+
 def _countries(config: Configuration) -> Iterator[Problem]:
     for index, lane in enumerate(config.lanes):
         if lane.country is not None and lane.protocol != "vivopay":
@@ -330,10 +362,11 @@ _RULES: tuple[Rule, ...] = (
     _folders,
     _socket_length,
     _ladder,
+    _feed,
     _wire,
     _mail,
     _languages,
     _hosts,
     _production,
 )
-_WARNINGS: tuple[Rule, ...] = (_slow_lanes, _clear_card_data, _exposed_keys, _afc, _countries, _no_lanes)
+_WARNINGS: tuple[Rule, ...] = (_slow_lanes, _clear_card_data, _exposed_keys, _afc, _unfed, _countries, _no_lanes)

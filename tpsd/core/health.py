@@ -9,13 +9,17 @@ from typing import Final
 
 from tpsd.core.retry import JITTER_SHARE_MAX, span
 from tpsd.domain.picture import Picture
-from tpsd.domain.time import HOUR, MINUTE, Micros, later
+from tpsd.domain.time import HOUR, MINUTE, SECOND, Micros, later
 
 LADDER_MARGIN_US: Final = 10 * MINUTE
 """A last send waits for its place in the queue and for its answer; earlier is no fault."""
 
 MAIL_STUCK_US: Final = HOUR
 """The longest pause between two tries at SMTP: a mail that is older has failed for good reasons."""
+
+
+LIST_OLD_SECONDS: Final = HOUR / SECOND
+"""A debt that was paid lets its card ride within an hour; polls go every few minutes."""
 
 
 class Check(Enum):
@@ -27,6 +31,7 @@ class Check(Enum):
     MAIL = "mail"
     UPLINK = "uplink"
     CLOCK = "clock"
+    DENY_LIST = "deny_list"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,17 @@ def _clock(picture: Picture) -> Iterator[str]:
         yield "the clock is not trusted"
 
 
+def _deny_list(picture: Picture) -> Iterator[str]:
+    feed = picture.feed
+    if feed is None:
+        return
+    if feed.age_seconds > LIST_OLD_SECONDS:
+        cause = f" ({feed.cause})" if feed.cause else ""
+        yield f"TPS has not completed the deny list for {feed.age_seconds * SECOND / HOUR:.1f} h{cause}"
+    if feed.waits:
+        yield "a new deny list waits for 'tpsd denylist accept'"
+
+
 RULES: Final[dict[Check, Callable[[Picture], Iterator[str]]]] = {
     Check.LANES: _lanes,
     Check.JOURNAL: _journal,
@@ -106,6 +122,7 @@ RULES: Final[dict[Check, Callable[[Picture], Iterator[str]]]] = {
     Check.MAIL: _mail,
     Check.UPLINK: _uplink,
     Check.CLOCK: _clock,
+    Check.DENY_LIST: _deny_list,
 }
 
 

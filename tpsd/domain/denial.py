@@ -10,6 +10,7 @@ from tpsd.domain.time import Micros
 
 TOKEN_BYTES = 32  # HMAC-SHA256 (sfey.md 5)
 BY_HAND = "hand"  # the source of single entries: a list that is replaced never takes them along
+BY_FEED = "tps"  # the source of what TPS's update feed lists; nobody else's
 
 _TOKEN = re.compile(r"[0-9A-Fa-f]{64}")
 _SPACED_DIGITS = re.compile(rf"[0-9]([ -]?[0-9]){{{PAN_DIGITS_MIN - 1},{PAN_DIGITS_MAX - 1}}}")

@@ -75,11 +75,24 @@ class UplinkFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class FeedFacts:
+    """The deny list's feed. ``age_seconds`` since TPS said that the list is complete, or since the start where it
+    never did; ``cause``: why the last poll failed, if it did. A new list of ``coming`` cards may wait for a person.
+    """
+
+    age_seconds: float
+    cause: str
+    tokens: int
+    coming: int | None
+    waits: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """One moment, on the schedule clock. ``figures`` None: nothing has been counted yet.
 
     ``journal_trouble`` in our own words, None while it answers and commits succeed. ``clock_offset_seconds``:
-    how far the time that is believed is ahead of the system's.
+    how far the time that is believed is ahead of the system's. ``feed`` None: it is off.
     """
 
     at: Micros
@@ -90,3 +103,4 @@ class Picture:
     clock_trusted: bool
     in_flight: int
     clock_offset_seconds: float = 0.0
+    feed: FeedFacts | None = None

@@ -11,7 +11,7 @@ import ipaddress
 import ssl
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import aiohttp
@@ -40,12 +40,12 @@ class ServerDate:
 
 
 @dataclass(frozen=True, slots=True)
-class _Raw:
-    """An answer as it came; ``body`` None when it was longer than ANSWER_BYTES_MAX."""
+class Raw:
+    """An answer as it came; ``body`` None when it was longer than was allowed."""
 
     http: int
     headers: Mapping[str, str]
-    body: bytes | None
+    body: bytes | None = field(repr=False)
 
 
 class TpsClient:
@@ -119,6 +119,15 @@ class TpsClient:
             return _UNDATED
         return await self._exchange(known, path, None)
 
+    async def fetch(self, credential: str, path: str, bytes_max: int) -> Raw | Exchange:
+        """One GET whose answer is wanted as it is; its text stays within ``tpsd.sfey``. Trouble as from ``get``."""
+        known = self._credentials.get(credential)
+        if known is None:
+            return CredentialRefused("no_credential")
+        if not await self._is_dated(known):
+            return _UNDATED
+        return await self._carry(known, path, None, None, bytes_max)
+
     async def knock(self, credential: str) -> Exchange:
         """One harmless GET on a fresh connection: whatever comes but ``NoConnection``, the host can be reached."""
         known = self._credentials.get(credential)
@@ -189,13 +198,19 @@ class TpsClient:
         self, credential: Credential, path: str, body: bytes | None, urgent: float | None = None
     ) -> Exchange:
         """A POST of ``body``, a GET where that is None; an ``urgent`` one has so many seconds and takes no turn."""
+        raw = await self._carry(credential, path, body, urgent, ANSWER_BYTES_MAX)
+        return read_answer(raw.http, raw.headers, raw.body or b"", self._profile) if isinstance(raw, Raw) else raw
+
+    async def _carry(
+        self, credential: Credential, path: str, body: bytes | None, urgent: float | None, bytes_max: int
+    ) -> Raw | Exchange:
         trail = Trail()
         async with self._slots if urgent is None else nullcontext():
             line = credential.line
             line.enter()
             try:
                 async with asyncio.timeout(self._timeout if urgent is None else min(urgent, self._timeout)):
-                    raw = await self._send(line.session, path, body, trail)
+                    raw = await self._send(line.session, path, body, trail, bytes_max)
             except NETWORK_TROUBLE as exc:
                 failed = exchange_of(exc, trail.phase, harmless=body is None)
                 if isinstance(failed, CredentialRefused) or (trail.fresh and failed == NoAnswer("closed")):
@@ -203,9 +218,12 @@ class TpsClient:
                 return failed
             finally:
                 await line.leave()
-        return self._heard(credential, line, raw)
+        self._heard(credential, line, raw)
+        return raw
 
-    async def _send(self, session: aiohttp.ClientSession, path: str, body: bytes | None, trail: Trail) -> _Raw:
+    async def _send(
+        self, session: aiohttp.ClientSession, path: str, body: bytes | None, trail: Trail, bytes_max: int
+    ) -> Raw:
         async with session.request(
             "GET" if body is None else "POST",
             URL(self._base + path, encoded=True),
@@ -214,19 +232,18 @@ class TpsClient:
             allow_redirects=False,
             trace_request_ctx=trail,
         ) as response:
-            content = await _read_capped(response)
+            content = await _read_capped(response, bytes_max)
             if content is None:
                 response.close()
-            return _Raw(response.status, response.headers, content)
+            return Raw(response.status, response.headers, content)
 
-    def _heard(self, credential: Credential, line: Line, raw: _Raw) -> Answer:
+    def _heard(self, credential: Credential, line: Line, raw: Raw) -> None:
         now = self._monotonic()
         credential.prove(line, now)
         date = read_date(raw.headers)
         if date is not None:
             self.last_date = ServerDate(date, now)
             self._on_date(date)
-        return read_answer(raw.http, raw.headers, raw.body or b"", self._profile)
 
 
 def checked_base_url(text: str) -> str:
@@ -262,13 +279,13 @@ def _failure_of(probe: Exchange) -> Exchange | None:
             return probe
 
 
-async def _read_capped(response: aiohttp.ClientResponse) -> bytes | None:
-    """The body, or None as soon as it is known to be longer than ANSWER_BYTES_MAX."""
-    if (response.content_length or 0) > ANSWER_BYTES_MAX:
+async def _read_capped(response: aiohttp.ClientResponse, bytes_max: int) -> bytes | None:
+    """The body, or None as soon as it is known to be longer than ``bytes_max``."""
+    if (response.content_length or 0) > bytes_max:
         return None
     content = bytearray()
     async for part in response.content.iter_any():
         content += part
-        if len(content) > ANSWER_BYTES_MAX:
+        if len(content) > bytes_max:
             return None
     return bytes(content)

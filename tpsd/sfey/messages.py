@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 from uuid import UUID
 
 from tpsd.core.requests import TransactionRequest
@@ -55,6 +55,23 @@ def enquiry(profile: Profile, company_id: int, uuid: UUID) -> str:
             "terminalTypeName": "",
         }
     )
+
+
+def update(profile: Profile, terminal_sn: str, terminal_type: str, token: str | None, records: int) -> str:
+    """The path, with its query, that asks for deny-list records after ``token``, or for all."""
+    path = profile.update_path.format_map(
+        {
+            "terminalSn": _segment(terminal_sn),
+            "terminalTypeName": _segment(terminal_type),
+            "companyId": "",
+            "transactionUuid": "",
+        }
+    )
+    words = profile.updates
+    query = {words["count_query"]: str(records), words["type_query"]: words["deny_list"]}
+    if token is not None:
+        query[words["token_query"]] = token
+    return f"{path}?{urlencode(query, quote_via=quote, safe='')}"
 
 
 def _values(profile: Profile, request: TransactionRequest) -> dict[str, object]:

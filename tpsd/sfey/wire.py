@@ -33,17 +33,20 @@ class Profile:
     ``fields`` maps a part of the request (``TransactionRequest``'s names) to its dotted place in the JSON
     body; the mapping's order is the order of the keys. ``types`` and ``statuses`` map our words to Sfey's,
     ``results`` the parts of an answer to their places, ``formats`` a kind of value to one of ``FORMATS``.
+    ``updates``: the update feed's query, the places in its answer and in a record, and its words.
     """
 
     name: str
     transaction_path: str
     enquiry_path: str
     probe_path: str
+    update_path: str
     fields: Mapping[str, str]
     types: Mapping[str, str]
     statuses: Mapping[str, str]
     results: Mapping[str, str]
     formats: Mapping[str, str]
+    updates: Mapping[str, str]
 
 
 FORMATS: Mapping[str, tuple[str, ...]] = {
@@ -57,6 +60,7 @@ DEVICE_V1 = Profile(
     transaction_path="/device-api/v1/transaction/{terminalSn}/type/{terminalTypeName}",
     enquiry_path="/company/{companyId}/transaction/{transactionUuid}",
     probe_path="/device-api/v1/health",
+    update_path="/device-api/v1/update/{terminalSn}/type/{terminalTypeName}",
     fields=MappingProxyType(
         {
             "uuid": "transactionUuid",
@@ -94,6 +98,24 @@ DEVICE_V1 = Profile(
         }
     ),
     formats=MappingProxyType({"time": "iso_millis", "ids": "number", "pan_token": "lower"}),
+    updates=MappingProxyType(
+        {
+            "count_query": "recordCount",
+            "type_query": "recordType",
+            "token_query": "resumptionToken",
+            "records": "records",
+            "token": "resumptionToken",
+            "complete": "updateComplete",
+            "type": "recordType",
+            "action": "action",
+            "card": "cpanToken",
+            "deny_list": "DENY_LIST",
+            "insert": "INSERT",
+            "update": "UPDATE",
+            "delete": "DELETE",
+            "flush": "FLUSH",
+        }
+    ),
 )
 
 PROFILES: Mapping[str, Profile] = {DEVICE_V1.name: DEVICE_V1}
@@ -104,6 +126,7 @@ _KNOWN: Mapping[str, tuple[Standing, str]] = {
     "transaction_path": (_ASSUMED, "where a transaction is posted, below base_url"),
     "enquiry_path": (_INFERRED, "where a transaction is asked for, below afc_base_url, by GET"),
     "probe_path": (_ASSUMED, "a GET without effect, below base_url; any HTTP answer will do"),
+    "update_path": (_PRINTED, "where a terminal asks for updates, below the feed's base URL; by GET is assumed"),
     "field_order": (_ASSUMED, "the order of the body's keys"),
     "field.uuid": (_PRINTED, "the transaction's UUID; its place at the top of the body is assumed"),
     "field.company_id": (_ASSUMED, "the organisation"),
@@ -132,10 +155,31 @@ _KNOWN: Mapping[str, tuple[Standing, str]] = {
     "format.time": (_ASSUMED, f"how times are written: {', '.join(FORMATS['time'])}"),
     "format.ids": (_ASSUMED, f"organisation and stock location as JSON {' or '.join(FORMATS['ids'])}"),
     "format.pan_token": (_ASSUMED, f"the card token's hex digits, {' or '.join(FORMATS['pan_token'])} case"),
+    "update.count_query": (_PRINTED, "the query parameter for how many records a page may hold"),
+    "update.type_query": (_PRINTED, "the query parameter for the type of records that is asked for"),
+    "update.token_query": (_ASSUMED, "the query parameter for the token of the page before"),
+    "update.records": (_ASSUMED, "where an update's records are: a list"),
+    "update.token": (_PRINTED, "the token to resume from; its place at the top is assumed"),
+    "update.complete": (_PRINTED, "whether TPS has no more; its place at the top is assumed"),
+    "update.type": (_ASSUMED, "a record's type"),
+    "update.action": (_ASSUMED, "what a record does"),
+    "update.card": (_PRINTED, "the card token of a record of the deny list; its place in the record is assumed"),
+    "update.deny_list": (_ASSUMED, "the type of records of the deny list"),
+    "update.insert": (_PRINTED, "the action that enters a card"),
+    "update.update": (_ASSUMED, "the action that changes an entry; the card stays listed"),
+    "update.delete": (_ASSUMED, "the action that strikes a card"),
+    "update.flush": (_PRINTED, "the action that begins a list anew"),
 }
 
-_GROUPS = {"field": "fields", "type": "types", "status": "statuses", "result": "results", "format": "formats"}
-_PATHS = ("transaction_path", "enquiry_path", "probe_path")
+_GROUPS = {
+    "field": "fields",
+    "type": "types",
+    "status": "statuses",
+    "result": "results",
+    "format": "formats",
+    "update": "updates",
+}
+_PATHS = ("transaction_path", "enquiry_path", "probe_path", "update_path")
 _PLACEHOLDERS = frozenset({"terminalSn", "terminalTypeName", "companyId", "transactionUuid"})
 _PATH_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/%{}")
 
@@ -151,6 +195,7 @@ def override(profile: Profile, changes: Mapping[str, str]) -> Profile:
             raise ConfigError(f"wire profile: unknown setting {name!r}; known are {', '.join(_KNOWN)}")
         profile = _changed(profile, name, value)
     _check_places(profile)
+    _check_actions(profile)
     return profile
 
 
@@ -247,3 +292,9 @@ def _check_places(profile: Profile) -> None:
             raise ConfigError(f"wire profile: {place!r} is not a dotted place in a JSON object")
         if places.count(place) > 1 or any(other.startswith(f"{place}.") for other in places):
             raise ConfigError(f"wire profile: two fields of the request share the place {place!r}")
+
+
+def _check_actions(profile: Profile) -> None:
+    words = [profile.updates[action] for action in ("insert", "update", "delete", "flush")]
+    if len(set(words)) < len(words):
+        raise ConfigError(f"wire profile: the actions of an update must differ, and are {', '.join(words)}")

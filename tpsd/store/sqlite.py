@@ -43,6 +43,7 @@ from tpsd.store.commits import ClaimedRow, Q, SealedParts, Stamp
 from tpsd.store.denylist import SqliteDenyList
 from tpsd.store.enquiries import SqliteDoubts, set_aside
 from tpsd.store.epochs import EpochKeys, KeyShelf
+from tpsd.store.feed import SqliteFeed
 from tpsd.store.figures import JournalNumbers
 from tpsd.store.history import Histories
 from tpsd.store.housekeeping import Keep
@@ -84,6 +85,7 @@ class SqliteJournal:
     def __init__(self, writer: Writer, keep: Keep, entropy: Entropy, lock: LockFile | None) -> None:
         self._writer = writer
         self.denylist = SqliteDenyList(writer)
+        self.feed = SqliteFeed(writer, self.denylist)
         self.doubts: SqliteDoubts
         self.asked: SqliteAsked
         self._keep = keep

@@ -141,6 +141,7 @@ class Lane:
         self._wanted: PortWanted | None = None
         self._rate: int | None = None  # of the port, where its device asked for one
         self.meter: Meter = UNMETERED
+        self.on_up: Callable[[], None] = lambda: None  # the validator has said who it is
         self.state = LaneState(parts.policy.name, alias, parts.port.name, parts.protocol)
 
     async def run(self) -> None:
@@ -263,6 +264,7 @@ class Lane:
             log.error("validator_alarm", lane=self._policy.name, serial=event.serial, what=event.alarm)
         self._has_type = bool(type_name)
         self._say_open()
+        self.on_up()
 
     def _status(self, event: DeviceStatus) -> None:
         now, lane = self._clock.monotonic(), self._policy.name

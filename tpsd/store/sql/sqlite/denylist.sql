@@ -34,15 +34,17 @@ UPDATE deny_generation SET state = 'old' WHERE number = ? AND state = 'filling'
 UPDATE deny_generation SET state = 'old' WHERE state = 'filling'
 
 -- name: deny_totals
-SELECT source, sum(tokens), max(live_at) FROM deny_generation WHERE state = 'live' GROUP BY source ORDER BY source
+SELECT source, sum(tokens), max(live_at) FROM deny_generation
+WHERE state = 'live' AND shadow IS NULL GROUP BY source ORDER BY source
 
 -- name: deny_oldest
 SELECT min(number) FROM deny_generation WHERE state = 'old'
 
 -- name: deny_to_join
 SELECT number FROM deny_generation
-WHERE state = 'live' AND source = (
-  SELECT source FROM deny_generation WHERE state = 'live' GROUP BY source HAVING count(*) > 1 LIMIT 1
+WHERE state = 'live' AND shadow IS NULL AND source = (
+  SELECT source FROM deny_generation WHERE state = 'live' AND shadow IS NULL
+  GROUP BY source HAVING count(*) > 1 LIMIT 1
 )
 ORDER BY tokens, number DESC
 
@@ -66,5 +68,5 @@ WHERE number = ?
 -- name: deny_untidy
 SELECT 1 FROM deny_generation WHERE state = 'old'
 UNION ALL
-SELECT 1 FROM deny_generation WHERE state = 'live' GROUP BY source HAVING count(*) > 1
+SELECT 1 FROM deny_generation WHERE state = 'live' AND shadow IS NULL GROUP BY source HAVING count(*) > 1
 LIMIT 1

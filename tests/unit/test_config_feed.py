@@ -1,0 +1,81 @@
+"""The deny list's feed in the configuration: what is refused, and whose terminal asks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.configurations import changed, production, values, write
+from tpsd.config import changes, load, poll_us, warnings
+from tpsd.credentials import terminals_of
+from tpsd.domain.time import MINUTE
+from tpsd.errors import ConfigError
+from tpsd.sfey.updates import Terminal
+
+LANES = [
+    {"name": "front", "port": "/dev/ttyNOT0", "fare": 250, "tokens": "validator"},
+    {"name": "rear", "port": "/dev/ttyNOT1", "fare": 250, "tokens": "validator"},
+]
+KNOWN = {"front": "GATE-X1:VAL00001", "rear": "GATE-X1:VAL00002"}
+
+
+def given(folder: Path, **more: Any) -> Path:
+    return write(folder, changed(values(folder), {"lanes": LANES, "feed": {"enabled": True}} | more))
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"feed": {"enabled": True, "lane": "side"}}, "feed.lane 'side' is no lane"),
+        ({"lanes": [LANES[0] | {"tokens": "none"}], "keys": {"token_key_file": None}}, "no lane has card tokens"),
+        ({"lanes": []}, "there is no lane whose terminal could ask"),
+        ({"feed": {"enabled": True, "base_url": "http://tps.example"}}, "feed.base_url is http beyond this machine"),
+        ({"feed": {"poll_minutes": 0.01}}, "poll_minutes"),
+    ],
+)
+def test_what_is_refused(tmp_path: Path, more: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(given(tmp_path, **more))
+    assert words in str(caught.value)
+
+
+def test_off_it_asks_for_nothing(tmp_path: Path) -> None:
+    config = load(given(tmp_path, feed={"lane": "side"}, lanes=[]))
+    assert not config.feed.enabled
+    assert poll_us(config) == 5 * MINUTE
+
+
+def test_lanes_whose_terminal_is_known_may_ask_unless_one_is_set(tmp_path: Path) -> None:
+    config = load(given(tmp_path))
+    first, second = (Terminal(f"VAL0000{number}", "GATE-X1", "common") for number in (1, 2))
+    assert terminals_of(config, KNOWN) == [first, second]
+    assert terminals_of(config, KNOWN | {"front": None}) == [second]
+    assert terminals_of(config, {}) == []
+    one = load(given(tmp_path, feed={"enabled": True, "lane": "rear"}))
+    assert terminals_of(one, KNOWN) == [second]
+    assert terminals_of(one, {"front": KNOWN["front"]}) == []
+
+
+def test_a_terminal_that_is_set_asks_before_its_validator_has_come(tmp_path: Path) -> None:
+    named = LANES[0] | {"terminal_sn": "T1", "terminal_type": "BUS"}
+    assert terminals_of(load(given(tmp_path, lanes=[named])), {}) == [Terminal("T1", "BUS", "common")]
+
+
+def test_a_change_needs_a_restart(tmp_path: Path) -> None:
+    old, new = load(given(tmp_path)), load(given(tmp_path, feed={"enabled": False}))
+    assert changes(old, new).refused == ("feed.enabled is True and would be False",)
+
+
+def test_in_production_a_feed_that_is_off_is_warned_about(tmp_path: Path) -> None:
+    def doubts(given: dict[str, Any], *, enabled: bool) -> list[str]:
+        feed = {"lanes": LANES, "feed": {"enabled": enabled}}
+        return [str(doubt) for doubt in warnings(load(write(tmp_path, changed(given, feed)))) if "feed" in str(doubt)]
+
+    assert doubts(production(tmp_path), enabled=False) == [
+        "feed.enabled is false, so the deny list is only what people import and enter; set it to true once Sfey has "
+        "said that your terminals may ask for it"
+    ]
+    assert doubts(production(tmp_path), enabled=True) == []
+    assert doubts(values(tmp_path), enabled=False) == []

@@ -1,0 +1,199 @@
+"""The feed's deny list in the journal: a page and its token in one commit, a shadow that denies, and the flip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import apsw
+
+from tpsd.core.feed import FEED_TOKENS_MAX, Flush, Put, Strike, Take, held_back
+from tpsd.domain.audit import AuditDraft
+from tpsd.domain.denial import BY_FEED, DenyChange
+from tpsd.domain.feed import FeedState, Foreign, Kept, Loss
+from tpsd.domain.time import Micros
+from tpsd.errors import RefusedError
+from tpsd.store import audit as audits
+from tpsd.store import cards, commits
+from tpsd.store.denylist import SqliteDenyList
+from tpsd.store.queries import load
+from tpsd.store.writer import Writer
+
+LOSS_SLICE = 1000  # entries a read: 1 to 2 ms, so that a tap waits for less than a slice of housekeeping
+TIDY_SLICES = 100  # commits at a time until the old list is one generation
+IGNORED_KEPT = 1000  # records of unknown types: enough to see what they are, 2 MB at most
+
+Q = load("sqlite")
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many entries the feed may have, old and new, and how many records of unknown types are kept."""
+
+    tokens: int = FEED_TOKENS_MAX
+    ignored: int = IGNORED_KEPT
+
+
+class SqliteFeed:
+    """``tpsd.denylist.DenyFeed`` on the journal's writer."""
+
+    def __init__(self, writer: Writer, denylist: SqliteDenyList, bounds: Bounds | None = None) -> None:
+        self._writer = writer
+        self._denylist = denylist
+        self._bounds = bounds or Bounds()
+
+    async def state(self) -> FeedState:
+        """From the feed's row."""
+        return await self._writer.read(_state)
+
+    async def keep(self, take: Take, foreign: Sequence[Foreign], at: Micros) -> Kept:
+        """One commit."""
+        return await self._writer.write(partial(_keep, take=take, foreign=foreign, at=at, bounds=self._bounds))
+
+    async def loss(self) -> Loss | None:
+        """In slices; the old list is joined first, so that no entry moves while it is counted."""
+        while True:
+            lists = await self._writer.read(_lists)
+            old = [number for number, shadow, _ in lists if not shadow]
+            if len(old) < 2 or not await self._denylist.tidy(TIDY_SLICES):
+                break
+        new = [(number, tokens) for number, shadow, tokens in lists if shadow]
+        if not new:
+            return None
+        ((shadow, after),) = new
+        before = lost = 0
+        for number in old:
+            last: bytes | None = b""
+            while last is not None:
+                there, lacking, last = await self._writer.read(
+                    partial(_lost_slice, old=number, shadow=shadow, after=last)
+                )
+                before, lost = before + there, lost + lacking
+        return Loss(before, lost, after)
+
+    async def flip(self, at: Micros, audit: AuditDraft | None) -> DenyChange:
+        """One commit."""
+        return await self._writer.write(partial(_flip, at=at, audit=audit))
+
+    async def hold(self, loss: Loss, at: Micros, now: Micros) -> bool:
+        """One commit."""
+        return await self._writer.write(partial(_hold, loss=loss, at=at, now=now))
+
+
+def _state(connection: apsw.Connection) -> FeedState:
+    row = connection.execute(Q["feed_state"], (BY_FEED,)).fetchone()
+    if row is None:
+        return FeedState()
+    token, heard_at, whole_at, waits_since, loses, ignored, done, tokens, shadow = row
+    return FeedState(token, heard_at, whole_at, tokens or 0, shadow, bool(done), waits_since, loses, ignored)
+
+
+def _lists(connection: apsw.Connection) -> list[tuple[int, int | None, int]]:
+    return [(number, shadow, tokens) for number, shadow, tokens in connection.execute(Q["feed_lists"], (BY_FEED,))]
+
+
+def _keep(connection: apsw.Connection, take: Take, foreign: Sequence[Foreign], at: Micros, bounds: Bounds) -> Kept:
+    inserted = deleted = 0
+    for step in take.steps:
+        match step:
+            case Flush():
+                _begin_anew(connection, at)
+            case Put(tokens):
+                inserted += _put(connection, tokens, at)
+            case Strike(tokens):
+                deleted += _strike(connection, tokens)
+    lists = _lists(connection)
+    if sum(tokens for _, _, tokens in lists) > bounds.tokens:
+        raise RefusedError(f"the feed has more than {bounds.tokens:,} entries")
+    _heard(connection, take, len(foreign), at, whole=take.done and any(shadow for _, shadow, _ in lists))
+    _ignore(connection, foreign, at, bounds.ignored)
+    if inserted or deleted:
+        connection.execute(Q["deny_bump"])
+    return Kept(inserted, deleted, cards.list_version(connection))
+
+
+def _heard(connection: apsw.Connection, take: Take, ignored: int, at: Micros, *, whole: bool) -> None:
+    bindings = {
+        "source": BY_FEED,
+        "token": take.token,
+        "at": at,
+        "whole_at": at if take.done else None,
+        "shadow_done": int(whole),
+        "ignored": ignored,
+    }
+    connection.execute(Q["feed_heard"], bindings)
+
+
+def _ignore(connection: apsw.Connection, foreign: Sequence[Foreign], at: Micros, most: int) -> None:
+    kept = [(at, record.type, record.raw) for record in foreign if record.raw is not None]
+    if kept:
+        connection.executemany(Q["feed_ignore"], kept)
+        connection.execute(Q["feed_ignored_old"], (most,))
+
+
+def _begin_anew(connection: apsw.Connection, at: Micros) -> None:
+    """A shadow that is there already goes on denying as part of the old list; an empty one is the new one."""
+    connection.execute(Q["feed_begun_anew"], (BY_FEED,))
+    if any(shadow and not tokens for _, shadow, tokens in _lists(connection)):
+        return
+    connection.execute(Q["feed_demote"], (BY_FEED,))
+    connection.execute(Q["feed_begin"], (BY_FEED, at, at, 1))
+
+
+def _put(connection: apsw.Connection, tokens: Sequence[bytes], at: Micros) -> int:
+    into = _growing(connection, at)
+    before = connection.total_changes()
+    connection.executemany(Q["deny_insert"], ((into, token) for token in tokens))
+    inserted = connection.total_changes() - before
+    connection.execute(Q["deny_counted"], (inserted, into))
+    return inserted
+
+
+def _growing(connection: apsw.Connection, at: Micros) -> int:
+    """The generation that takes new entries: the shadow, else the longest list, else a new one."""
+    lists = _lists(connection)
+    if lists:
+        return max((shadow or 0, tokens, number) for number, shadow, tokens in lists)[-1]
+    connection.execute(Q["feed_begin"], (BY_FEED, at, at, None))
+    return connection.last_insert_rowid()
+
+
+def _strike(connection: apsw.Connection, tokens: Sequence[bytes]) -> int:
+    gone: set[bytes] = set()
+    for number, _, _ in _lists(connection):
+        struck = 0
+        for token in tokens:
+            connection.execute(Q["deny_delete"], (number, token))
+            if connection.changes():
+                struck += 1
+                gone.add(token)
+        connection.execute(Q["deny_counted"], (-struck, number))
+    return len(gone)
+
+
+def _lost_slice(connection: apsw.Connection, old: int, shadow: int, after: bytes) -> tuple[int, int, bytes | None]:
+    bindings = {"old": old, "shadow": shadow, "after": after, "slice": LOSS_SLICE}
+    there, lacking, last = connection.execute(Q["feed_lost_slice"], bindings).fetchone() or (0, 0, None)
+    return there, lacking, last
+
+
+def _flip(connection: apsw.Connection, at: Micros, audit: AuditDraft | None) -> DenyChange:
+    state = _state(connection)
+    if state.shadow is None or not state.whole:
+        raise RefusedError("no new deny list waits; 'tpsd denylist status' shows what there is")
+    connection.execute(Q["feed_supersede"], (BY_FEED,))
+    connection.execute(Q["feed_flip"], (at, BY_FEED))
+    connection.execute(Q["feed_begun_anew"], (BY_FEED,))
+    connection.execute(Q["deny_bump"])
+    if audit is not None:
+        audits.write(connection, audit, f"{BY_FEED}: {state.shadow} tokens instead of {state.tokens}")
+    return DenyChange(state.shadow, state.shadow, cards.list_version(connection))
+
+
+def _hold(connection: apsw.Connection, loss: Loss, at: Micros, now: Micros) -> bool:
+    told = _state(connection).waits_since is not None
+    connection.execute(Q["feed_waits"], {"source": BY_FEED, "at": at, "loses": loss.lost})
+    if not told:
+        commits.insert_notices(connection, (held_back(loss),), None, None, now)
+    return not told

@@ -1,0 +1,207 @@
+"""The feed's loop: asks TPS for the deny list until there is no more, and again later. Rules are in ``core.feed``."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+from tpsd.core.feed import NOBODY, alarm, asks_with, judge, pause, turn_of, waits
+from tpsd.core.trouble import Trouble
+from tpsd.denylist import DenyFeed
+from tpsd.domain.feed import BadPage, Denial, FeedState, Heard, NoPage, Page
+from tpsd.domain.notice import NoticeDraft
+from tpsd.domain.picture import FeedFacts
+from tpsd.domain.time import SECOND, Micros, later
+from tpsd.errors import JournalUnavailableError, RefusedError
+from tpsd.ports import Clock
+from tpsd.workers.journal_watch import JournalWatch
+
+RETRY_SECONDS = 1.0  # how often a journal that could not commit is tried again
+
+log = structlog.get_logger("tpsd.feed")
+
+Ask = Callable[[str | None, int], Awaitable[Heard]]
+"""One page after a token, under the terminal whose turn it is."""
+
+Tell = Callable[[NoticeDraft, Micros], Awaitable[None]]
+"""Keep a notice, at a time of the schedule clock."""
+
+
+@dataclass(slots=True)
+class Round:
+    """What one poll has done so far."""
+
+    seen: set[str]
+    pages: int = 0
+    inserted: int = 0
+    deleted: int = 0
+    replaced: bool = False
+
+
+class Feed:
+    """One daemon's feed. ``poll_us`` between two polls; ``on_notice`` hears that one was written."""
+
+    def __init__(
+        self,
+        feed: DenyFeed,
+        ask: Ask,
+        clock: Clock,
+        rng: random.Random,
+        poll_us: int,
+        tell: Tell,
+        on_notice: Callable[[], None],
+    ) -> None:
+        self._feed = feed
+        self._ask = ask
+        self._clock = clock
+        self._rng = rng
+        self._poll_us = poll_us
+        self._tell = tell
+        self._on_notice = on_notice
+        self._watch = JournalWatch(log, clock)
+        self._trouble = Trouble()
+        self._failures = 0
+        self._refusals = 0
+        self._denials = 0
+        self._untold: NoticeDraft | None = None
+        self._state = FeedState()
+        self._began_at = clock.wall()
+        self._cause = ""  # why the last poll failed
+        self.busy = False
+        self.wake = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            self.wake.clear()
+            self.busy = True
+            try:
+                wait_us = await self._poll()
+            except JournalUnavailableError as exc:
+                self._watch.failed("feed_journal", exc)
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            finally:
+                self.busy = False
+            await self._clock.wait(self.wake, later(self._clock.schedule(), wait_us))
+
+    def look(self) -> None:
+        """Ask at once."""
+        self.wake.set()
+
+    def terminal_is_known(self) -> None:
+        """A validator has said who it is."""
+        if self._cause == NOBODY.cause:
+            self.wake.set()
+
+    def facts(self) -> FeedFacts:
+        """How it is, as of its last request."""
+        state = self._state
+        since = self._began_at if state.whole_at is None else state.whole_at
+        return FeedFacts(
+            age_seconds=max(self._clock.wall() - since, 0) / SECOND,
+            cause=self._cause,
+            tokens=state.tokens,
+            coming=state.shadow,
+            waits=state.waits_since is not None,
+        )
+
+    async def _poll(self) -> int:
+        """Ask until TPS has no more, or until that is of no use; microseconds to wait then."""
+        if self._untold is not None:
+            await self._say(self._untold)
+        poll = Round(set())
+        self._state = await self._feed.state()
+        if self._state.whole and self._state.waits_since is None:
+            await self._turn(poll)  # a life before ended between the last page and the flip
+        heard: Heard
+        while True:
+            heard = await self._page(poll)
+            if not isinstance(heard, Page) or heard.complete:
+                break
+        if isinstance(heard, Page) and self._state.whole:
+            await self._turn(poll)
+        self._report(poll)
+        await self._count(heard)
+        return pause(heard, self._failures, self._poll_us, self._rng.random())
+
+    async def _page(self, poll: Round) -> Heard:
+        asked_with = asks_with(self._state.token, self._refusals)
+        heard = await self._ask(asked_with, turn_of(self._denials))
+        if not isinstance(heard, Page):
+            return heard
+        listed = bool(self._state.tokens or self._state.shadow)
+        take = judge(heard, asked_with, poll.seen, listed=listed)
+        if isinstance(take, BadPage):
+            return take
+        try:
+            kept = await self._feed.keep(take, heard.foreign, self._clock.wall())
+        except RefusedError:
+            return BadPage("list.length")
+        self._watch.works()
+        self._refusals = 0
+        poll.pages += 1
+        poll.inserted += kept.inserted
+        poll.deleted += kept.deleted
+        if take.token is not None:
+            poll.seen.add(take.token)
+        if heard.foreign:
+            log.warning("feed_records_ignored", records=len(heard.foreign))
+        self._state = await self._feed.state()
+        return heard
+
+    async def _turn(self, poll: Round) -> None:
+        """Let a whole new list replace the old one, or have it wait."""
+        loss = await self._feed.loss()
+        if loss is None:
+            return
+        if waits(loss):
+            if await self._feed.hold(loss, self._clock.wall(), self._clock.schedule()):
+                log.error("deny_list_waits", before=loss.before, lost=loss.lost, after=loss.after)
+                self._on_notice()
+        else:
+            await self._feed.flip(self._clock.wall(), None)
+            poll.deleted += loss.lost
+            poll.replaced = True
+        self._state = await self._feed.state()
+
+    def _report(self, poll: Round) -> None:
+        if poll.inserted or poll.deleted or poll.replaced:
+            log.info(
+                "deny_list_fed",
+                pages=poll.pages,
+                inserted=poll.inserted,
+                deleted=poll.deleted,
+                replaced=poll.replaced,
+                tokens=self._state.tokens,
+                coming=self._state.shadow,
+            )
+
+    async def _count(self, heard: Heard) -> None:
+        now = self._clock.monotonic()
+        match heard:
+            case NoPage(cause) if heard == NOBODY:
+                self._cause = cause
+            case Page():
+                self._failures, self._denials, self._cause = 0, 0, ""
+                if (times := self._trouble.over(now)) is not None:
+                    log.info("feed_goes_again", times=times)
+            case BadPage(cause) | Denial(cause) | NoPage(cause):
+                self._failures += 1
+                self._refusals += not isinstance(heard, NoPage)
+                self._denials += isinstance(heard, Denial)
+                self._cause = cause
+                if (times := self._trouble.happened(now, cause)) is not None:
+                    log.error("feed_failed", cause=cause, times=times)
+                    if not isinstance(heard, NoPage):
+                        await self._say(alarm(heard))
+
+    async def _say(self, notice: NoticeDraft) -> None:
+        self._untold = notice  # over a journal that cannot commit just now
+        await self._tell(notice, self._clock.schedule())
+        self._untold = None
+        self._on_notice()
