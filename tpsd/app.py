@@ -1,13 +1,11 @@
-"""The composition root: the only place that names concrete parts, wires them, starts and stops them."""
+"""The composition root: the only place that names concrete parts; it opens them, hands them over and closes them."""
 
 from __future__ import annotations
 
-import asyncio
 import random
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, replace
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -15,48 +13,20 @@ import structlog
 from aiohttp import web
 
 from schemas.config import Configuration
-from tpsd import __version__, pacing
 from tpsd import config as settings
 from tpsd.admin import denylist, explaining, feed, journeys, lanes, mailing, operations, reporting, upkeep, watching
-from tpsd.admin.metrics import Metrics
-from tpsd.asking import Answered
 from tpsd.clock import SystemClock
-from tpsd.config.changes import Changes
 from tpsd.config.keys import read_hex_key
-from tpsd.core.answering import Ending, Policy, Waiting
-from tpsd.core.answering import settle as settle_asked
-from tpsd.core.candidate import Setting
-from tpsd.core.feed import NOBODY
-from tpsd.core.notices import Totals, cause_key, close_window
-from tpsd.core.outcomes import classify
-from tpsd.core.settlement import Settlement
-from tpsd.core.texts import load as load_texts
 from tpsd.credentials import (
     afc_client,
-    certified_anew,
-    context_of,
-    files_of,
-    speaks_tls,
-    terminals_of,
     tls_contexts,
     update_client,
 )
-from tpsd.domain.authorisation import Claimed
-from tpsd.domain.feed import Heard
-from tpsd.domain.notice import Episode, NoticeDraft, NoticeKind, NoticeRow
-from tpsd.domain.outcome import NoAnswer, Outcome
-from tpsd.domain.time import HOUR, SECOND, iso_millis
-from tpsd.doubts import Ask
-from tpsd.errors import ConfigError
-from tpsd.lanes import COMMON_CREDENTIAL, Lanes, policy_of, port_of, setting_anew, setting_of, wire_profile
+from tpsd.daemon import Daemon, Ends, World
+from tpsd.lanes import COMMON_CREDENTIAL, port_of, wire_profile
 from tpsd.link.serial import SerialPort
-from tpsd.mail.render import all_clear_mail, window_mail
 from tpsd.mail.smtp import SmtpMailer
-from tpsd.mail.trial import Trial, try_mail
-from tpsd.observer import MeteredTps, Observer
-from tpsd.ports import Port, Postman, Taken, Timepiece, Tps, WindowPlan
-from tpsd.reloading import Reloading
-from tpsd.renewal import Renewal
+from tpsd.ports import Timepiece
 from tpsd.sfey.afc import AfcClient
 from tpsd.sfey.client import TpsClient
 from tpsd.sfey.updates import UpdateClient
@@ -65,378 +35,13 @@ from tpsd.store.housekeeping import Keep
 from tpsd.store.seal import KEY_BYTES
 from tpsd.store.sqlite import Identity, Secrets, SqliteJournal
 from tpsd.store.viewing import JournalView
-from tpsd.store.wounds import WOUNDS
-from tpsd.workers.attendant import Attendant
-from tpsd.workers.authoriser import Authoriser, terms_of
-from tpsd.workers.bodies import BodyMaker
-from tpsd.workers.cashier import Cashier
-from tpsd.workers.desk import Desk
-from tpsd.workers.dispatcher import Dispatcher
-from tpsd.workers.doorkeeper import Doorkeeper
-from tpsd.workers.enquirer import Enquirer, Heed, conclude_crashed
-from tpsd.workers.examiner import Examiner
-from tpsd.workers.feed import Feed
-from tpsd.workers.mailer import Mailer
-from tpsd.workers.reader import Asking, Lane, LaneParts
-from tpsd.workers.timekeeper import Timekeeper
-from tpsd.workers.uplink import Uplink, WatchedTps
-from tpsd.workers.warden import Warden
-
-STOP_SECONDS_BEYOND_SEND = 5.0  # the last settlements, mails and the last checkpoint after the last send ended
 
 log = structlog.get_logger("tpsd")
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """What a daemon is given from outside: clocks and chance. The demo and tests hand in others."""
-
-    clock: Timepiece
-    rng: random.Random
 
 
 def real_world(config: Configuration) -> World:
     """This machine's clocks and its own entropy."""
     return World(SystemClock(settings.clock_floor(config)), random.SystemRandom())
-
-
-Renew = Callable[[str, ssl.SSLContext | None], Awaitable[None]]
-"""A credential's new certificate, by name."""
-
-
-class Daemon:
-    """A journal with its loops. Made by ``assembled``; ``run`` until ``stop``."""
-
-    def __init__(
-        self,
-        config: Configuration,
-        world: World,
-        journal: SqliteJournal,
-        tps: Tps,
-        postman: Postman,
-        ports: Sequence[Port],
-        credentials: frozenset[str],
-        enquire: Ask | None = None,
-        renew: Renew | None = None,
-        updates: UpdateClient | None = None,
-    ) -> None:
-        self.config = config
-        self.journal = journal
-        self.clock = world.clock
-        self._credentials = credentials
-        self._catalogue = load_texts(config.operator.language)
-        self.mailer = Mailer(journal, postman, world.clock, self._close_window)
-        self.uplink = Uplink(
-            urlsplit(str(config.sfey.base_url)).netloc,
-            sorted(credentials),
-            tps,
-            journal.outages,
-            world.clock,
-            world.rng,
-            pacing.waiting(config),
-            on_change=self._wake_sends,
-            on_notice=self.mailer.wake.set,
-        )
-        doubt = settings.doubt(config)
-        self.enquirer: Enquirer | None = None
-        if enquire is not None:
-            heed = Heed(noticed=self.mailer.wake.set, released=self._wake_sends, may_ask=self._may_ask)
-            self.enquirer = Enquirer(journal.doubts, enquire, world.clock, doubt, heed)
-        metrics = Metrics(__version__, config.mode)
-        self._line = WatchedTps(MeteredTps(tps, metrics, world.clock), self.uplink)
-        self.desk = Desk(
-            journal.operations,
-            world.clock,
-            world.rng,
-            doubt,
-            credentials,
-            config.retry.spread_seconds * SECOND,
-            on_release=self._wake_sends,
-            on_notice=self.mailer.wake.set,
-        )
-        self.dispatcher = Dispatcher(
-            journal,
-            self._line,
-            world.clock,
-            world.rng,
-            pacing.pace(config),
-            self.uplink,
-            doubt,
-            on_notice=self.mailer.wake.set,
-            on_doubt=self._wake_enquirer,
-            on_judged=self.desk.free,
-        )
-        self.warden = Warden(journal, world.clock, self.mailer.wake.set)
-        setting, tell = setting_of(config, journal), self.mailer.wake.set
-        self._policy = Policy(doubt, gives_back=setting.gives_back)
-        self.authoriser = Authoriser(
-            journal,
-            self._line,
-            world.clock,
-            world.rng,
-            setting,
-            config.sfey.timeout_seconds,
-            on_notice=tell,
-            on_doubt=self._wake_enquirer,
-            on_follower=self._wake_sends,
-            ask_first=None if self.enquirer is None else self.enquirer.first,
-        )
-        if self.enquirer is not None:
-            self.enquirer.follow, self.enquirer.gives_back = self.authoriser.follow, setting.gives_back
-        self.cashier = Cashier(journal.asked, self.authoriser, world.clock, self._policy, self._check_out_limit)
-        self.attendant = Attendant(
-            journal.asked,
-            world.clock,
-            round(config.realtime.journey_hours * HOUR),
-            enquires=doubt.enquires,
-            on_notice=tell,
-            on_doubt=self._wake_enquirer,
-        )
-        self.bodies = BodyMaker(journal.bodies, world.clock, setting, on_given=self._wake_sends, on_notice=tell)
-        self.dispatcher.may_claim = lambda: self.bodies.ready
-        self.timekeeper = Timekeeper(world.clock, sorted(credentials), self._ask_time, self._time_is_known)
-        self._rng, self._renew = world.rng, renew
-        self._metrics = self.dispatcher.meter = self.authoriser.meter = metrics
-        self.doorkeeper = Doorkeeper(journal.lanes, lambda: self.lanes, world.clock)
-        self.fleet = Lanes(config, ports, setting, self._lane, world.rng)
-        self.lanes = self.fleet.running
-        self.observer = Observer(
-            journal,
-            world.clock,
-            metrics,
-            lanes=lambda: [lane.state for lane in self.lanes],
-            uplinks=lambda: [self.uplink.status()],
-            in_flight=lambda: self.dispatcher.in_flight + self.authoriser.in_flight,
-        )
-        self.observer.time = lambda: (world.clock.trusted, world.clock.offset_us / SECOND)
-        self._updates, self.feed = updates, None if updates is None else self._feed(world)
-        self.observer.feed = lambda: None if self.feed is None else self.feed.facts()
-        self.reloading = Reloading(self.adopt, world.clock)
-        self.renewal = Renewal(lambda: files_of(self.config), self._put_certificate, self._alarm_of_certificate)
-        self.desk.setting = setting
-        self.desk.lanes = {lane.name: policy_of(lane) for lane in config.lanes}
-        self._stopping = asyncio.Event()
-        self.on_ready: Callable[[], None] = lambda: None
-
-    async def run(self) -> None:
-        """Recover what a crash left, then work until ``stop``; returns when everything in flight is settled."""
-        floor = settings.clock_floor(self.config)
-        log.info("ages_mended", rows=await self.journal.bodies.begin(self.clock.schedule(), floor))
-        done = await self.journal.recover(
-            self.clock.schedule(), self._credentials, self._after_crash, self._after_crash_asked
-        )
-        log.info("recovered", **done)
-        if mended := {name: count for name, count in done.items() if name in WOUNDS}:
-            log.error("wounds_mended", **mended)
-        await self.doorkeeper.begin()
-        await self.uplink.load()
-        now = self.clock.schedule()
-        asked = await self.journal.doubts.begin(now, self.enquirer is not None, partial(conclude_crashed, now=now))
-        log.info("doubts_recovered", **asked)
-        async with asyncio.TaskGroup() as loops:
-            self.fleet.start(loops)
-            reloading = loops.create_task(self.reloading.run(), name="reloading")
-            renewal = loops.create_task(self.renewal.run(), name="renewal") if speaks_tls(self.config) else None
-            bodies = loops.create_task(self.bodies.run(), name="bodies")
-            timekeeper = loops.create_task(self.timekeeper.run(), name="timekeeper")
-            examiner = loops.create_task(Examiner(self.journal.upkeep).run(), name="examiner")
-            uplink = loops.create_task(self.uplink.run(), name="uplink")
-            sends = loops.create_task(self.dispatcher.run(), name="dispatcher")
-            if self.enquirer is not None:
-                loops.create_task(self.enquirer.run(), name="enquirer")
-            loops.create_task(self.mailer.run(), name="mailer")
-            loops.create_task(self.warden.run(), name="warden")
-            attendant = loops.create_task(self.attendant.run(), name="attendant")
-            feed = None if self.feed is None else loops.create_task(self.feed.run(), name="feed")
-            log.info("ready", lanes=len(self.lanes))
-            self.on_ready()
-            await self._stopping.wait()
-            # Stop reading, then claiming, then let the sends in flight finish (design 10).
-            for loop in (reloading, renewal, uplink, examiner, bodies, timekeeper, attendant, feed):
-                if loop is not None:
-                    loop.cancel()
-            self.fleet.stop()
-            self.dispatcher.stop()
-            if self.enquirer is not None:
-                self.enquirer.stop()
-            await asyncio.wait((sends,), timeout=2 * self.config.sfey.timeout_seconds + STOP_SECONDS_BEYOND_SEND)
-            if not sends.done():
-                log.error("sends_cut", in_flight=self.dispatcher.in_flight)  # they end as unknown at the next start
-                sends.cancel()
-            await self.authoriser.drain(self._patience() + STOP_SECONDS_BEYOND_SEND)
-            self.mailer.stop()
-            self.warden.stop()
-        log.info("stopped")
-
-    def stop(self) -> None:
-        """Begin an orderly end."""
-        self._stopping.set()
-
-    async def status(self) -> dict[str, object]:
-        """The daemon on one screen, as plain values."""
-        totals = await self.observer.totals()
-        now = self.clock.schedule()
-        journal = asdict(totals)
-        oldest, due = journal.pop("oldest_pending"), journal.pop("next_due")
-        journal["oldest_pending_seconds"] = None if oldest is None else (now - oldest) / SECOND
-        journal["next_due_seconds"] = None if due is None else (due - now) / SECOND
-        return {
-            "journal": journal,
-            "lanes": [asdict(lane.state) for lane in self.lanes],
-            "clock": iso_millis(self.clock.wall()),
-            "mode": self.config.mode,
-            "in_flight": self.dispatcher.in_flight,
-            "uplink": self.uplink.status(),
-            "config_digest": self.fleet.setting.config_digest,
-            "reload": None if self.reloading.last is None else asdict(self.reloading.last),
-            **await self.observer.report(),
-        }
-
-    def _check_out_limit(self) -> int:
-        return settings.check_out_limit(self.config)
-
-    async def adopt(self, new: Configuration) -> Changes:
-        """Put a checked configuration in force from now on. Raises TpsdError, and then nothing was changed."""
-        changes = settings.changes(self.config, new)
-        if changes.refused:
-            raise ConfigError(f"needs a restart: {'; '.join(changes.refused)}; put it back, or restart tpsd")
-        catalogue, postman = load_texts(new.operator.language), _postman(new, self.clock)
-        made = tls_contexts(new, self.clock.judging)
-        changed = {*certified_anew(self.config, new), *self.renewal.changed(files_of(new))}
-        contexts = {name: made[name] for name in sorted(changed)}
-        ports = self.fleet.claim(new, changes.lanes)
-        for name, context in contexts.items():
-            if self._renew is not None:
-                await self._renew(name, context)
-        self.renewal.settled(files_of(new))
-        self._credentials |= contexts.keys()
-        self.desk.credentials = self._credentials
-        setting = setting_anew(self.fleet.setting, new)
-        await self.fleet.change(new, changes.lanes, ports, setting)
-        self.desk.setting, self.desk.lanes = setting, {lane.name: policy_of(lane) for lane in new.lanes}
-        self.bodies.setting = self.authoriser.setting = setting
-        self._catalogue, self.config = catalogue, new
-        self.mailer.use(postman)
-        self._wake_sends()  # a lane that left may have kept a tap and told nobody
-        self.mailer.wake.set()
-        return changes
-
-    async def _put_certificate(self, name: str) -> None:
-        context = await asyncio.to_thread(context_of, self.config, name, self.clock.judging)
-        if self._renew is not None:
-            await self._renew(name, context)
-
-    async def _alarm_of_certificate(self, name: str, why: str) -> None:
-        cause = cause_key(NoticeKind.ALARM, "certificate", name)
-        words = f"the certificate of {name} was changed and is refused, the old one stays in force: {why}"
-        await self.journal.tell(NoticeDraft(NoticeKind.ALARM, cause, words), self.clock.schedule())
-        self.mailer.wake.set()
-
-    async def try_mail(self) -> Trial:
-        """A test mail to those who get the notices now."""
-        return await try_mail(settings.mail_settings(self.config), self.clock.wall())
-
-    def _lane(self, parts: LaneParts, alias: str, setting: Setting) -> Lane:
-        lane = Lane(parts, alias, self.journal, setting, self.clock, self._rng, self._on_taken, self._ask)
-        lane.meter, lane.on_up = self._metrics, self._on_up
-        self.doorkeeper.greet(lane)
-        return lane
-
-    def _ask(self, asking: Asking) -> None:
-        """A realtime tap's request goes now; its lane tells what came of it."""
-        taken, lane = asking.taken, asking.policy
-        if taken.asked is None:
-            return
-        terms = terms_of(
-            self._policy,
-            partial_accepted=lane.partial_accepted,
-            can_take_pin=asking.can_take_pin,
-            patience=lane.verdict_us / SECOND,
-        )
-        task = self.authoriser.begin(taken.asked, terms, taken.asks_first)
-        task.add_done_callback(partial(self._tell, asking.tell))
-
-    def _tell(self, tell: Callable[[Answered], None], task: asyncio.Task[Answered | None]) -> None:
-        if task.cancelled():
-            return
-        answered = task.result()
-        if answered is not None:
-            tell(answered)
-            self.attendant.answered()
-
-    def _patience(self) -> float:
-        """The longest that anybody may still wait for an answer, in seconds."""
-        lanes = (lane.verdict_seconds for lane in self.config.lanes if settings.is_realtime(lane))
-        return max((*lanes, self.config.sfey.timeout_seconds))
-
-    def _feed(self, world: World) -> Feed:
-        clock, told = world.clock, self.mailer.wake.set
-        poll_us = settings.poll_us(self.config)
-        return Feed(self.journal.feed, self._ask_for_updates, clock, world.rng, poll_us, self.journal.tell, told)
-
-    def _on_up(self) -> None:
-        if self.feed is not None:
-            self.feed.terminal_is_known()
-
-    async def _ask_for_updates(self, token: str | None, turn: int) -> Heard:
-        terminals = terminals_of(self.config, {lane.state.name: lane.state.terminal for lane in self.lanes})
-        if not terminals or self._updates is None:
-            return NOBODY
-        return await self._updates.ask(terminals[turn % len(terminals)], token)
-
-    def _wake_sends(self) -> None:
-        self.bodies.wake.set()  # what was released may wait for its body
-        self.dispatcher.wake.set()
-        self._wake_enquirer()
-
-    def _may_ask(self) -> bool:
-        return self.bodies.ready and self.uplink.is_up()
-
-    async def _ask_time(self, credential: str) -> None:
-        """The clock hears the answer by itself; the uplink hears here that the host was there or was not."""
-        era = self.uplink.era
-        self.uplink.heard(await self._line.knock(credential), credential, era)
-
-    def _time_is_known(self) -> None:
-        self.bodies.wake.set()
-        self.attendant.wake.set()
-        for lane in self.lanes:
-            lane.time_is_known()
-
-    def _wake_enquirer(self) -> None:
-        if self.enquirer is not None:
-            self.enquirer.wake.set()
-
-    def _on_taken(self, taken: Taken) -> None:
-        if taken.untimed:
-            self.bodies.wake.set()
-        if taken.asked is None or taken.follows:  # a repeat too may leave something to send: let in after a denial
-            self.dispatcher.wake.set()
-        if taken.noticed:
-            self.mailer.wake.set()
-
-    def _after_crash(self, claimed: Claimed) -> tuple[Outcome, Settlement]:
-        outcome = classify(NoAnswer("crash"))
-        if not self.clock.trusted:  # attempts are stamped in true time, which this life cannot compare with its own
-            claimed = replace(claimed, started_at=self.clock.schedule())
-        return outcome, self.dispatcher.decide(claimed, outcome, self.clock.schedule())
-
-    def _after_crash_asked(self, waiting: Waiting) -> Ending:
-        now = self.clock.schedule()
-        return settle_asked(waiting, classify(NoAnswer("crash")), self._policy, number=1, ended_at=now)
-
-    def _close_window(self, episode: Episode, rows: Sequence[NoticeRow], totals: Totals) -> WindowPlan:
-        now = self.clock.schedule()
-        closed = close_window(episode, rows, now, totals)
-        mail = None
-        if closed.mail is not None:
-            mail = window_mail(
-                self.journal.journal_id, episode, closed.mail, closed.totals, now=now, catalogue=self._catalogue
-            )
-        elif closed.all_clear:
-            currency = self.config.operator.currency
-            mail = all_clear_mail(self.journal.journal_id, episode, now=now, currency=currency)
-        return WindowPlan(mail, closed.next_episode)
 
 
 @asynccontextmanager
@@ -465,11 +70,16 @@ async def assembled(config: Configuration, world: World | None = None) -> AsyncI
             try:
                 afc = afc_client(config, clock)
                 updates = update_client(config, contexts, clock)
-                ask = None if afc is None else afc.ask
-                names = frozenset(contexts)
-                postman = _postman(config, clock)
-                renew = partial(_renew_all, client, afc, updates)
-                daemon = Daemon(config, world, journal, client, postman, ports, names, ask, renew, updates)
+                ends = Ends(
+                    client,
+                    partial(_postman, clock),
+                    ports,
+                    frozenset(contexts),
+                    enquire=None if afc is None else afc.ask,
+                    renew=partial(_renew_all, client, afc, updates),
+                    updates=None if updates is None else updates.ask,
+                )
+                daemon = Daemon(config, world, journal, ends)
                 try:
                     yield daemon
                 finally:
@@ -538,7 +148,7 @@ async def _renew_all(
         await updates.renew(name, context)
 
 
-def _postman(config: Configuration, clock: Timepiece) -> SmtpMailer:
+def _postman(clock: Timepiece, config: Configuration) -> SmtpMailer:
     return SmtpMailer(settings.mail_settings(config), _recipient_refused, clock.judging)
 
 

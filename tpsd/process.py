@@ -13,7 +13,8 @@ from schemas.config import Configuration
 from tpsd import config as settings
 from tpsd.admin.health import HealthServer
 from tpsd.admin.server import AdminServer
-from tpsd.app import Daemon, admin_routes, assembled
+from tpsd.app import admin_routes, assembled
+from tpsd.daemon import Daemon
 from tpsd.errors import TpsdError
 from tpsd.hardening import harden
 from tpsd.notify import Notifier

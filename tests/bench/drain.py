@@ -11,8 +11,8 @@ from tests.bench.ground import daemon_with_stub
 from tests.bench.measure import Figure, report
 from tests.store.builders import LANE, candidate
 from tests.store.builders import report as tap_report
-from tpsd.app import Daemon
 from tpsd.core.intake import decide
+from tpsd.daemon import Daemon
 
 TAPS = 100_000
 

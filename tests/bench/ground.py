@@ -10,8 +10,9 @@ from pathlib import Path
 
 from schemas.config import Configuration
 from tests.bench.stub import running
-from tpsd.app import Daemon, assembled
+from tpsd.app import assembled
 from tpsd.config import load
+from tpsd.daemon import Daemon
 
 
 def configuration(

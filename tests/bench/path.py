@@ -15,8 +15,8 @@ from tests.bench.measure import Figure, ratio, report
 from tests.bench.stub import running
 from tests.store.builders import LANE, candidate
 from tests.store.builders import report as tap_report
-from tpsd.app import Daemon
 from tpsd.core.intake import decide
+from tpsd.daemon import Daemon
 from tpsd.sfey.tls import tls_context
 
 TAPS = 3_000

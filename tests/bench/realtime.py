@@ -19,7 +19,7 @@ from tests.bench.ground import daemon_with_stub
 from tests.bench.measure import Figure, quantile, ratio, report
 from tests.bench.riders import Riders
 from tests.bench.verdict import pair
-from tpsd.app import Daemon
+from tpsd.daemon import Daemon
 
 TAPS = 200
 TAPS_BESIDE = 600  # 12 s: every slow lane's passenger is answered once, and the next one taps

@@ -21,7 +21,7 @@ from device.vl1.simulator import SimulatedValidator
 from device.vl1.simulator_events import SimulatorEvent, TapVerdict
 from tests.bench.ground import daemon_with_stub, until
 from tests.bench.measure import Figure, quantile, ratio, report
-from tpsd.app import Daemon
+from tpsd.daemon import Daemon
 from tpsd.domain.audit import AuditDraft
 from tpsd.simulated_lane import SimulatedLane
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.faults.cells import ENDS, KINDS, LANES, Cell, Phase, Sent
 from tests.faults.proxy import Proxy, Way
 from tests.integration.stage import Stage, Tap, opened
-from tpsd.app import Daemon
+from tpsd.daemon import Daemon
 from tpsd.domain.outcome import Outcome
 from tpsd.domain.tap import Timing
 from tpsd.domain.views import AttemptRow

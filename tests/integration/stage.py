@@ -22,8 +22,9 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tests import configurations
 from tests.integration.gate import BOUND_SECONDS, VISA, Gate, Line, Tap, until
-from tpsd.app import Daemon, World, assembled
+from tpsd.app import assembled
 from tpsd.config import load
+from tpsd.daemon import Daemon, World
 from tpsd.demo.clock import WarpClock
 from tpsd.domain.time import MINUTE, Micros
 from tpsd.domain.views import TapFilter, TapRow, TapStory

@@ -16,9 +16,10 @@ from tests.integration.failing_disk import failing_disk
 from tests.integration.stage import Gate, Stage
 from tpsd.admin.client import ask, tell
 from tpsd.admin.server import AdminServer
-from tpsd.app import Daemon, admin_routes, open_journal
+from tpsd.app import admin_routes, open_journal
 from tpsd.config import load
 from tpsd.core.feed import ANEW_AFTER, LONG_LIST, TURN_AFTER, Flush, Put, Take
+from tpsd.daemon import Daemon
 from tpsd.domain.card import Pan
 from tpsd.domain.time import HOUR, MINUTE, Micros
 from tpsd.emv.reading import card_token

@@ -17,11 +17,11 @@ from device.vl1.tap_memory import KeptTap, ValidatorState
 from tests.card_search import findings
 from tests.integration.conftest import Opens
 from tests.integration.stage import VISA, Gate, Line, Stage, Tap
-from tpsd.app import Daemon
 from tpsd.core.intake import CardKeys, LanePolicy, Operator, Setting
 from tpsd.core.requests import TransactionRequest
 from tpsd.core.retry import DEFAULT_LADDER
 from tpsd.core.texts import load as load_texts
+from tpsd.daemon import Daemon
 from tpsd.domain.tap import Kind
 from tpsd.link.serial import SerialPort
 from tpsd.link.vl1 import Vl1Device

@@ -22,7 +22,8 @@ from tests.integration.conftest import Opens
 from tests.integration.stage import Stage, Tap
 from tests.integration.test_daemon_intake import UNDECIDABLE, lane_with_a_bug
 from tpsd.admin.server import AdminServer
-from tpsd.app import Daemon, admin_routes
+from tpsd.app import admin_routes
+from tpsd.daemon import Daemon
 from tpsd.log import configure
 from tpsd.sfey.fates import by_amount, close_before, scripted, system
 

@@ -53,7 +53,7 @@ BUGS: Final = (
     ),
     Bug(
         "an attempt that a crash cut short counts as never sent",
-        "tpsd/app.py",
+        "tpsd/daemon.py",
         '        outcome = classify(NoAnswer("crash"))\n',
         '        from tpsd.domain.outcome import NoConnection\n\n        outcome = classify(NoConnection("crash"))\n',
         ("tests/integration/test_daemon_trouble.py",),

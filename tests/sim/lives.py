@@ -17,10 +17,11 @@ from tests.sim.machine import Machine
 from tests.sim.mailbox import LifePostman
 from tests.sim.road import Road
 from tests.sim.writer import LoopWriter
-from tpsd.app import Daemon
-from tpsd.app import World as Surroundings
 from tpsd.clock import SystemClock
 from tpsd.config import clock_floor
+from tpsd.daemon import Daemon
+from tpsd.daemon import Ends as DaemonEnds
+from tpsd.daemon import World as Surroundings
 from tpsd.domain.time import DAY, Micros
 from tpsd.ports import Port
 from tpsd.store.housekeeping import Keep
@@ -87,11 +88,13 @@ class Life:
                 config,
                 Surroundings(self.clock, self._rng),
                 journal,
-                road,
-                self.postman,
-                ports,
-                frozenset({CREDENTIAL}),
-                road.ask if enquires else None,
+                DaemonEnds(
+                    road,
+                    lambda _: self.postman,
+                    ports,
+                    frozenset({CREDENTIAL}),
+                    road.ask if enquires else None,
+                ),
             )
             await self.daemon.run()
         finally:

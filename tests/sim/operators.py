@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 from device.vl1.cards import CARDS
 from tests.sim.doors import token_of
 from tests.sim.events import Happened
-from tpsd.app import Daemon
 from tpsd.core.byhand import CheckOutOrder, RefundOrder
 from tpsd.core.operations import Order
+from tpsd.daemon import Daemon
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.authorisation import State
 from tpsd.errors import JournalUnavailableError, NotFoundError, RefusedError

@@ -35,14 +35,13 @@ def reload(world: World, door: int, name: str, value: Any) -> None:
     life = world.life
     if life is None or life.daemon is None or not life.is_ready:
         return
-    daemon, postman = life.daemon, life.postman
+    daemon = life.daemon
 
     async def adopted() -> None:
         try:
             await daemon.adopt(new)
         except TpsdError as exc:
             world.emit(Happened(f"the reload was refused: {exc}"))
-        daemon.mailer.use(postman)  # not the one that it made anew, which would open sockets
 
     world.in_life(life, adopted(), f"reload {name}")
 

@@ -13,9 +13,9 @@ from tests.integration.stage import until
 from tests.machine import BOOT, UnsetClock
 from tests.store.builders import LANE, SILENCE, report, setting, take
 from tests.unit.workshop import ScriptedTps, running, workshop
-from tpsd.app import Daemon
 from tpsd.core.intake import decide, prepare
 from tpsd.core.requests import TransactionRequest
+from tpsd.daemon import Daemon
 from tpsd.domain.time import HOUR, SECOND, Micros, iso_millis
 from tpsd.domain.views import TapFilter
 from tpsd.ports import Taken

@@ -12,10 +12,10 @@ import pytest
 from tests.integration.gate import until
 from tests.store.builders import LANE, report, setting
 from tests.unit.workshop import ScriptedTps, workshop
-from tpsd.app import Daemon
 from tpsd.core.answering import Policy
 from tpsd.core.byhand import CheckOutOrder, RefundOrder
 from tpsd.core.intake import decide, prepare
+from tpsd.daemon import Daemon
 from tpsd.demo.clock import WarpClock
 from tpsd.domain.tap import Kind
 from tpsd.errors import NotFoundError, RefusedError

@@ -10,7 +10,7 @@ from typing import Any
 from tests.integration.stage import until
 from tests.store.builders import crashed_asked, outcome_of, take_many
 from tests.unit.workshop import BOUND_SECONDS, COMMON, ScriptedTps, running, workshop
-from tpsd.app import Daemon
+from tpsd.daemon import Daemon
 from tpsd.demo.clock import WarpClock
 from tpsd.domain.outcome import Answer, Exchange, NoAnswer
 from tpsd.domain.time import MINUTE, Micros

@@ -21,9 +21,9 @@ from tests.intake_taps import told_of
 from tests.integration.stage import Gate, Line, until
 from tests.store.builders import LANE, report, setting
 from tests.unit.workshop import workshop
-from tpsd.app import Daemon
 from tpsd.core.display import Display
 from tpsd.core.texts import load as load_texts
+from tpsd.daemon import Daemon
 from tpsd.demo.clock import WarpClock
 from tpsd.domain.tap import Told
 from tpsd.domain.time import Micros

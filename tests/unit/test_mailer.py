@@ -10,7 +10,7 @@ import pytest
 from tests.integration.stage import until
 from tests.store.builders import claim_one, settle, take
 from tests.unit.workshop import ScriptedPostman, running, workshop
-from tpsd.app import Daemon
+from tpsd.daemon import Daemon
 from tpsd.demo.clock import WarpClock
 from tpsd.domain.outcome import Answer
 from tpsd.domain.time import MINUTE, SECOND, Micros

@@ -12,9 +12,9 @@ import pytest
 
 from schemas.values import TIMEOUT_SECONDS_MAX
 from tpsd.admin.server import STOP_SECONDS
-from tpsd.app import STOP_SECONDS_BEYOND_SEND
 from tpsd.config import load
 from tpsd.config.keys import exposed
+from tpsd.daemon import STOP_SECONDS_BEYOND_SEND
 from tpsd.domain.time import MINUTE, SECOND
 from tpsd.mail.settings import TIMEOUT_SECONDS
 from tpsd.mail.smtp import QUIT_SECONDS

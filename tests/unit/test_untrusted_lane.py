@@ -16,9 +16,9 @@ from tests.machine import BOOT, UnsetClock
 from tests.store.builders import LANE, report, setting
 from tests.unit.test_lane import Chatter
 from tests.unit.workshop import workshop
-from tpsd.app import Daemon
 from tpsd.core.intake import LanePolicy
 from tpsd.core.texts import load as load_texts
+from tpsd.daemon import Daemon
 from tpsd.domain.time import MINUTE, SECOND, Micros
 from tpsd.domain.views import TapFilter
 from tpsd.link.serial import SerialPort

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from tests import configurations
-from tpsd.app import Daemon, World, open_journal
+from tpsd.app import open_journal
 from tpsd.config import load
+from tpsd.daemon import Daemon, Ends, World
 from tpsd.demo.clock import WarpClock
 from tpsd.domain.notice import MailRow
 from tpsd.domain.outcome import Answer, Exchange
@@ -95,9 +96,8 @@ async def workshop(
     config = load(configurations.write(folder, configuration(folder, changes)))
     async with open_journal(config) as journal:
         world = World(clock, random.Random(1))
-        yield Daemon(
-            config, world, journal, tps or ScriptedTps(), postman or ScriptedPostman(), [], frozenset({COMMON})
-        )
+        by_mail = postman or ScriptedPostman()
+        yield Daemon(config, world, journal, Ends(tps or ScriptedTps(), lambda _: by_mail, [], frozenset({COMMON})))
 
 
 @asynccontextmanager

@@ -14,7 +14,8 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import TypeVar
 
-from tpsd.app import Daemon, World, assembled
+from tpsd.app import assembled
+from tpsd.daemon import Daemon, World
 from tpsd.demo.clock import WarpClock
 from tpsd.demo.mix import NEVER_ANSWERED, PlannedTap, plan
 from tpsd.demo.reader import Passed, Reader

@@ -16,7 +16,7 @@ from device.vivopay.codes import Status, Text
 from device.vivopay.simulator import SimulatedReader
 from device.vivopay.simulator_events import Activated, Ended, Shown, SimulatorEvent
 from device.vivopay.tap import READER_KSN
-from tpsd.app import Daemon
+from tpsd.daemon import Daemon
 from tpsd.demo.clock import WarpClock
 from tpsd.demo.stage import READER
 from tpsd.domain.time import Micros

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from device.vl1.cards import CARDS
-from tpsd.app import Daemon
 from tpsd.core.byhand import CheckOutOrder, RefundOrder
+from tpsd.daemon import Daemon
 from tpsd.demo.validator import Told, Validator
 from tpsd.domain.journey import TRIES_MAX, JourneyState
 from tpsd.sfey.ledger import Ledger
