@@ -250,7 +250,9 @@ class Faults:
         await self._opened(cut, work.ledger, life.promised[-1:])
 
     async def _opened(self, disk: Disk, ledger: Ledger, allowed: list[Content], *, keep: bool = False) -> Life:
-        life = await Life.begin(self._vfs, disk, Random(self._seed).randbytes)
+        life = await Life.begin(
+            self._vfs, disk, Random(f"the next life of {self._seed}").randbytes
+        )  # no nonce of the first comes again
         problems = list(judge(life, disk, ledger, allowed, thoroughly=True))
         if problems or not keep:
             life.abandon()
