@@ -47,7 +47,7 @@ STEPS = {
     "mails": ("mail",),
     "house": ("two days",),
     "hand": ("order", "deny"),
-    "closing": ("close",),
+    "closing": ("take", "close"),
 }
 
 REFUSALS = (JournalError, SealError)
@@ -119,7 +119,7 @@ class Figures:
 class Trial:
     """A process that does a step on a disk, with the same dice each time."""
 
-    def __init__(self, vfs: DiskVfs, disk: Disk, base: Base, seed: int) -> None:
+    def __init__(self, vfs: DiskVfs, disk: Disk, base: Base, seed: str) -> None:
         self._vfs = vfs
         self._luck = Random(seed)
         self._life: Life | None = None
@@ -165,6 +165,14 @@ class Trial:
         return self._life.promised
 
 
+def _some(cases: list[Case], every: int) -> list[Case]:
+    """Every so manieth, and the first of each kind, so that none is left out by chance."""
+    firsts: dict[tuple[Fault, Op], Case] = {}
+    for case in cases:
+        firsts.setdefault((case.fault, case.op), case)
+    return [case for number, case in enumerate(cases) if number % every == 0 or case in firsts.values()]
+
+
 class Faults:
     """All faults of some steps, on one journal."""
 
@@ -181,7 +189,7 @@ class Faults:
         for step in steps:
             self._base = Base(new_disk(self._sector, self._seed), Ledger()) if step == "making" else history
             cases, clean = await self._cases(step)
-            for number, case in enumerate(cases[::every]):
+            for number, case in enumerate(_some(cases, every)):
                 try:
                     did = await self._one(case, clean, restarts=number % 2 == 0)
                 except (AssertionError, TpsdError, apsw.Error) as exc:
@@ -192,7 +200,7 @@ class Faults:
 
     async def _history(self) -> Base:
         disk = new_disk(self._sector, self._seed)
-        trial = Trial(self._vfs, disk, Base(disk, Ledger()), self._seed)
+        trial = Trial(self._vfs, disk, Base(disk, Ledger()), f"history of {self._seed}")
         await trial.begin()
         await trial.act(HISTORY)
         trial.ledger.keys |= keys_on(disk)
@@ -201,7 +209,7 @@ class Faults:
         return base
 
     def _trial(self, disk: Disk) -> Trial:
-        return Trial(self._vfs, disk, self._base, self._seed)
+        return Trial(self._vfs, disk, self._base, str(self._seed))
 
     async def _cases(self, step: str) -> tuple[list[Case], list[Content]]:
         """What can fail in a step, and what the journal holds after each commit if nothing does."""
@@ -250,9 +258,8 @@ class Faults:
         await self._opened(cut, work.ledger, life.promised[-1:])
 
     async def _opened(self, disk: Disk, ledger: Ledger, allowed: list[Content], *, keep: bool = False) -> Life:
-        life = await Life.begin(
-            self._vfs, disk, Random(f"the next life of {self._seed}").randbytes
-        )  # no nonce of the first comes again
+        dice = Random(f"next of {self._seed}")  # or the nonce of a key that is gone would come again
+        life = await Life.begin(self._vfs, disk, dice.randbytes)
         problems = list(judge(life, disk, ledger, allowed, thoroughly=True))
         if problems or not keep:
             life.abandon()

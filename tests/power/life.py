@@ -76,7 +76,13 @@ class Life:
 
         try:
             journal = await SqliteJournal.open(
-                Path(JOURNAL), IDENTITY, secrets, KEEP, vfs=vfs.name, make_writer=make_writer
+                Path(JOURNAL),
+                IDENTITY,
+                secrets,
+                KEEP,
+                vfs=vfs.name,
+                sync=lambda folder: disk.sync_folder(str(folder)),
+                make_writer=make_writer,
             )
             return cls(journal, writers[-1], shelf, disk)
         except BaseException:

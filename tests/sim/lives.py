@@ -79,6 +79,7 @@ class Life:
             Secrets(KEK, ends.shelf, self._rng.randbytes),
             keep,
             vfs=ends.disk.name,
+            sync=lambda _folder: None,
             make_writer=self._make_writer,
         )
         try:

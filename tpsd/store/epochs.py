@@ -97,7 +97,7 @@ class KeyFolder:
         return self._folder / f"epoch-{number:08d}.key"
 
     def _sync_folder(self) -> None:
-        _sync_names(self._folder)
+        sync_names(self._folder)
 
 
 def _make(folder: Path) -> None:
@@ -106,10 +106,11 @@ def _make(folder: Path) -> None:
     folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
     for made in missing or [folder]:  # it may have been made by a process that was killed before it came this far
         with suppress(PermissionError):  # who may not even look into its parent did not make it
-            _sync_names(made.parent)
+            sync_names(made.parent)
 
 
-def _sync_names(folder: Path) -> None:
+def sync_names(folder: Path) -> None:
+    """What was made and removed in a folder is so on the disk when this returns. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

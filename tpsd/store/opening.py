@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -12,6 +13,7 @@ import apsw
 from tpsd.errors import JournalError
 from tpsd.lockfile import HeldByOtherError, LockFile
 from tpsd.store import migrations
+from tpsd.store.epochs import sync_names
 
 APPLICATION_ID = 0x74707364  # "tpsd" in the file's header, so that another program's file is never taken for ours
 BACKUP_ID = 0x74707362  # "tpsb": a copy made by backup; running it would send what the original has sent since
@@ -23,6 +25,9 @@ QUICK_CHECK_BYTES_MAX = 64 * 2**20  # bytes: about a second on a slow card; a la
 CHECKPOINT_PAGES = 1000  # SQLite's own default: a log of 4 MB
 
 _FLAGS = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI
+
+Sync = Callable[[Path], None]
+"""Makes the names in a folder durable. Raises OSError."""
 
 _PRAGMAS: tuple[tuple[str, str, object], ...] = (
     ("locking_mode", "EXCLUSIVE", "exclusive"),  # one daemon; also no shared-memory file
@@ -87,7 +92,7 @@ def _is_for_sqlite(path: Path, application: int | None) -> bool:
     return any(path.with_name(path.name + log).exists() for log in logs)
 
 
-def connect(path: Path, vfs: str | None = None) -> apsw.Connection:
+def connect(path: Path, vfs: str | None = None, sync: Sync = sync_names) -> apsw.Connection:
     """A connection with the settings set and read back, and the schema up to date. Raises JournalError."""
     try:
         if vfs is None and not path.exists():
@@ -97,6 +102,10 @@ def connect(path: Path, vfs: str | None = None) -> apsw.Connection:
         raise JournalError(f"{path} cannot be opened: {exc}") from exc
     try:
         _settle_in(connection, path)
+        sync(path.parent)  # SQLite does too, and goes on where that fails: a power cut could then take the whole log
+    except OSError as exc:
+        connection.close()
+        raise JournalError(f"{path.parent} cannot be flushed ({exc.strerror}): look at the disk's health") from exc
     except apsw.BusyError as exc:
         connection.close()
         raise JournalError(f"{path} is in use by another process: stop it first") from exc

@@ -42,7 +42,7 @@ from tpsd.store.bodies import SqliteBodies
 from tpsd.store.commits import ClaimedRow, Q, SealedParts, Stamp
 from tpsd.store.denylist import SqliteDenyList
 from tpsd.store.enquiries import SqliteDoubts, set_aside
-from tpsd.store.epochs import EpochKeys, KeyShelf
+from tpsd.store.epochs import EpochKeys, KeyShelf, sync_names
 from tpsd.store.feed import SqliteFeed
 from tpsd.store.figures import JournalNumbers
 from tpsd.store.history import Histories
@@ -119,11 +119,13 @@ class SqliteJournal:
         *,
         inline: bool = False,
         vfs: str | None = None,
+        sync: opening.Sync = sync_names,
         make_writer: MakeWriter | None = None,
     ) -> SqliteJournal:
         """Open or make a journal. ``inline`` runs every call at once, without a thread. Raises JournalError.
 
-        ``make_writer`` gives a writer of the caller's own, with another idea of when work runs.
+        ``vfs`` and ``sync`` are another disk's. ``make_writer`` gives a writer of the caller's own, with another idea
+        of when work runs.
         """
         lock = None
         if vfs is None:
@@ -131,7 +133,7 @@ class SqliteJournal:
             lock = opening.lock(path)
         try:
             make_writer = make_writer or (InlineWriter if inline else _threaded)
-            writer = make_writer(lambda: opening.connect(path, vfs))
+            writer = make_writer(lambda: opening.connect(path, vfs, sync))
             journal = cls(writer, keep or Keep(), keys.entropy, lock)
             journal.upkeep = Upkeep(writer, path, keys.shelf.numbers)
             try:
