@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from schemas.config import Configuration
 from tpsd import config as settings
 from tpsd.dating import Judge, by_the_system
-from tpsd.lanes import COMMON_CREDENTIAL, wire_profile
+from tpsd.lanes import COMMON_CREDENTIAL, credential_of, wire_profile
 from tpsd.ports import Timepiece
 from tpsd.sfey.afc import AfcClient
 from tpsd.sfey.tls import tls_context
@@ -102,8 +102,7 @@ def terminals_of(config: Configuration, known: Mapping[str, str | None]) -> list
         type_name, _, serial = (known.get(lane.name) or "").partition(":")
         type_name, serial = lane.terminal_type or type_name, lane.terminal_sn or serial
         if type_name and serial:
-            credential = lane.name if lane.client_cert_file is not None else COMMON_CREDENTIAL
-            terminals.append(Terminal(serial, type_name, credential))
+            terminals.append(Terminal(serial, type_name, credential_of(lane)))
     return terminals
 
 

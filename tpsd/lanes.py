@@ -191,6 +191,11 @@ def port_of(section: LaneSection) -> Port:
         raise ConfigError(f"lane {section.name}: {section.port} needs a host and a port, socket://host:port") from exc
 
 
+def credential_of(section: LaneSection) -> str:
+    """As whom a lane speaks to TPS: by its own certificate, else by the common one."""
+    return section.name if section.client_cert_file is not None else COMMON_CREDENTIAL
+
+
 def policy_of(section: LaneSection) -> LanePolicy:
     """What a lane allows and charges."""
     kinds = settings.kinds(section)
@@ -201,7 +206,7 @@ def policy_of(section: LaneSection) -> LanePolicy:
         fare=section.fare,
         amount_limit=section.amount_limit,
         zero_allowed=section.zero_allowed,
-        credential=section.name if section.client_cert_file is not None else COMMON_CREDENTIAL,
+        credential=credential_of(section),
         terminal_sn=section.terminal_sn,
         terminal_type=section.terminal_type,
         pass_back=settings.pass_back(section),

@@ -14,13 +14,11 @@ from tpsd.domain.time import Micros
 from tpsd.errors import RefusedError
 from tpsd.store import audit as audits
 from tpsd.store import cards
-from tpsd.store.queries import load
+from tpsd.store.commits import Q
 from tpsd.store.writer import Writer
 
 SLICE_SECONDS = 0.005  # of work a commit: with the flush behind it, a tap waits less than half of its 20 ms
 BATCH = 100  # tokens between two looks at the clock: below 1 ms even where they are not sorted
-
-Q = load("sqlite")
 
 
 class SqliteDenyList:
@@ -95,22 +93,12 @@ def _add(connection: apsw.Connection, tokens: Sequence[bytes], audit: AuditDraft
     if not live:
         connection.execute(Q["deny_begin"], (BY_HAND, "live", audit.at, audit.at))
         live = [connection.last_insert_rowid()]
-    added = _insert(connection, live[0], tokens)
-    connection.execute(Q["deny_counted"], (added, live[0]))
-    return _changed(connection, tokens, added, audit)
+    return _changed(connection, tokens, enter(connection, live[0], tokens), audit)
 
 
 def _remove(connection: apsw.Connection, tokens: Sequence[bytes], source: str | None, audit: AuditDraft) -> DenyChange:
-    gone: set[bytes] = set()
-    for (number,) in list(connection.execute(Q["deny_live"], {"source": source})):
-        struck = 0
-        for token in tokens:
-            connection.execute(Q["deny_delete"], (number, token))
-            if connection.changes():
-                struck += 1
-                gone.add(token)
-        connection.execute(Q["deny_counted"], (-struck, number))
-    return _changed(connection, tokens, len(gone), audit)
+    live = [number for (number,) in connection.execute(Q["deny_live"], {"source": source})]
+    return _changed(connection, tokens, strike(connection, live, tokens), audit)
 
 
 def _changed(connection: apsw.Connection, tokens: Sequence[bytes], changed: int, audit: AuditDraft) -> DenyChange:
@@ -148,6 +136,27 @@ def _for_a_while(batch: Callable[[int, int], None], size: int) -> int:
         batch(at, end)
         at = end
     return at
+
+
+def enter(connection: apsw.Connection, number: int, tokens: Iterable[bytes]) -> int:
+    """Put tokens into a generation and count them there; how many were new."""
+    entered = _insert(connection, number, tokens)
+    connection.execute(Q["deny_counted"], (entered, number))
+    return entered
+
+
+def strike(connection: apsw.Connection, numbers: Iterable[int], tokens: Sequence[bytes]) -> int:
+    """Take tokens out of generations and count them there; how many were in any."""
+    gone: set[bytes] = set()
+    for number in numbers:
+        struck = 0
+        for token in tokens:
+            connection.execute(Q["deny_delete"], (number, token))
+            if connection.changes():
+                struck += 1
+                gone.add(token)
+        connection.execute(Q["deny_counted"], (-struck, number))
+    return len(gone)
 
 
 def _insert(connection: apsw.Connection, number: int, tokens: Iterable[bytes]) -> int:

@@ -15,16 +15,14 @@ from tpsd.domain.feed import FeedState, Foreign, Kept, Loss
 from tpsd.domain.time import Micros
 from tpsd.errors import RefusedError
 from tpsd.store import audit as audits
-from tpsd.store import cards, commits
-from tpsd.store.denylist import SqliteDenyList
-from tpsd.store.queries import load
+from tpsd.store import cards
+from tpsd.store.commits import Q, insert_notices
+from tpsd.store.denylist import SqliteDenyList, enter, strike
 from tpsd.store.writer import Writer
 
 LOSS_SLICE = 1000  # entries a read: 1 to 2 ms, so that a tap waits for less than a slice of housekeeping
 TIDY_SLICES = 100  # commits at a time until the old list is one generation
 IGNORED_KEPT = 1000  # records of unknown types: enough to see what they are, 2 MB at most
-
-Q = load("sqlite")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +98,9 @@ def _keep(connection: apsw.Connection, take: Take, foreign: Sequence[Foreign], a
             case Flush():
                 _begin_anew(connection, at)
             case Put(tokens):
-                inserted += _put(connection, tokens, at)
+                inserted += enter(connection, _growing(connection, at), tokens)
             case Strike(tokens):
-                deleted += _strike(connection, tokens)
+                deleted += strike(connection, [number for number, _, _ in _lists(connection)], tokens)
     lists = _lists(connection)
     if sum(tokens for _, _, tokens in lists) > bounds.tokens:
         raise RefusedError(f"the feed has more than {bounds.tokens:,} entries")
@@ -141,15 +139,6 @@ def _begin_anew(connection: apsw.Connection, at: Micros) -> None:
     connection.execute(Q["feed_begin"], (BY_FEED, at, at, 1))
 
 
-def _put(connection: apsw.Connection, tokens: Sequence[bytes], at: Micros) -> int:
-    into = _growing(connection, at)
-    before = connection.total_changes()
-    connection.executemany(Q["deny_insert"], ((into, token) for token in tokens))
-    inserted = connection.total_changes() - before
-    connection.execute(Q["deny_counted"], (inserted, into))
-    return inserted
-
-
 def _growing(connection: apsw.Connection, at: Micros) -> int:
     """The generation that takes new entries: the shadow, else the longest list, else a new one."""
     lists = _lists(connection)
@@ -157,19 +146,6 @@ def _growing(connection: apsw.Connection, at: Micros) -> int:
         return max((shadow or 0, tokens, number) for number, shadow, tokens in lists)[-1]
     connection.execute(Q["feed_begin"], (BY_FEED, at, at, None))
     return connection.last_insert_rowid()
-
-
-def _strike(connection: apsw.Connection, tokens: Sequence[bytes]) -> int:
-    gone: set[bytes] = set()
-    for number, _, _ in _lists(connection):
-        struck = 0
-        for token in tokens:
-            connection.execute(Q["deny_delete"], (number, token))
-            if connection.changes():
-                struck += 1
-                gone.add(token)
-        connection.execute(Q["deny_counted"], (-struck, number))
-    return len(gone)
 
 
 def _lost_slice(connection: apsw.Connection, old: int, shadow: int, after: bytes) -> tuple[int, int, bytes | None]:
@@ -195,5 +171,5 @@ def _hold(connection: apsw.Connection, loss: Loss, at: Micros, now: Micros) -> b
     told = _state(connection).waits_since is not None
     connection.execute(Q["feed_waits"], {"source": BY_FEED, "at": at, "loses": loss.lost})
     if not told:
-        commits.insert_notices(connection, (held_back(loss),), None, None, now)
+        insert_notices(connection, (held_back(loss),), None, None, now)
     return not told
