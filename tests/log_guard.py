@@ -7,9 +7,11 @@ logs card numbers to see them masked says so with ``@pytest.mark.logs_card_numbe
 from __future__ import annotations
 
 import logging
+import sys
 import traceback
 from collections.abc import Callable, Iterator
-from typing import Any
+from functools import cached_property
+from typing import Any, TextIO, cast
 
 import pytest
 import structlog
@@ -52,7 +54,10 @@ def log_guard(request: pytest.FixtureRequest) -> Iterator[None]:
     logging.setLogRecordFactory(_spying(factory, events))
     ours = not structlog.is_configured()
     if ours:
-        structlog.configure(processors=[_spy(events), *structlog.get_config()["processors"]])
+        structlog.configure(
+            processors=[_spy(events), *structlog.get_config()["processors"]],
+            logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Said())),
+        )
     try:
         yield
     finally:
@@ -79,6 +84,20 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
             report.outcome = "failed"
             report.longrepr = f"a card number was written: {'; '.join(found)}"
     return report  # type: ignore[return-value]
+
+
+class _Said:
+    """The test's own standard output: a command run beside a daemon takes ``sys.stdout`` for as long as it runs."""
+
+    @cached_property
+    def _stream(self) -> TextIO:
+        return sys.stdout
+
+    def write(self, text: str) -> int:
+        return self._stream.write(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
 
 
 def _spying(factory: Callable[..., logging.LogRecord], events: list[str]) -> Callable[..., logging.LogRecord]:

@@ -26,7 +26,7 @@ from device.vl1.simulator_events import SimulatorEvent, StrayVerdict, TapVerdict
 from tests import configurations
 from tests.integration.processes import Running, completed
 from tests.integration.stage import PostOffice, configuration, until
-from tpsd.admin.client import ask
+from tpsd.admin.client import NoDaemonError, ask
 from tpsd.domain.time import Micros
 from tpsd.sfey.certificates import Files, make
 from tpsd.sfey.ledger import Ledger
@@ -201,10 +201,14 @@ class World:
             return all(door.waiting == 0 for door in self.doors)
 
         await until(quiet, "verdicts of all taps", 60.0)
-        await until(self._nothing_pending, "the end of all ladders", 60.0)
+        await until(lambda: self._nothing_pending(running), "the end of all ladders", 60.0)
 
-    async def _nothing_pending(self) -> bool:
-        status = await ask(self.folder / "tpsd.sock", "/status")
+    async def _nothing_pending(self, running: Running) -> bool:
+        assert running.process.poll() is None, running.said()
+        try:
+            status = await ask(self.folder / "tpsd.sock", "/status")
+        except NoDaemonError:  # every tap had its verdict before this life's socket was there
+            return False
         states = status["journal"]["states"]
         return not states.get("pending") and not states.get("sending")
 
