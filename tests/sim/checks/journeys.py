@@ -17,6 +17,7 @@ SELECT j.id, j.state, j.check_in, j.token, i.type, i.state, j.check_out, o.state
 FROM journey j JOIN authorisation i ON i.uuid = j.check_in LEFT JOIN authorisation o ON o.uuid = j.check_out
 """
 _ALARMED: Final = "SELECT 1 FROM notice WHERE uuid = ? AND kind = 'alarm' AND mail IS NOT NULL LIMIT 1"
+_DOUBTFUL: Final = ("in_doubt", "permanently_failed")  # a ladder that ends in silence says so in its mail
 _EVERY: Final = 8  # commits between two looks
 
 
@@ -72,6 +73,6 @@ class Journeys(Checker):
             ended = [charge.uuid for charge in ledger.checked_out(check_in)]
             if state == "closed" and ended != [check_out]:
                 raise Violated(f"I8: journey {number} is closed by {check_out}, and TPS says {ended}")
-            in_doubt = check_out in ended and out_state == "in_doubt" and doubtful
+            in_doubt = check_out in ended and out_state in _DOUBTFUL and doubtful
             if state != "closed" and ended and not in_doubt and not self.world.eye.rows(_ALARMED, ended[0]):
                 raise Violated(f"I8: journey {number} is {state}, its check-out {out_state}, and TPS says {ended}")
