@@ -66,6 +66,7 @@ from tpsd.workers.examiner import Examiner
 from tpsd.workers.feed import Feed
 from tpsd.workers.mailer import Mailer
 from tpsd.workers.reader import Asking, Lane, LaneParts
+from tpsd.workers.roll import Roll
 from tpsd.workers.timekeeper import Timekeeper
 from tpsd.workers.uplink import Uplink, WatchedTps
 from tpsd.workers.warden import Warden
@@ -189,6 +190,7 @@ class Daemon:
         self._rng = world.rng
         self._metrics = self.dispatcher.meter = self.authoriser.meter = metrics
         self.doorkeeper = Doorkeeper(journal.lanes, lambda: self.lanes, world.clock)
+        self.roll = Roll(journal.lanes, lambda: [lane.state for lane in self.lanes], world.clock, tell)
         self.fleet = Lanes(config, ends.ports, setting, self._lane, world.rng)
         self.lanes = self.fleet.running
         self.observer = Observer(
@@ -237,13 +239,14 @@ class Daemon:
                 loops.create_task(self.enquirer.run(), name="enquirer")
             loops.create_task(self.mailer.run(), name="mailer")
             loops.create_task(self.warden.run(), name="warden")
+            roll = loops.create_task(self.roll.run(), name="roll")
             attendant = loops.create_task(self.attendant.run(), name="attendant")
             feed = None if self.feed is None else loops.create_task(self.feed.run(), name="feed")
             log.info("ready", lanes=len(self.lanes))
             self.on_ready()
             await self._stopping.wait()
             # Stop reading, then claiming, then let the sends in flight finish (design 10).
-            for loop in (reloading, renewal, uplink, examiner, bodies, timekeeper, attendant, feed):
+            for loop in (reloading, renewal, uplink, examiner, bodies, timekeeper, roll, attendant, feed):
                 if loop is not None:
                     loop.cancel()
             self.fleet.stop()
@@ -366,6 +369,7 @@ class Daemon:
         return Feed(self.journal.feed, self._ask_for_updates, clock, world.rng, poll_us, self.journal.tell, told)
 
     def _on_up(self) -> None:
+        self.roll.wake.set()
         if self.feed is not None:
             self.feed.terminal_is_known()
 

@@ -370,8 +370,8 @@ class TestPort:
                 door.plug(line)
                 assert await door.tap(clear(1)) == GOOD
                 assert (await door.settled()).terminal == "NEO2:630Z000002"
-        (alarm,) = [entry for entry in said if entry["event"] == "validator_alarm"]
-        assert (alarm["log_level"], alarm["what"]) == ("error", f"another reader: {SERIAL} was here before")
+        (alarm,) = [entry for entry in said if entry["event"] == "device_changed"]
+        assert (alarm["log_level"], alarm["serial"], alarm["before"]) == ("error", "630Z000002", SERIAL)
 
     async def test_a_tampered_reader_is_a_fault_of_the_lane(self, open_stage: Opens) -> None:
         async with at_the_door(open_stage) as door:

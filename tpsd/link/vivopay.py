@@ -86,7 +86,6 @@ class VivopayDevice:
         self._open = False
         self._undecided: int | None = None  # the ticket of a tap that is neither kept nor told
         self._unwell = False
-        self._replaced: str | None = None  # the reader that was here before this one
         self._events: list[DeviceEvent] = []  # of calls that return none
         self._events_since = 0.0
 
@@ -159,8 +158,8 @@ class VivopayDevice:
         match event:
             case e.ReaderUp(serial, baud):
                 return self._up(serial, baud)
-            case e.ReaderChanged(before, _):
-                self._replaced = before
+            case e.ReaderChanged():
+                pass  # the serial in DeviceUp says so, also of one that came while nobody looked
             case e.ReaderDown(reason):
                 self._undecided = None
                 return [DeviceDown(_WHY_DOWN[reason])]
@@ -188,13 +187,10 @@ class VivopayDevice:
         return []
 
     def _up(self, serial: str, baud: int) -> list[DeviceEvent]:
-        alarms = []
-        if self._replaced is not None:
-            alarms.append(f"another reader: {self._replaced} was here before")
-            self._replaced = None
+        alarm = None
         if baud != self._baud:
-            alarms.append(f"it answers at {baud} baud, the lane is set to {self._baud}")
-        return [*self._well(), DeviceUp(serial, TYPE_NAME, "", "; ".join(alarms) or None)]
+            alarm = f"it answers at {baud} baud, the lane is set to {self._baud}"
+        return [*self._well(), DeviceUp(serial, TYPE_NAME, "", alarm)]
 
     def _ill(self, what: str) -> list[DeviceEvent]:
         self._unwell = True

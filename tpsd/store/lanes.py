@@ -1,4 +1,4 @@
-"""Lanes that somebody closed by hand: rows of ``meta``, so that they stay closed over a restart."""
+"""Lanes that somebody closed by hand, and the device each lane had last: rows of ``meta``, which outlive a restart."""
 
 from __future__ import annotations
 
@@ -8,30 +8,33 @@ import apsw
 
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.lane import LaneClosed
+from tpsd.domain.notice import NoticeDraft
+from tpsd.domain.time import Micros
 from tpsd.store import audit as audit_log
-from tpsd.store.commits import Q
+from tpsd.store.commits import Q, insert_notices
 from tpsd.store.writer import Writer
 
-_PREFIX = "lane_closed/"  # of a row's key; the lane's name follows
+# Of a row's key; the lane's name follows.
+_CLOSED = "lane_closed/"
+_DEVICE = "lane_device/"
 
 
 class SqliteLanes:
-    """``closures.Closures`` on a journal's writer."""
+    """``closures.Closures`` and ``fittings.Fittings`` on a journal's writer."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
 
     async def closed(self) -> dict[str, LaneClosed]:
         """See ``closures.Closures``."""
-        rows = await self._writer.read(lambda connection: list(connection.execute(Q["closed_lanes"], (_PREFIX,))))
-        return {key.removeprefix(_PREFIX): LaneClosed(**json.loads(value)) for key, value in rows}
+        return {name: LaneClosed(**json.loads(value)) for name, value in (await self._lanes(_CLOSED)).items()}
 
     async def close(self, name: str, closed: LaneClosed, audit: AuditDraft) -> None:
         """See ``closures.Closures``."""
         value = json.dumps({"who": closed.who, "at": closed.at, "why": closed.why})
 
         def work(connection: apsw.Connection) -> None:
-            connection.execute(Q["set_meta"], (_PREFIX + name, value))
+            connection.execute(Q["set_meta"], (_CLOSED + name, value))
             audit_log.write(connection, audit, name)
 
         await self._writer.write(work)
@@ -40,7 +43,25 @@ class SqliteLanes:
         """See ``closures.Closures``."""
 
         def work(connection: apsw.Connection) -> None:
-            connection.execute(Q["end_meta"], (_PREFIX + name,))
+            connection.execute(Q["end_meta"], (_CLOSED + name,))
             audit_log.write(connection, audit, name)
 
         await self._writer.write(work)
+
+    async def devices(self) -> dict[str, str]:
+        """See ``fittings.Fittings``."""
+        return await self._lanes(_DEVICE)
+
+    async def fitted(self, name: str, serial: str, notice: NoticeDraft | None, now: Micros) -> None:
+        """See ``fittings.Fittings``."""
+
+        def work(connection: apsw.Connection) -> None:
+            connection.execute(Q["set_meta"], (_DEVICE + name, serial))
+            if notice is not None:
+                insert_notices(connection, (notice,), None, None, now)
+
+        await self._writer.write(work)
+
+    async def _lanes(self, prefix: str) -> dict[str, str]:
+        rows = await self._writer.read(lambda connection: list(connection.execute(Q["meta_of_lanes"], (prefix,))))
+        return {key.removeprefix(prefix): value for key, value in rows}

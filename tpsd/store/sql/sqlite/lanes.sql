@@ -1,6 +1,6 @@
--- Lanes closed by hand, and what waits by lane. The pages are those of figures.sql.
+-- Lanes closed by hand, their last devices, and what waits by lane. The pages are those of figures.sql.
 
--- name: closed_lanes
+-- name: meta_of_lanes
 SELECT key, value FROM meta WHERE key >= ?1 AND key < ?1 || char(0x10FFFF)
 
 -- name: end_meta
