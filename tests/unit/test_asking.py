@@ -8,6 +8,7 @@ from uuid import UUID, uuid5
 
 import pytest
 
+from device.vl1.codes import TapKind
 from tests.intake_taps import NOW, OK, PRODUCTION, TERMINAL, UUID_1, Requests, card, denied, report, setting
 from tests.realtime_taps import (
     CHECK_IN,
@@ -323,6 +324,12 @@ def test_a_journey_concerns_only_taps_that_keep_one() -> None:
     assert decide(realtime(PAYMENT), Facts(journey=OPEN)).asking == Asking()
     known = KnownTap(9, denied("journey_open"), Disposition.DENIED, None, 0, unseen=False)
     assert decide(realtime(CHECK_IN), Facts(known=known, journey=OPEN)).told == denied("journey_open")
+
+
+@pytest.mark.parametrize("code", [TapKind.CHECK_IN, TapKind.CHECK_OUT])
+@pytest.mark.parametrize("lane", [PAYMENT, KNOWN_FARE])
+def test_a_kind_that_its_lane_refuses_is_refused_whatever_the_cards_journey(lane: LanePolicy, code: TapKind) -> None:
+    assert decide(realtime(lane, kind=code), Facts(journey=OPEN)).told == denied("kind")
 
 
 CLOSING = replace(CHECK_IN, closes_old_journey=True)

@@ -132,8 +132,9 @@ class Candidate:
 
     @property
     def keeps_journeys(self) -> bool:
-        """Whether the verdict depends on the card's journey."""
-        return self.realtime and self.kind in JOURNEY_KINDS and self.token is not None
+        """Whether the verdict depends on the card's journey. Nobody looks for one where the lane refuses the kind."""
+        asked = self.kind in JOURNEY_KINDS and self.local.reason != "kind"
+        return self.realtime and asked and self.token is not None
 
     @property
     def untimed(self) -> bool:
