@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 
-import apsw
-
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.lane import LaneClosed
 from tpsd.store import audit as audit_log
-from tpsd.store.commits import Q
+from tpsd.store.connection import Connection
+from tpsd.store.queries import Q
 from tpsd.store.writer import Writer
 
 _PREFIX = "lane_closed/"  # of a row's key; the lane's name follows
 
 
-class SqliteLanes:
+class SqlLanes:
     """``closures.Closures`` on a journal's writer."""
 
     def __init__(self, writer: Writer) -> None:
@@ -30,7 +29,7 @@ class SqliteLanes:
         """See ``closures.Closures``."""
         value = json.dumps({"who": closed.who, "at": closed.at, "why": closed.why})
 
-        def work(connection: apsw.Connection) -> None:
+        def work(connection: Connection) -> None:
             connection.execute(Q["set_meta"], (_PREFIX + name, value))
             audit_log.write(connection, audit, name)
 
@@ -39,7 +38,7 @@ class SqliteLanes:
     async def open(self, name: str, audit: AuditDraft) -> None:
         """See ``closures.Closures``."""
 
-        def work(connection: apsw.Connection) -> None:
+        def work(connection: Connection) -> None:
             connection.execute(Q["end_meta"], (_PREFIX + name,))
             audit_log.write(connection, audit, name)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import apsw
 
@@ -12,7 +12,7 @@ from tpsd.domain.views import JournalTotals, TapFilter, TapRow, TapStory
 from tpsd.errors import JournalError
 from tpsd.store import migrations, opening, reading
 from tpsd.store.asked import JourneyRows
-from tpsd.store.figures import JournalNumbers
+from tpsd.store.figures import JournalNumbers, Reads
 from tpsd.store.history import Histories
 from tpsd.store.reporting import Counts
 from tpsd.store.resting import RestingReader
@@ -21,36 +21,44 @@ from tpsd.store.totals import totals
 T = TypeVar("T")
 
 
-class JournalView:
-    """The reading half of ``ports.Journal`` on a file that no daemon has open. Raises JournalError."""
+class Reading:
+    """The reading half of ``ports.Journal`` on whatever reads."""
+
+    def __init__(self, reads: Reads) -> None:
+        self._reads = reads
+        self.operations = RestingReader(reads)
+        self.journeys = JourneyRows(reads)
+        self.numbers = JournalNumbers(reads)
+        self.histories = Histories(reads)
+        self.counts = Counts(reads)
+
+    async def taps(self, which: TapFilter) -> Sequence[TapRow]:
+        """Taps, newest first."""
+        return await self._reads.read(lambda connection: reading.taps(connection, which))
+
+    async def story(self, reference: str) -> TapStory:
+        """One tap. Raises NotFoundError."""
+        return await self._reads.read(lambda connection: reading.story(connection, reference))
+
+    async def totals(self) -> JournalTotals:
+        """The journal in numbers."""
+        return await totals(self._reads)
+
+
+class JournalView(Reading):
+    """A file that no daemon has open. Raises JournalError."""
 
     def __init__(self, path: Path) -> None:
         opening.refuse_what_is_no_journal(path)
         self._lock = opening.lock(path)
         try:
             self._connection = _looking(path)
-            self.operations = RestingReader(self)
-            self.journeys = JourneyRows(self)
-            self.numbers = JournalNumbers(self)
-            self.histories = Histories(self)
-            self.counts = Counts(self)
+            super().__init__(self)
         except BaseException:
             self._lock.release()
             raise
 
-    async def taps(self, which: TapFilter) -> Sequence[TapRow]:
-        """Taps, newest first."""
-        return reading.taps(self._connection, which)
-
-    async def story(self, reference: str) -> TapStory:
-        """One tap. Raises NotFoundError."""
-        return reading.story(self._connection, reference)
-
-    async def totals(self) -> JournalTotals:
-        """The journal in numbers."""
-        return await totals(self)
-
-    async def read(self, work: Callable[[apsw.Connection], T]) -> T:
+    async def read(self, work: Callable[[Any], T]) -> T:
         """Run ``work`` on the connection."""
         return work(self._connection)
 
