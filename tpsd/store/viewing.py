@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +13,7 @@ from tpsd.domain.views import JournalTotals, TapFilter, TapRow, TapStory
 from tpsd.errors import JournalError
 from tpsd.store import migrations, opening, reading
 from tpsd.store.asked import JourneyRows
-from tpsd.store.figures import JournalNumbers, Reads
+from tpsd.store.figures import JournalNumbers
 from tpsd.store.history import Histories
 from tpsd.store.reporting import Counts
 from tpsd.store.resting import RestingReader
@@ -21,28 +22,31 @@ from tpsd.store.totals import totals
 T = TypeVar("T")
 
 
-class Reading:
+class Reading(ABC):
     """The reading half of ``ports.Journal`` on whatever reads."""
 
-    def __init__(self, reads: Reads) -> None:
-        self._reads = reads
-        self.operations = RestingReader(reads)
-        self.journeys = JourneyRows(reads)
-        self.numbers = JournalNumbers(reads)
-        self.histories = Histories(reads)
-        self.counts = Counts(reads)
+    def __init__(self) -> None:
+        self.operations = RestingReader(self)
+        self.journeys = JourneyRows(self)
+        self.numbers = JournalNumbers(self)
+        self.histories = Histories(self)
+        self.counts = Counts(self)
+
+    @abstractmethod
+    async def read(self, work: Callable[[Any], T]) -> T:
+        """Run ``work`` on the connection, outside any transaction."""
 
     async def taps(self, which: TapFilter) -> Sequence[TapRow]:
         """Taps, newest first."""
-        return await self._reads.read(lambda connection: reading.taps(connection, which))
+        return await self.read(lambda connection: reading.taps(connection, which))
 
     async def story(self, reference: str) -> TapStory:
         """One tap. Raises NotFoundError."""
-        return await self._reads.read(lambda connection: reading.story(connection, reference))
+        return await self.read(lambda connection: reading.story(connection, reference))
 
     async def totals(self) -> JournalTotals:
         """The journal in numbers."""
-        return await totals(self._reads)
+        return await totals(self)
 
 
 class JournalView(Reading):
@@ -53,7 +57,7 @@ class JournalView(Reading):
         self._lock = opening.lock(path)
         try:
             self._connection = _looking(path)
-            super().__init__(self)
+            super().__init__()
         except BaseException:
             self._lock.release()
             raise

@@ -1,0 +1,2 @@
+-- name: closed_lanes
+SELECT key, value FROM meta WHERE key >= ?1 AND key < ?1::text || chr(1114111)
