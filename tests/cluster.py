@@ -31,7 +31,11 @@ ROLE = "tpsd"
 
 _MEMORY = Path("/dev/shm")  # a new database is three hundred small files
 _PR_SET_PDEATHSIG = 1
-_READY = b"database system is ready to accept connections"
+_READY = b"database system is ready to accept"  # connections; or, a standby, those that only read
+
+# Everybody may come in by the socket, except one who must say a password.
+GUARDED = "guarded"
+_DOOR = f"local all {GUARDED} scram-sha-256\nlocal all all trust\n"
 
 # Nothing of a test's database has to survive the machine, and nothing may happen at its own time.
 _SETTINGS = {
@@ -64,21 +68,8 @@ class Cluster:
         )
         if done.returncode:
             raise RuntimeError(f"initdb: {done.stderr.decode()}")
-        settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
-        self._server = subprocess.Popen(
-            [str(self._binaries / "postgres"), "-D", str(data), "-k", str(self.folder), *settings],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call; without it a killed test leaves a server
-            **self._as_user(),
-        )
-        self._said: list[bytes] = []
-        self._ready = threading.Event()
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._listener.start()
-        self._ready.wait()
-        if self._server.poll() is not None:
-            raise RuntimeError(f"postgres: {b''.join(self._said).decode()}")
+        data.joinpath("pg_hba.conf").write_text(_DOOR)
+        self._start()
 
     def url(self, database: str) -> str:
         """Where a database of it is."""
@@ -106,14 +97,45 @@ class Cluster:
         with ThreadPoolExecutor(1) as thread:
             return thread.submit(lambda: asyncio.run(connected())).result()
 
+    def become_standby(self) -> None:
+        """Start again as a standby, of a primary that is nowhere."""
+        self._end(signal.SIGINT)
+        (self.folder / "data" / "standby.signal").touch()
+        self._start()
+
+    def kill(self) -> None:
+        """Every process of it is gone at once, and it starts again, as after a power cut that spared the disk."""
+        self._end(signal.SIGQUIT)
+        self._start()
+
     def stop(self) -> None:
         """End it at once; nothing is kept."""
-        self._server.send_signal(signal.SIGQUIT)
+        self._end(signal.SIGQUIT)
+        shutil.rmtree(self.folder)
+
+    def _start(self) -> None:
+        settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        self._server = subprocess.Popen(
+            [str(self._binaries / "postgres"), "-D", str(self.folder / "data"), "-k", str(self.folder), *settings],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call; without it a killed test leaves a server
+            **self._as_user(),
+        )
+        self._said: list[bytes] = []
+        self._ready = threading.Event()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+        self._ready.wait()
+        if self._server.poll() is not None:
+            raise RuntimeError(f"postgres: {b''.join(self._said).decode()}")
+
+    def _end(self, how: signal.Signals) -> None:
+        self._server.send_signal(how)
         self._server.wait()
         self._listener.join()
         if self._server.stderr is not None:
             self._server.stderr.close()
-        shutil.rmtree(self.folder)
 
     def _listen(self) -> None:
         for line in self._server.stderr or ():

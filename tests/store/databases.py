@@ -53,8 +53,8 @@ class PostgresEngine:
         self._databases = databases
         self._folder = folder
         self._copies: list[PostgresEngine] = []
-        self._name = databases.new()
-        self.url = databases.cluster.url(self._name)
+        self.name = databases.new()
+        self.url = databases.cluster.url(self.name)
 
     async def open(self, identity: Identity = IDENTITY, kek: bytes = KEK, keep: Keep | None = None) -> PostgresJournal:
         """Open the journal."""
@@ -114,14 +114,14 @@ class PostgresEngine:
         """Away with the database and its copies."""
         for copy in self._copies:
             copy.drop()
-        self._databases.drop(self._name)
+        self._databases.drop(self.name)
 
     async def _written(self, connection: Any) -> None:
         for (table,) in await connection.fetch(_TABLES):
-            await connection.copy_from_table(table, output=self._folder / f"{self._name}-{table}.txt")
+            await connection.copy_from_table(table, output=self._folder / f"{self.name}-{table}.txt")
 
     def _ask(self, work: Any) -> Any:
-        return self._databases.cluster.ask(work, self._name)
+        return self._databases.cluster.ask(work, self.name)
 
 
 async def _copied(source: Any, url: str) -> None:

@@ -76,15 +76,23 @@ class KeyRows:
     def _on_its_thread(self, work: Callable[[Session], T]) -> T:
         def connected() -> T:
             try:
-                if self._session is None or self._session.is_closed:
-                    self._hang_up()
-                    self._session = self._connect()
-                return work(self._session)
+                return work(self._answering())
             except OWN as exc:
                 self._hang_up()
                 raise SealError(f"the epoch keys cannot be read or written ({type(exc).__name__})") from exc
 
         return self._thread.submit(connected).result()
+
+    def _answering(self) -> Session:
+        """The connection of the last call may have been lost since."""
+        if self._session is not None:
+            try:
+                self._session.execute("SELECT 1")
+            except OWN:
+                self._hang_up()
+        if self._session is None:
+            self._session = self._connect()
+        return self._session
 
     def _hang_up(self) -> None:
         if self._session is not None:

@@ -80,11 +80,6 @@ class Session:
         """See ``connection.Connection``."""
         return not self._connection.is_closed() and bool(self._connection.is_in_transaction())
 
-    @property
-    def is_closed(self) -> bool:
-        """Whether it was closed, by whichever end."""
-        return self._loop.is_closed() or bool(self._connection.is_closed())
-
     def execute(self, statements: str, bindings: Bindings | None = None) -> Given:
         """See ``connection.Connection``. What gives no rows may be several statements at once."""
         query = words_of(statements, _DIALECT)
