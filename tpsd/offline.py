@@ -14,9 +14,9 @@ from tpsd.domain.audit import AuditDraft
 from tpsd.domain.upkeep import Finding, Restored, Tried
 from tpsd.errors import JournalError, RefusedError
 from tpsd.store import checking, housekeeping, opening, restoring
-from tpsd.store.commits import Q
 from tpsd.store.copying import Copy
 from tpsd.store.epochs import EpochKeys, KeyFolder
+from tpsd.store.queries import Q
 from tpsd.store.restoring import Keyring
 from tpsd.store.seal import KEY_BYTES
 from tpsd.store.viewing import JournalView

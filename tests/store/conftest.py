@@ -1,25 +1,49 @@
 """The engines that pass the conformance suite; a new engine is one more parameter."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from tests.cluster import Cluster
+from tests.store.databases import Databases, PostgresEngine
 from tests.store.engines import Engine, SqliteEngine
-from tpsd.ports import Journal
-from tpsd.store.sqlite import SqliteJournal
+from tpsd.store.journal import SqlJournal
 
-ENGINES = ["sqlite-threaded", "sqlite-inline"]
+ENGINES = ["sqlite-threaded", "sqlite-inline", "postgres-16", "postgres-18"]
+
+
+@pytest.fixture(scope="session")
+def databases() -> Iterator[Callable[[int], Databases]]:
+    """The PostgreSQL server of a version, started when the first test wants it."""
+    started = []
+
+    @cache
+    def of(major: int) -> Databases:
+        cluster = Cluster(major)
+        started.append(cluster)
+        return Databases(cluster)
+
+    yield of
+    for cluster in started:
+        cluster.stop()
 
 
 @pytest.fixture(params=ENGINES)
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
+def engine(request: pytest.FixtureRequest, databases: Callable[[int], Databases], tmp_path: Path) -> Iterator[Engine]:
     """One engine with a place of its own."""
-    return SqliteEngine(tmp_path / "engine", inline=request.param == "sqlite-inline")
+    kind, _, which = request.param.partition("-")
+    if kind == "sqlite":
+        yield SqliteEngine(tmp_path / "engine", inline=which == "inline")
+        return
+    engine = PostgresEngine(databases(int(which)), tmp_path / "engine")
+    yield engine
+    engine.drop()
 
 
 @pytest.fixture
-async def journal(engine: Engine) -> AsyncIterator[Journal]:
+async def journal(engine: Engine) -> AsyncIterator[SqlJournal]:
     """A new journal, closed at the end."""
     journal = await engine.open()
     try:
@@ -29,7 +53,7 @@ async def journal(engine: Engine) -> AsyncIterator[Journal]:
 
 
 @pytest.fixture
-async def whole(journal: SqliteJournal) -> AsyncIterator[None]:
+async def whole(journal: SqlJournal) -> AsyncIterator[None]:
     """Whatever a case leaves, the journal contradicts itself nowhere."""
     yield
     assert await journal.upkeep.check() == []

@@ -28,7 +28,7 @@ from tpsd.domain.tap import Kind, TapReport
 from tpsd.domain.time import Micros
 from tpsd.domain.views import JourneyRow
 from tpsd.ports import Journal, Taken
-from tpsd.store.sqlite import SqliteJournal
+from tpsd.store.journal import SqlJournal
 
 COMPANY = 1001
 PAYING = replace(LANE, kinds=frozenset({Kind.RETAIL_PAYMENT}), kind=Kind.RETAIL_PAYMENT, fare=320, realtime=True)
@@ -214,7 +214,7 @@ async def enquire_in_vain(journal: Journal) -> None:
         await enquire(journal, UNAVAILABLE)
 
 
-async def resolve(journal: SqliteJournal, uuid: str, *, charged: bool, now: Micros = NOW) -> None:
+async def resolve(journal: SqlJournal, uuid: str, *, charged: bool, now: Micros = NOW) -> None:
     """A person found out."""
     order = Order.CHARGED if charged else Order.NOT_CHARGED
     in_force = InForce(DoubtPolicy(), frozenset({"common"}), now)

@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-import apsw
 import pytest
 
 from tests.store.builders import (
@@ -59,7 +58,8 @@ from tpsd.domain.tap import Shown, Told, Verdict
 from tpsd.domain.time import MINUTE
 from tpsd.domain.views import TapFilter
 from tpsd.ports import Journal, Taken
-from tpsd.store.sqlite import SqliteJournal
+from tpsd.store.connection import Connection
+from tpsd.store.journal import SqlJournal
 
 pytestmark = pytest.mark.usefixtures("whole")
 
@@ -97,7 +97,7 @@ async def test_the_latest_of_several(journal: Journal) -> None:
     assert (await wait_for(journal, 3, enquires=True, now=SOON)).asks_first == str(THREE)
 
 
-async def test_what_is_settled_is_not_asked_about(journal: SqliteJournal) -> None:
+async def test_what_is_settled_is_not_asked_about(journal: SqlJournal) -> None:
     await doubtful(journal)
     await resolve(journal, str(ONE), charged=True)
     assert (await again(journal)).asks_first is None
@@ -163,7 +163,7 @@ async def test_after_the_series_too(journal: Journal) -> None:
     await answer(journal, claimed, SILENCE)
 
 
-async def test_what_is_no_longer_in_doubt(journal: SqliteJournal) -> None:
+async def test_what_is_no_longer_in_doubt(journal: SqlJournal) -> None:
     await doubtful(journal)
     await resolve(journal, str(ONE), charged=False)
     assert await journal.doubts.claim_one(str(ONE), SOON) is None
@@ -185,7 +185,7 @@ async def test_found_declined_it_is_over_and_the_tap_is_sent(journal: Journal) -
 # --- it pays for the tap ---
 
 
-async def test_an_earlier_payment_pays_for_the_tap(journal: SqliteJournal) -> None:
+async def test_an_earlier_payment_pays_for_the_tap(journal: SqlJournal) -> None:
     answered = await covered(journal)
     told = Told(Verdict.ACCEPTED, "paid_before", HELD)
     assert (answered.told, answered.tap, answered.settlement.state) == (told, 2, State.NOT_CHARGED)
@@ -201,7 +201,7 @@ async def test_an_earlier_payment_pays_for_the_tap(journal: SqliteJournal) -> No
     assert await journal.doubts.next_due() is None
 
 
-async def test_the_needless_one_was_never_sent(journal: SqliteJournal) -> None:
+async def test_the_needless_one_was_never_sent(journal: SqlJournal) -> None:
     await covered(journal)
     attempts = (await journal.story("2")).attempts
     assert [(one.reason, one.outcome) for one in attempts] == [("tap", "unknown"), ("enquiry", "approved")]
@@ -234,7 +234,7 @@ async def test_an_earlier_check_in_opens_the_journey(journal: Journal) -> None:
     assert (await journey_of(journal)).state == "closed"
 
 
-async def test_both_taps_and_what_follows_are_found_by_uuid(journal: SqliteJournal) -> None:
+async def test_both_taps_and_what_follows_are_found_by_uuid(journal: SqlJournal) -> None:
     await covered(journal)
     assert (await journal.story(str(ONE))).tap.number == 1
     assert (await journal.story(str(TWO))).tap.number == 2
@@ -263,7 +263,7 @@ async def test_the_lanes_time_was_up_first(journal: Journal) -> None:
     assert await journal.doubts.next_due() is not None, "the series tells or gives back"
 
 
-async def test_something_else_settled_the_earlier_one_first(journal: SqliteJournal) -> None:
+async def test_something_else_settled_the_earlier_one_first(journal: SqlJournal) -> None:
     await doubtful(journal)
     claimed = asked_of(await again(journal))
     enquired = await ask_first(journal)
@@ -292,7 +292,7 @@ async def test_killed_while_the_earlier_one_was_asked_about(engine: Engine, jour
     await again(journal)
     await ask_first(journal)
     found = await engine.after_sigkill().open()
-    assert isinstance(found, SqliteJournal)
+    assert isinstance(found, SqlJournal)
     await restart(found, after(20))
     heard = read(NoAnswer("crash"))
     done = await found.doubts.begin(
@@ -310,7 +310,7 @@ async def test_killed_while_the_earlier_one_was_asked_about(engine: Engine, jour
 async def test_killed_after_it_was_paid(engine: Engine, journal: Journal) -> None:
     await covered(journal, GATE)
     found = await engine.after_sigkill().open()
-    assert isinstance(found, SqliteJournal)
+    assert isinstance(found, SqlJournal)
     assert not any((await restart(found, after(20))).values())
     assert [one.state for one in await journeys(found)] == ["open"]
     assert (await again(found, GATE)).told == Told(Verdict.CHECKED_IN, "paid_before", HELD)
@@ -321,7 +321,7 @@ async def test_killed_after_it_was_paid(engine: Engine, journal: Journal) -> Non
 # --- given back by an enquiry ---
 
 
-async def test_a_payment_found_charged_is_refunded_in_the_same_commit(journal: SqliteJournal) -> None:
+async def test_a_payment_found_charged_is_refunded_in_the_same_commit(journal: SqlJournal) -> None:
     await doubtful(journal)
     await enquire(journal, APPROVED, gives_back=True)
     story = await journal.story("1")
@@ -334,13 +334,13 @@ async def test_a_payment_found_charged_is_refunded_in_the_same_commit(journal: S
     assert (await journal.totals()).states == {"approved": 2}
 
 
-async def test_as_much_as_was_charged(journal: SqliteJournal) -> None:
+async def test_as_much_as_was_charged(journal: SqlJournal) -> None:
     await doubtful(journal)
     await enquire(journal, PARTLY, gives_back=True)
     assert (await claim_one(journal, after(60))).amount == 200
 
 
-async def test_a_check_in_found_approved_is_released(journal: SqliteJournal) -> None:
+async def test_a_check_in_found_approved_is_released(journal: SqlJournal) -> None:
     await doubtful(journal, GATE)
     await enquire(journal, APPROVED, gives_back=True)
     release = await claim_one(journal, after(60))
@@ -393,10 +393,10 @@ async def test_and_is_asked_about_anew_where_the_series_was_over(journal: Journa
     assert (await notices(journal))[-1] == f"unseen/approved@{TERMINAL}"
 
 
-async def test_what_is_settled_is_not_due_for_an_enquiry_any_more(journal: SqliteJournal) -> None:
+async def test_what_is_settled_is_not_due_for_an_enquiry_any_more(journal: SqlJournal) -> None:
     """Asked beside its series, a row settles with the next enquiry of that still planned."""
 
-    def planned(connection: apsw.Connection) -> int:
+    def planned(connection: Connection) -> int:
         sql = "SELECT count(*) FROM authorisation WHERE enquiry_due IS NOT NULL"
         return int(connection.execute(sql).get)
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
-import apsw
 import pytest
 
 from tests.intake_taps import told_of
@@ -28,7 +27,7 @@ from tests.store.builders import (
     settle,
     take,
 )
-from tests.store.engines import SqliteEngine
+from tests.store.engines import Engine
 from tpsd.bodies import Known
 from tpsd.core.bodies import Bodiless, Body, Failure, complete
 from tpsd.core.doubt import DoubtPolicy, judge_at_claim
@@ -42,7 +41,7 @@ from tpsd.domain.tap import Shown
 from tpsd.domain.time import DAY, HOUR, MINUTE, SECOND, Micros, iso_millis
 from tpsd.domain.views import TapFilter
 from tpsd.ports import Taken
-from tpsd.store.sqlite import SqliteJournal
+from tpsd.store.journal import SqlJournal
 
 LIFE, OTHER = "5f2c", "0b1e"
 UNSET = Micros(20 * SECOND)  # 1970
@@ -57,7 +56,7 @@ def unset(seconds: float) -> Micros:
 
 
 async def take_unset(
-    journal: SqliteJournal,
+    journal: SqlJournal,
     counter: int,
     seconds: float = 0,
     *,
@@ -71,7 +70,7 @@ async def take_unset(
     return await journal.take(candidate, decide, unset(seconds))
 
 
-async def correct(journal: SqliteJournal, known: Known = KNOWN, limit: int = 100) -> int:
+async def correct(journal: SqlJournal, known: Known = KNOWN, limit: int = 100) -> int:
     """All of them; how many in all."""
     done = 0
     while some := await journal.bodies.correct(known, limit):
@@ -79,7 +78,7 @@ async def correct(journal: SqliteJournal, known: Known = KNOWN, limit: int = 100
     return done
 
 
-async def complete_all(journal: SqliteJournal, now: Micros = UNSET) -> list[Body | Failure]:
+async def complete_all(journal: SqlJournal, now: Micros = UNSET) -> list[Body | Failure]:
     """What the worker does after ``correct``."""
     made: list[Body | Failure] = []
     while waiting := await journal.bodies.waiting(2):
@@ -89,13 +88,13 @@ async def complete_all(journal: SqliteJournal, now: Micros = UNSET) -> list[Body
     return made
 
 
-async def give_all(journal: SqliteJournal, known: Known = KNOWN) -> list[Body | Failure]:
+async def give_all(journal: SqlJournal, known: Known = KNOWN) -> list[Body | Failure]:
     await journal.bodies.know(known)
     await correct(journal, known)
     return await complete_all(journal)
 
 
-async def tapped(journal: SqliteJournal) -> list[Micros]:
+async def tapped(journal: SqlJournal) -> list[Micros]:
     return [row.tapped_at for row in (await journal.taps(TapFilter()))[::-1]]
 
 
@@ -103,7 +102,7 @@ def sent_time(body: bytes) -> str:
     return str(json.loads(body)["transactionData"]["transactionTime"])
 
 
-async def test_a_tap_of_an_unset_clock_is_taken_and_waits(journal: SqliteJournal) -> None:
+async def test_a_tap_of_an_unset_clock_is_taken_and_waits(journal: SqlJournal) -> None:
     taken = await take_unset(journal, 1)
     assert (told_of(taken).verdict, told_of(taken).reason, taken.new, taken.untimed) == (1, "ok", True, True)
     assert await journal.claim(after(0), 10) == []
@@ -116,7 +115,7 @@ async def test_a_tap_of_an_unset_clock_is_taken_and_waits(journal: SqliteJournal
     assert await journal.upkeep.check() == []
 
 
-async def test_the_body_is_what_a_set_clock_would_have_made(journal: SqliteJournal) -> None:
+async def test_the_body_is_what_a_set_clock_would_have_made(journal: SqlJournal) -> None:
     uuid = uuid4()
     await take_unset(journal, 1, 100, uuid=uuid, age_ms=30_000)
     (made,) = await give_all(journal)
@@ -132,7 +131,7 @@ async def test_the_body_is_what_a_set_clock_would_have_made(journal: SqliteJourn
     assert not (await journal.story("1")).body_kept
 
 
-async def test_a_stamp_of_its_own_is_not_touched(journal: SqliteJournal) -> None:
+async def test_a_stamp_of_its_own_is_not_touched(journal: SqlJournal) -> None:
     await take_unset(journal, 1, 50, tapped_at=after(49))
     assert await correct(journal) == 0
     (made,) = await complete_all(journal)
@@ -141,7 +140,7 @@ async def test_a_stamp_of_its_own_is_not_touched(journal: SqliteJournal) -> None
     assert await tapped(journal) == [after(49)]
 
 
-async def test_every_time_is_corrected_once_in_slices(journal: SqliteJournal) -> None:
+async def test_every_time_is_corrected_once_in_slices(journal: SqlJournal) -> None:
     for counter in range(1, 6):
         await take_unset(journal, counter, counter)
     await take_unset(journal, 6, 6, card=(), fault="torn")
@@ -154,7 +153,7 @@ async def test_every_time_is_corrected_once_in_slices(journal: SqliteJournal) ->
     assert await complete_all(journal) == []
 
 
-async def test_an_undecidable_tap_is_corrected_too(journal: SqliteJournal) -> None:
+async def test_an_undecidable_tap_is_corrected_too(journal: SqlJournal) -> None:
     tap = report(1, received_at=unset(9), tapped_at=None)
     taken = await journal.reject(tap, "gate-1", TERMINAL, "c0ffee", unset(9), LIFE)
     assert taken.untimed
@@ -162,7 +161,7 @@ async def test_an_undecidable_tap_is_corrected_too(journal: SqliteJournal) -> No
     assert await tapped(journal) == [after(9)]
 
 
-async def test_a_crash_at_every_step(engine: SqliteEngine, journal: SqliteJournal) -> None:
+async def test_a_crash_at_every_step(engine: Engine, journal: SqlJournal) -> None:
     """Each copy is what a kill leaves; the next life starts in 1970 again and knows another shift."""
     uuids = [uuid4() for _ in range(3)]
     for counter, uuid in enumerate(uuids, 1):
@@ -197,7 +196,7 @@ async def test_a_crash_at_every_step(engine: SqliteEngine, journal: SqliteJourna
         await again.close()
 
 
-async def test_lives_that_never_knew_the_time(journal: SqliteJournal) -> None:
+async def test_lives_that_never_knew_the_time(journal: SqlJournal) -> None:
     await take_unset(journal, 1, 10, life=OTHER)
     await take_unset(journal, 2, 70, life=OTHER, shown=Shown.LET_IN, amount=99_999_999)  # its note is taken
     await take_unset(journal, 3, 5)
@@ -207,14 +206,14 @@ async def test_lives_that_never_knew_the_time(journal: SqliteJournal) -> None:
     assert notes == ["time estimated", "amount_limit; time estimated", None]
 
 
-async def note(journal: SqliteJournal, number: int) -> str | None:
+async def note(journal: SqlJournal, number: int) -> str | None:
     found: str | None = await journal.bodies._writer.read(
         lambda connection: connection.execute("SELECT note FROM tap WHERE id = ?", (number,)).get
     )
     return found
 
 
-async def test_a_clock_with_a_battery_is_the_best_estimate(journal: SqliteJournal) -> None:
+async def test_a_clock_with_a_battery_is_the_best_estimate(journal: SqlJournal) -> None:
     """A life whose clock ran an hour slow, and this one's still does."""
     slow = Micros(NOW - DAY)
     candidate = prepare(report(1, tapped_at=None, received_at=slow), LANE, setting(journal), uuid4(), OTHER)
@@ -223,7 +222,7 @@ async def test_a_clock_with_a_battery_is_the_best_estimate(journal: SqliteJourna
     assert await tapped(journal) == [Micros(slow + HOUR)]
 
 
-async def test_what_a_life_learnt_is_forgotten_when_nothing_needs_it(journal: SqliteJournal) -> None:
+async def test_what_a_life_learnt_is_forgotten_when_nothing_needs_it(journal: SqlJournal) -> None:
     await give_all(journal, Known(OTHER, 1, 1, NOW, CLOCK_FLOOR))
     await give_all(journal)
     names = await journal.bodies._writer.read(
@@ -232,7 +231,7 @@ async def test_what_a_life_learnt_is_forgotten_when_nothing_needs_it(journal: Sq
     assert sorted(names) == [f"clock_life:{LIFE}", "clock_shift"]
 
 
-async def test_a_tap_turned_away_before_gets_no_body(journal: SqliteJournal) -> None:
+async def test_a_tap_turned_away_before_gets_no_body(journal: SqlJournal) -> None:
     await take_unset(journal, 1)
     await take_unset(journal, 1, 5, shown=Shown.TURNED_AWAY)
     assert (await journal.story("1")).tap.state == "not_charged"
@@ -240,7 +239,7 @@ async def test_a_tap_turned_away_before_gets_no_body(journal: SqliteJournal) -> 
     assert not (await journal.story("1")).body_kept
 
 
-async def test_somebody_closes_the_row_while_its_body_is_made(journal: SqliteJournal) -> None:
+async def test_somebody_closes_the_row_while_its_body_is_made(journal: SqlJournal) -> None:
     await take_unset(journal, 1)
     await correct(journal)
     waiting = await journal.bodies.waiting(9)
@@ -252,7 +251,7 @@ async def test_somebody_closes_the_row_while_its_body_is_made(journal: SqliteJou
     assert (story.tap.state, story.body_kept) == ("not_charged", False)
 
 
-async def test_a_body_is_given_once(journal: SqliteJournal) -> None:
+async def test_a_body_is_given_once(journal: SqlJournal) -> None:
     await take_unset(journal, 1)
     await correct(journal)
     (waiting,) = await journal.bodies.waiting(9)
@@ -263,7 +262,7 @@ async def test_a_body_is_given_once(journal: SqliteJournal) -> None:
     assert (await claim_one(journal)).body == made.body
 
 
-async def test_let_in_after_all_while_the_time_is_unknown(journal: SqliteJournal) -> None:
+async def test_let_in_after_all_while_the_time_is_unknown(journal: SqlJournal) -> None:
     await take_unset(journal, 1, amount=99_999_999)
     assert (await journal.story("1")).tap.state is None
     taken = await take_unset(journal, 1, 4, amount=99_999_999, shown=Shown.LET_IN)
@@ -273,7 +272,7 @@ async def test_let_in_after_all_while_the_time_is_unknown(journal: SqliteJournal
     assert sent_time(made.body) == iso_millis(NOW)
 
 
-async def test_one_that_joins_the_held_gets_its_body_there(journal: SqliteJournal) -> None:
+async def test_one_that_joins_the_held_gets_its_body_there(journal: SqlJournal) -> None:
     await take(journal, 1)
     await settle(journal, await claim_one(journal), TERMINAL_REFUSED)
     await take_unset(journal, 2)
@@ -287,7 +286,7 @@ async def test_one_that_joins_the_held_gets_its_body_there(journal: SqliteJourna
     assert not await refused(journal, 2, Order.REBUILD)
 
 
-async def test_a_release_before_the_time_is_known(journal: SqliteJournal) -> None:
+async def test_a_release_before_the_time_is_known(journal: SqlJournal) -> None:
     await take(journal, 1)
     await settle(journal, await claim_one(journal), TERMINAL_REFUSED)
     await take_unset(journal, 2)
@@ -299,21 +298,23 @@ async def test_a_release_before_the_time_is_known(journal: SqliteJournal) -> Non
     assert [str(claimed.uuid) for claimed in await journal.claim(after(9), 10)] == [row.uuid]
 
 
-async def refused(journal: SqliteJournal, number: int, order: Order) -> str:
+async def refused(journal: SqlJournal, number: int, order: Order) -> str:
     in_force = InForce(DoubtPolicy(), frozenset({"common"}), NOW)
     verdict = judge(order, await journal.operations.find(str(number)), in_force)
     return verdict.words if isinstance(verdict, Refusal) else ""
 
 
-async def test_a_card_that_does_not_open(engine: SqliteEngine, journal: SqliteJournal) -> None:
+async def test_a_card_that_does_not_open(engine: Engine, journal: SqlJournal) -> None:
     for counter in (1, 2, 3):
         await take_unset(journal, counter)
     uuids = [(await journal.operations.find(str(number))).uuid for number in (1, 2)]
     await journal.close()
-    connection = apsw.Connection(str(engine.path))
-    connection.execute("UPDATE sealed SET data = zeroblob(length(data)) WHERE owner = ?", (uuids[0],))
-    connection.execute("DELETE FROM sealed WHERE owner = ?", (uuids[1],))
-    connection.close()
+    engine.tamper(
+        (
+            f"UPDATE sealed SET data = nonce WHERE owner = '{uuids[0]}'",
+            f"DELETE FROM sealed WHERE owner = '{uuids[1]}'",
+        )
+    )
     again = await engine.open()
     made = await give_all(again)
     assert {one.uuid for one in made if isinstance(one, Failure)} == set(uuids)
@@ -326,7 +327,7 @@ async def test_a_card_that_does_not_open(engine: SqliteEngine, journal: SqliteJo
     await again.close()
 
 
-async def test_a_held_one_that_does_not_open_ends_its_empty_hold(engine: SqliteEngine, journal: SqliteJournal) -> None:
+async def test_a_held_one_that_does_not_open_ends_its_empty_hold(engine: Engine, journal: SqlJournal) -> None:
     await take(journal, 1)
     await settle(journal, await claim_one(journal), TERMINAL_REFUSED)
     await take_unset(journal, 2)
@@ -337,7 +338,7 @@ async def test_a_held_one_that_does_not_open_ends_its_empty_hold(engine: SqliteE
     assert (await journal.story("3")).tap.state == "held", "tap 1 is still held"
 
 
-async def test_without_its_credential_it_is_held_and_comes_back(engine: SqliteEngine, journal: SqliteJournal) -> None:
+async def test_without_its_credential_it_is_held_and_comes_back(engine: Engine, journal: SqlJournal) -> None:
     await take_unset(journal, 1)
     await journal.recover(UNSET, [], crashed, crashed_asked)
     assert (await journal.story("1")).tap.cause == "no_credential"
@@ -358,7 +359,7 @@ def judging(now: Micros, seen: list[Micros]) -> Any:
     return judge_one
 
 
-async def send_in_silence(journal: SqliteJournal, schedule: Micros) -> None:
+async def send_in_silence(journal: SqlJournal, schedule: Micros) -> None:
     claimed = await claim_one(journal, schedule)
     await settle(journal, claimed, SILENCE, Micros(schedule + 10 * SECOND))
 
@@ -375,7 +376,7 @@ HORIZONS = {
 @pytest.mark.parametrize(("schedule", "shift", "sent"), HORIZONS.values(), ids=list(HORIZONS))
 @pytest.mark.parametrize("unset_before", [True, False])
 async def test_the_horizon_across_lives(
-    engine: SqliteEngine, journal: SqliteJournal, schedule: int, shift: int, sent: bool, unset_before: bool
+    engine: Engine, journal: SqlJournal, schedule: int, shift: int, sent: bool, unset_before: bool
 ) -> None:
     now = Micros(schedule)
     if unset_before:
@@ -401,7 +402,7 @@ async def test_the_horizon_across_lives(
     await again.close()
 
 
-async def test_this_lifes_own_attempts_are_as_old_as_they_are(journal: SqliteJournal) -> None:
+async def test_this_lifes_own_attempts_are_as_old_as_they_are(journal: SqlJournal) -> None:
     await take_unset(journal, 1)
     await give_all(journal)
     await send_in_silence(journal, UNSET)
@@ -413,7 +414,7 @@ async def test_this_lifes_own_attempts_are_as_old_as_they_are(journal: SqliteJou
     assert row.doubtful_since == UNSET
 
 
-async def test_ages_of_a_life_whose_clock_was_never_set(engine: SqliteEngine, journal: SqliteJournal) -> None:
+async def test_ages_of_a_life_whose_clock_was_never_set(engine: Engine, journal: SqlJournal) -> None:
     await take_unset(journal, 1)
     await give_all(journal)
     await take_unset(journal, 2, 5, life=OTHER)
@@ -424,7 +425,7 @@ async def test_ages_of_a_life_whose_clock_was_never_set(engine: SqliteEngine, jo
     assert await journal.bodies.begin(after(3600), CLOCK_FLOOR) == 0
 
 
-async def test_a_due_time_of_a_clock_that_was_ahead(journal: SqliteJournal) -> None:
+async def test_a_due_time_of_a_clock_that_was_ahead(journal: SqlJournal) -> None:
     ahead = Micros(NOW + 900 * DAY)
     candidate = prepare(report(1, tapped_at=None, received_at=ahead), LANE, setting(journal), uuid4(), OTHER)
     await journal.take(candidate, decide, ahead)
@@ -436,7 +437,7 @@ async def test_a_due_time_of_a_clock_that_was_ahead(journal: SqliteJournal) -> N
     await send_nothing_more(journal)
 
 
-async def send_nothing_more(journal: SqliteJournal) -> None:
+async def send_nothing_more(journal: SqlJournal) -> None:
     assert await journal.claim(after(1), 10) == []
 
 
@@ -444,7 +445,7 @@ def bodies_of(made: Sequence[Body | Failure]) -> list[Body]:
     return [one for one in made if isinstance(one, Body)]
 
 
-async def test_many_are_given_in_slices(journal: SqliteJournal) -> None:
+async def test_many_are_given_in_slices(journal: SqlJournal) -> None:
     for counter in range(1, 26):
         await take_unset(journal, counter, counter)
     made = bodies_of(await give_all(journal))
@@ -454,7 +455,7 @@ async def test_many_are_given_in_slices(journal: SqliteJournal) -> None:
     await send_nothing_more(journal)
 
 
-async def test_a_plain_tap_has_nothing_to_do_with_it(journal: SqliteJournal) -> None:
+async def test_a_plain_tap_has_nothing_to_do_with_it(journal: SqlJournal) -> None:
     taken = await take(journal, 1)
     assert not taken.untimed
     assert await give_all(journal) == []
@@ -463,7 +464,7 @@ async def test_a_plain_tap_has_nothing_to_do_with_it(journal: SqliteJournal) -> 
 
 @pytest.mark.parametrize("limit", [1, 2, 100])
 async def test_lives_follow_each_other_in_the_order_of_their_taps(
-    engine: SqliteEngine, journal: SqliteJournal, limit: int
+    engine: Engine, journal: SqlJournal, limit: int
 ) -> None:
     """Each ended before the next began, and a kill between two slices changes no estimate."""
     lives = ["ff", "aa", "cc"]  # their names say nothing of their order

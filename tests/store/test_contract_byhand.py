@@ -53,14 +53,14 @@ from tpsd.domain.outcome import Exchange
 from tpsd.domain.time import DAY
 from tpsd.errors import NotFoundError, RefusedError
 from tpsd.ports import Journal
-from tpsd.store.sqlite import SqliteJournal
+from tpsd.store.journal import SqlJournal
 
 pytestmark = pytest.mark.usefixtures("whole")
 
 DAYS_LATER = after(3 * DAY / 1e6)
 
 
-async def audited(journal: SqliteJournal) -> list[tuple[str, str, str]]:
+async def audited(journal: SqlJournal) -> list[tuple[str, str, str]]:
     return [(row.who, row.what, row.subject) for row in await journal.operations.audited(20)]
 
 
@@ -72,7 +72,7 @@ async def ended(journal: Journal) -> None:
 # --- a check-out ---
 
 
-async def test_it_is_written_before_a_byte_leaves(engine: Engine, journal: SqliteJournal) -> None:
+async def test_it_is_written_before_a_byte_leaves(engine: Engine, journal: SqlJournal) -> None:
     await check_in(journal, uuid=ONE)
     claimed = sent(await order_check_out(journal, now=DAYS_LATER))
     assert (claimed.number, claimed.reason, claimed.realtime) == (1, AttemptReason.HAND, True)
@@ -117,14 +117,14 @@ async def test_a_former_try_finds_its_journey_too(journal: Journal) -> None:
 
 
 @pytest.mark.parametrize("reference", ["2", "0", "9" * 30, "VAL00042:3:9", "ffffffff", "", "nonsense"])
-async def test_no_such_journey(journal: SqliteJournal, reference: str) -> None:
+async def test_no_such_journey(journal: SqlJournal, reference: str) -> None:
     await check_in(journal, uuid=ONE)
     with pytest.raises(NotFoundError):
         await order_check_out(journal, reference)
     assert await audited(journal) == []
 
 
-async def test_a_payment_is_no_journey(journal: SqliteJournal) -> None:
+async def test_a_payment_is_no_journey(journal: SqlJournal) -> None:
     await pay(journal)
     with pytest.raises(NotFoundError, match="no journey"):
         await order_check_out(journal, "VAL00042:3:1")
@@ -133,7 +133,7 @@ async def test_a_payment_is_no_journey(journal: SqliteJournal) -> None:
         await order_check_out(journal, "VAL00042:3:2")
 
 
-async def test_asked_again_it_is_the_first(journal: SqliteJournal) -> None:
+async def test_asked_again_it_is_the_first(journal: SqlJournal) -> None:
     await ended(journal)
     claimed = sent(await order_check_out(journal))
     again = await order_check_out(journal)
@@ -150,7 +150,7 @@ async def test_asked_again_it_is_the_first(journal: SqliteJournal) -> None:
     assert len(await audited(journal)) == 3
 
 
-async def answer_by_person(journal: SqliteJournal, *, charged: bool) -> None:
+async def answer_by_person(journal: SqlJournal, *, charged: bool) -> None:
     await resolve(journal, (await journey_of(journal)).check_out or "", charged=charged)
 
 
@@ -174,7 +174,7 @@ HAND_ANSWERS: dict[str, tuple[Exchange, str, str, list[str]]] = {
 
 
 @pytest.mark.parametrize("case", HAND_ANSWERS.values(), ids=HAND_ANSWERS.keys())
-async def test_what_comes_of_it(journal: SqliteJournal, case: tuple[Exchange, str, str, list[str]]) -> None:
+async def test_what_comes_of_it(journal: SqlJournal, case: tuple[Exchange, str, str, list[str]]) -> None:
     exchange, state, check_out_state, causes = case
     await check_in(journal)
     claimed = sent(await order_check_out(journal))
@@ -189,7 +189,7 @@ async def test_what_comes_of_it(journal: SqliteJournal, case: tuple[Exchange, st
         assert sent(await order_check_out(journal, amount=450)).amount == 450
 
 
-async def test_an_enquiry_settles_one_in_doubt(journal: SqliteJournal) -> None:
+async def test_an_enquiry_settles_one_in_doubt(journal: SqlJournal) -> None:
     await ended(journal)
     await answer(journal, sent(await order_check_out(journal)), SILENCE, policy=ENQUIRING)
     assert (await journey_of(journal)).state == "by_hand"
@@ -206,7 +206,7 @@ async def test_a_check_out_of_nothing_releases_what_is_held(journal: Journal) ->
     assert (await journey_of(journal)).state == "closed"
 
 
-async def test_refused_with_the_reason_and_nothing_is_written(journal: SqliteJournal) -> None:
+async def test_refused_with_the_reason_and_nothing_is_written(journal: SqlJournal) -> None:
     await check_in(journal)
     before = await journal.totals()
     assert "is in currency 978, not 840" in refused(await order_check_out(journal, currency="840"))
@@ -220,13 +220,13 @@ async def test_refused_with_the_reason_and_nothing_is_written(journal: SqliteJou
 
 
 @pytest.mark.parametrize("tries", [(SILENCE,), (SILENCE, SILENCE, SILENCE), (UNAVAILABLE, SILENCE)], ids=len)
-async def test_refused_while_a_try_may_have_charged(journal: SqliteJournal, tries: tuple[Exchange, ...]) -> None:
+async def test_refused_while_a_try_may_have_charged(journal: SqlJournal, tries: tuple[Exchange, ...]) -> None:
     await end_unpaid(journal, *tries)
     assert "may have been charged" in refused(await order_check_out(journal))
     assert await audited(journal) == []
 
 
-async def test_tries_of_which_a_part_was_approved_and_given_back(journal: SqliteJournal) -> None:
+async def test_tries_of_which_a_part_was_approved_and_given_back(journal: SqlJournal) -> None:
     await end_unpaid(journal, PARTLY, PARTLY, PARTLY)
     found = await journey_of(journal)
     assert (found.state, found.check_out_state) == ("ended_unpaid", "approved")
@@ -235,14 +235,14 @@ async def test_tries_of_which_a_part_was_approved_and_given_back(journal: Sqlite
     assert (await journey_of(journal)).state == "closed"
 
 
-async def test_refused_until_tps_was_asked(journal: SqliteJournal) -> None:
+async def test_refused_until_tps_was_asked(journal: SqlJournal) -> None:
     await end_unpaid(journal, UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, policy=ENQUIRING)
     assert "TPS is being asked" in refused(await order_check_out(journal))
     await enquire_in_vain(journal)
     sent(await order_check_out(journal))
 
 
-async def test_refused_while_tps_is_being_asked(journal: SqliteJournal) -> None:
+async def test_refused_while_tps_is_being_asked(journal: SqlJournal) -> None:
     await end_unpaid(journal, UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, policy=ENQUIRING)
     assert len(await journal.doubts.claim(after(60), 10)) == 1
     assert await journal.doubts.next_due() is None
@@ -250,7 +250,7 @@ async def test_refused_while_tps_is_being_asked(journal: SqliteJournal) -> None:
 
 
 @pytest.mark.parametrize("exchange", [NO_CONNECTION, UNAVAILABLE], ids=repr)
-async def test_one_that_waits_for_a_tap_waits_no_more(journal: SqliteJournal, exchange: Exchange) -> None:
+async def test_one_that_waits_for_a_tap_waits_no_more(journal: SqlJournal, exchange: Exchange) -> None:
     await check_in(journal)
     await check_out(journal, 2, exchange)
     assert (await journal.story("2")).body_kept
@@ -263,7 +263,7 @@ async def test_one_that_waits_for_a_tap_waits_no_more(journal: SqliteJournal, ex
     assert taken.told.reason == "no_check_in"
 
 
-async def test_an_expired_one_days_later(journal: SqliteJournal) -> None:
+async def test_an_expired_one_days_later(journal: SqlJournal) -> None:
     await check_in(journal)
     await journal.asked.attend(after(1), NOW, False, after(1))
     assert (await journey_of(journal)).state == "expired"
@@ -271,11 +271,11 @@ async def test_an_expired_one_days_later(journal: SqliteJournal) -> None:
     assert (await journey_of(journal)).state == "closed"
 
 
-async def test_killed_before_its_answer(engine: Engine, journal: SqliteJournal) -> None:
+async def test_killed_before_its_answer(engine: Engine, journal: SqlJournal) -> None:
     await ended(journal)
     claimed = sent(await order_check_out(journal))
     found = await engine.after_sigkill().open()
-    assert isinstance(found, SqliteJournal)
+    assert isinstance(found, SqlJournal)
     await restart(found, after(1))
     row = await journey_of(found)
     assert (row.state, row.check_out_state) == ("by_hand", "in_doubt")
@@ -290,7 +290,7 @@ async def test_killed_before_its_answer(engine: Engine, journal: SqliteJournal) 
 # --- a refund ---
 
 
-async def test_a_refund_is_written_before_a_byte_leaves(engine: Engine, journal: SqliteJournal) -> None:
+async def test_a_refund_is_written_before_a_byte_leaves(engine: Engine, journal: SqlJournal) -> None:
     await pay(journal, uuid=ONE)
     ordered = await order_refund(journal, now=DAYS_LATER)
     claimed = sent(ordered)
@@ -342,7 +342,7 @@ async def test_a_refund_of_a_check_out_by_hand_goes_where_that_went(journal: Jou
     assert f'"initialTransactionUuid":"{by_hand.uuid}"'.encode() in refund.body
 
 
-async def test_parts_never_come_to_more_than_the_charge(journal: SqliteJournal) -> None:
+async def test_parts_never_come_to_more_than_the_charge(journal: SqlJournal) -> None:
     await pay(journal)
     assert "321 is not between 1 and 320" in refused(await order_refund(journal, "1", 321))
     assert "0 is not between" in refused(await order_refund(journal, "1", 0))
@@ -364,7 +364,7 @@ async def test_a_part_that_was_charged_is_all_that_is_given_back(journal: Journa
     assert sent(await order_refund(journal, "1")).amount == 200
 
 
-async def test_asked_again_a_refund_is_the_first(journal: SqliteJournal) -> None:
+async def test_asked_again_a_refund_is_the_first(journal: SqlJournal) -> None:
     await pay(journal)
     claimed = sent(await order_refund(journal, "1", 100))
     again = await order_refund(journal, "1", 100)
@@ -384,7 +384,7 @@ async def test_one_that_was_declined_counts_as_never_given(journal: Journal) -> 
     assert sent(await order_refund(journal)).amount == 320
 
 
-async def test_one_that_was_found_not_charged_counts_as_never_given(journal: SqliteJournal) -> None:
+async def test_one_that_was_found_not_charged_counts_as_never_given(journal: SqlJournal) -> None:
     await pay(journal)
     refund = sent(await order_refund(journal))
     await answer(journal, refund, SILENCE)
@@ -400,7 +400,7 @@ async def test_one_that_was_found_not_charged_counts_as_never_given(journal: Sql
         (SILENCE, "it is in doubt whether it was charged"),
     ],
 )
-async def test_nothing_to_give_back(journal: SqliteJournal, exchange: Exchange, why: str) -> None:
+async def test_nothing_to_give_back(journal: SqlJournal, exchange: Exchange, why: str) -> None:
     await pay(journal, exchange)
     assert why in refused(await order_refund(journal))
     assert await audited(journal) == []
@@ -414,7 +414,7 @@ async def test_what_was_never_sent_is_not_refunded(journal: Journal) -> None:
         await order_refund(journal, "2")
 
 
-async def test_a_stray_check_in_is_released(journal: SqliteJournal) -> None:
+async def test_a_stray_check_in_is_released(journal: SqlJournal) -> None:
     """Found approved after its passenger was turned away: no journey, but the money is held."""
     await check_in(journal, 1, SILENCE, policy=ENQUIRING)
     await enquire(journal, APPROVED)
@@ -429,11 +429,11 @@ async def test_a_stray_check_in_is_released(journal: SqliteJournal) -> None:
     assert "released already" in refused(await order_refund(journal, "1"))
 
 
-async def test_killed_before_a_refunds_answer(engine: Engine, journal: SqliteJournal) -> None:
+async def test_killed_before_a_refunds_answer(engine: Engine, journal: SqlJournal) -> None:
     await pay(journal)
     refund = sent(await order_refund(journal))
     found = await engine.after_sigkill().open()
-    assert isinstance(found, SqliteJournal)
+    assert isinstance(found, SqlJournal)
     await restart(found, after(1))
     again = await order_refund(found)
     assert isinstance(again, Ordered)
@@ -446,7 +446,7 @@ async def test_killed_before_a_refunds_answer(engine: Engine, journal: SqliteJou
 # --- what follows another is found ---
 
 
-async def test_a_refund_is_shown_by_the_tap_it_follows(journal: SqliteJournal) -> None:
+async def test_a_refund_is_shown_by_the_tap_it_follows(journal: SqlJournal) -> None:
     await pay(journal, APPROVED, 1)
     await pay(journal, APPROVED, 2)
     refund = str(sent(await order_refund(journal, "2")).uuid)
@@ -456,7 +456,7 @@ async def test_a_refund_is_shown_by_the_tap_it_follows(journal: SqliteJournal) -
     assert (standing.uuid, standing.amount, standing.card_kept) == (refund, 320, False)
 
 
-async def test_a_refund_in_doubt_is_resolved_by_its_uuid(journal: SqliteJournal) -> None:
+async def test_a_refund_in_doubt_is_resolved_by_its_uuid(journal: SqlJournal) -> None:
     await pay(journal)
     refund = sent(await order_refund(journal))
     await answer(journal, refund, SILENCE)
@@ -467,7 +467,7 @@ async def test_a_refund_in_doubt_is_resolved_by_its_uuid(journal: SqliteJournal)
     assert "given back already" in refused(await order_refund(journal))
 
 
-async def test_a_refund_of_a_check_out_by_hand_is_shown_by_the_check_in(journal: SqliteJournal) -> None:
+async def test_a_refund_of_a_check_out_by_hand_is_shown_by_the_check_in(journal: SqlJournal) -> None:
     await check_in(journal)
     by_hand = sent(await order_check_out(journal))
     await answer(journal, by_hand, APPROVED)

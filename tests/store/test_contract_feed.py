@@ -18,15 +18,15 @@ from tpsd.domain.feed import Action, FeedState, Foreign, Kept, Loss, Page, Recor
 from tpsd.domain.tap import Told
 from tpsd.domain.time import MINUTE
 from tpsd.errors import RefusedError
-from tpsd.store.feed import Bounds, SqliteFeed
-from tpsd.store.sqlite import SqliteJournal
+from tpsd.store.feed import Bounds, SqlFeed
+from tpsd.store.journal import SqlJournal
 
 
-async def kept(journal: SqliteJournal, *steps: Step, to: str | None = "t", done: bool = False) -> Kept:
+async def kept(journal: SqlJournal, *steps: Step, to: str | None = "t", done: bool = False) -> Kept:
     return await journal.feed.keep(Take(steps, to, done), (), NOW)
 
 
-async def told(journal: SqliteJournal, counter: int, pan: str = VISA) -> Told | None:
+async def told(journal: SqlJournal, counter: int, pan: str = VISA) -> Told | None:
     return (await take(journal, counter, card=card(pan))).told
 
 
@@ -34,7 +34,7 @@ def put(tokens: Iterable[bytes]) -> Put:
     return Put(tuple(sorted(tokens)))
 
 
-async def test_a_page_and_its_token_are_one_commit(journal: SqliteJournal) -> None:
+async def test_a_page_and_its_token_are_one_commit(journal: SqlJournal) -> None:
     assert await journal.feed.state() == FeedState()
     assert await kept(journal, put([token(), *others(3)])) == Kept(4, 0, 1)
     assert await journal.feed.state() == FeedState("t", NOW, None, 4)
@@ -45,14 +45,14 @@ async def test_a_page_and_its_token_are_one_commit(journal: SqliteJournal) -> No
     assert await kept(journal, to="v", done=True) == Kept(0, 0, 2)
 
 
-async def test_what_is_struck_is_the_feeds_own(journal: SqliteJournal) -> None:
+async def test_what_is_struck_is_the_feeds_own(journal: SqlJournal) -> None:
     await journal.denylist.add([token()], AUDIT)
     await kept(journal, put([token()]))
     assert (await kept(journal, Strike((token(), token(MASTERCARD))))).deleted == 1
     assert await told(journal, 1) == DENIED
 
 
-async def test_a_shadow_denies_beside_the_list_and_replaces_it_by_a_flip_alone(journal: SqliteJournal) -> None:
+async def test_a_shadow_denies_beside_the_list_and_replaces_it_by_a_flip_alone(journal: SqlJournal) -> None:
     await journal.denylist.add([token(MASTERCARD)], AUDIT)
     await kept(journal, put([token(), *others(9)]), done=True)
     await kept(journal, Flush(), put(others(9)))
@@ -78,14 +78,14 @@ async def test_a_shadow_denies_beside_the_list_and_replaces_it_by_a_flip_alone(j
     assert await told(journal, 4, MASTERCARD) == DENIED
 
 
-async def test_what_is_struck_after_a_flush_is_struck_from_both(journal: SqliteJournal) -> None:
+async def test_what_is_struck_after_a_flush_is_struck_from_both(journal: SqlJournal) -> None:
     await kept(journal, put([token()]), done=True)
     await kept(journal, Flush(), put([token()]))
     assert await kept(journal, Strike((token(),))) == Kept(0, 1, 3)
     assert await told(journal, 1) == ACCEPTED
 
 
-async def test_a_second_flush_keeps_what_the_first_one_brought_until_the_flip(journal: SqliteJournal) -> None:
+async def test_a_second_flush_keeps_what_the_first_one_brought_until_the_flip(journal: SqlJournal) -> None:
     await kept(journal, put(others(3)), done=True)
     await kept(journal, Flush(), put([token()]))
     await kept(journal, Flush(), Flush())
@@ -97,7 +97,7 @@ async def test_a_second_flush_keeps_what_the_first_one_brought_until_the_flip(jo
     assert await told(journal, 3) == ACCEPTED
 
 
-async def test_housekeeping_never_joins_a_shadow_with_the_list(journal: SqliteJournal) -> None:
+async def test_housekeeping_never_joins_a_shadow_with_the_list(journal: SqlJournal) -> None:
     await kept(journal, put(others(500)), done=True)
     await kept(journal, Flush(), put(others(300, seed=2)))
     assert (await journal.keep_house(MINUTE))["deny_entries_tidied"] == 0
@@ -105,7 +105,7 @@ async def test_housekeeping_never_joins_a_shadow_with_the_list(journal: SqliteJo
     assert (state.tokens, state.shadow) == (500, 300)
 
 
-async def test_waiting_is_told_once_and_ends_with_the_flip_and_its_audit(journal: SqliteJournal) -> None:
+async def test_waiting_is_told_once_and_ends_with_the_flip_and_its_audit(journal: SqlJournal) -> None:
     await kept(journal, put(others(1200)), done=True)
     await kept(journal, Flush(), put(others(100)), done=True)
     loss = await journal.feed.loss()
@@ -124,7 +124,7 @@ async def test_waiting_is_told_once_and_ends_with_the_flip_and_its_audit(journal
     assert (await journal.feed.state()).waits_since is None
 
 
-async def test_a_flush_ends_the_waiting(journal: SqliteJournal) -> None:
+async def test_a_flush_ends_the_waiting(journal: SqlJournal) -> None:
     await kept(journal, put(others(1200)), done=True)
     await kept(journal, Flush(), put(others(100)), done=True)
     await journal.feed.hold(Loss(1200, 1100, 100), NOW, NOW)
@@ -133,8 +133,8 @@ async def test_a_flush_ends_the_waiting(journal: SqliteJournal) -> None:
     assert (state.waits_since, state.whole, state.shadow) == (None, False, 0)
 
 
-async def test_a_list_without_an_end_is_refused_and_its_page_leaves_nothing(journal: SqliteJournal) -> None:
-    feed = SqliteFeed(journal._writer, journal.denylist, Bounds(tokens=5))
+async def test_a_list_without_an_end_is_refused_and_its_page_leaves_nothing(journal: SqlJournal) -> None:
+    feed = SqlFeed(journal._writer, journal.denylist, Bounds(tokens=5))
     await feed.keep(Take((put(others(5)),), "t", False), (), NOW)
     with pytest.raises(RefusedError, match="more than 5 entries"):
         await feed.keep(Take((put([token()]),), "u", False), (), NOW)
@@ -142,9 +142,9 @@ async def test_a_list_without_an_end_is_refused_and_its_page_leaves_nothing(jour
     assert (await journal.feed.state()).token == "t"
 
 
-async def test_records_of_other_types_are_kept_up_to_a_bound(journal: SqliteJournal) -> None:
+async def test_records_of_other_types_are_kept_up_to_a_bound(journal: SqlJournal) -> None:
     foreign = [Foreign("A", "1"), Foreign("B", None), Foreign("C", "3"), Foreign("D", "4")]
-    feed = SqliteFeed(journal._writer, journal.denylist, Bounds(ignored=2))
+    feed = SqlFeed(journal._writer, journal.denylist, Bounds(ignored=2))
     await feed.keep(Take((), "t", True), foreign, NOW)
     query = "SELECT type, raw FROM deny_feed_ignored ORDER BY id"
     assert await journal._writer.read(lambda one: list(one.execute(query))) == [("C", "3"), ("D", "4")]
@@ -153,13 +153,13 @@ async def test_records_of_other_types_are_kept_up_to_a_bound(journal: SqliteJour
 
 async def test_a_kill_in_the_middle_of_a_new_list(engine: Engine) -> None:
     journal = await engine.open()
-    assert isinstance(journal, SqliteJournal)
+    assert isinstance(journal, SqlJournal)
     await kept(journal, put([token()]), done=True)
     await kept(journal, Flush(), put([token(MASTERCARD)]), to="middle")
     left = engine.after_sigkill()
     await journal.close()
     again = await left.open()
-    assert isinstance(again, SqliteJournal)
+    assert isinstance(again, SqlJournal)
     try:
         await again.denylist.begin("file", NOW)
         state = await again.feed.state()
@@ -180,7 +180,7 @@ def drawn(rng: random.Random) -> Record:
     return Record(rng.choice((Action.INSERT, Action.INSERT, Action.UPDATE, Action.DELETE)), rng.choice(CARDS))
 
 
-async def denied(journal: SqliteJournal) -> set[bytes]:
+async def denied(journal: SqlJournal) -> set[bytes]:
     query = "SELECT token FROM deny JOIN deny_generation ON number = generation WHERE state = 'live'"
     return await journal._writer.read(lambda one: {found for (found,) in one.execute(query)})
 

@@ -19,25 +19,24 @@ from tests.store.builders import (
     take,
     take_many,
 )
-from tests.store.engines import SqliteEngine
+from tests.store.engines import Engine
 from tpsd.core.retry import DEFAULT_LADDER
 from tpsd.domain.lane import LaneWaits
 from tpsd.domain.picture import JournalFigures, RestCount, RungCount
 from tpsd.domain.time import MINUTE, Micros, later
 from tpsd.store.figures import JournalNumbers
-from tpsd.store.sqlite import SqliteJournal
-from tpsd.store.viewing import JournalView
+from tpsd.store.journal import SqlJournal
 
 
-async def figures(journal: SqliteJournal) -> JournalFigures:
+async def figures(journal: SqlJournal) -> JournalFigures:
     return await journal.numbers.now()
 
 
-async def test_an_empty_journal(journal: SqliteJournal) -> None:
+async def test_an_empty_journal(journal: SqlJournal) -> None:
     assert await figures(journal) == JournalFigures((), (), 0, None, 0, None)
 
 
-async def test_pending_taps_by_rung(journal: SqliteJournal) -> None:
+async def test_pending_taps_by_rung(journal: SqlJournal) -> None:
     await take(journal, 1)
     await send(journal, UNAVAILABLE)
     await take_many(journal, [2, 3], now=after(1))
@@ -48,7 +47,7 @@ async def test_pending_taps_by_rung(journal: SqliteJournal) -> None:
     assert (await figures(journal)).oldest_pending == NOW
 
 
-async def test_one_that_is_being_sent_is_the_oldest_too(journal: SqliteJournal) -> None:
+async def test_one_that_is_being_sent_is_the_oldest_too(journal: SqlJournal) -> None:
     await take(journal, 1)
     claimed = await claim_one(journal)
     await take(journal, 2, now=after(5))
@@ -60,7 +59,7 @@ async def test_one_that_is_being_sent_is_the_oldest_too(journal: SqliteJournal) 
     assert (found.sending, found.oldest_pending) == (0, after(5))
 
 
-async def test_what_rests_by_cause(journal: SqliteJournal) -> None:
+async def test_what_rests_by_cause(journal: SqlJournal) -> None:
     await take(journal, 1)
     await send(journal, TERMINAL_REFUSED)
     await take(journal, 2, now=after(1))
@@ -73,7 +72,7 @@ async def test_what_rests_by_cause(journal: SqliteJournal) -> None:
     assert (await figures(journal)).oldest_pending is None
 
 
-async def test_mails_that_wait(journal: SqliteJournal) -> None:
+async def test_mails_that_wait(journal: SqlJournal) -> None:
     await take(journal, 1)
     await fail_for_good(journal)
     closes_at = await journal.next_mail()
@@ -88,7 +87,7 @@ async def test_mails_that_wait(journal: SqliteJournal) -> None:
 
 
 @pytest.mark.parametrize("page_rows", [1, 2, 3, 7, 1000])
-async def test_pages_of_any_size_count_the_same(engine: SqliteEngine, page_rows: int) -> None:
+async def test_pages_of_any_size_count_the_same(engine: Engine, page_rows: int) -> None:
     journal = await engine.open()
     await take_many(journal, range(1, 6))
     for claimed in await journal.claim(NOW, 3):
@@ -99,11 +98,8 @@ async def test_pages_of_any_size_count_the_same(engine: SqliteEngine, page_rows:
     await take_many(journal, range(30, 37), now=after(2))
     whole = await figures(journal)
     await journal.close()
-    view = JournalView(engine.path)
-    try:
+    async with engine.looked_at() as view:
         paged = await JournalNumbers(view, page_rows).now()
-    finally:
-        view.close()
     assert {(rung.sends, rung.count, rung.next_due) for rung in paged.rungs} == {
         (rung.sends, rung.count, rung.next_due) for rung in whole.rungs
     }
@@ -111,7 +107,7 @@ async def test_pages_of_any_size_count_the_same(engine: SqliteEngine, page_rows:
     assert sum(rung.count for rung in paged.rungs) + sum(rest.count for rest in paged.resting) == 13
 
 
-async def test_a_released_row_is_no_late_one(journal: SqliteJournal) -> None:
+async def test_a_released_row_is_no_late_one(journal: SqlJournal) -> None:
     await take(journal, 1)
     await fail_for_good(journal)
     before = await figures(journal)
@@ -127,7 +123,7 @@ async def test_a_released_row_is_no_late_one(journal: SqliteJournal) -> None:
     assert (await figures(journal)).rungs == (RungCount(DEFAULT_LADDER, 0, 1, due, NOW, None),)
 
 
-async def test_the_pulse_tells_of_commits_that_wrote(journal: SqliteJournal) -> None:
+async def test_the_pulse_tells_of_commits_that_wrote(journal: SqlJournal) -> None:
     seconds: list[float] = []
     journal.pulse.on_commit = seconds.append
     await take(journal, 1)
@@ -139,7 +135,7 @@ async def test_the_pulse_tells_of_commits_that_wrote(journal: SqliteJournal) -> 
 
 
 @pytest.mark.parametrize("page_rows", [1, 2, 1000])
-async def test_what_waits_by_lane(journal: SqliteJournal, page_rows: int) -> None:
+async def test_what_waits_by_lane(journal: SqlJournal, page_rows: int) -> None:
     await take(journal, 1)
     await send(journal, TERMINAL_REFUSED)
     await take(journal, 2, now=after(1))
@@ -149,7 +145,7 @@ async def test_what_waits_by_lane(journal: SqliteJournal, page_rows: int) -> Non
     assert await numbers.by_lane() == {"gate-1": LaneWaits(pending=3, held=2, oldest=after(2))}
 
 
-async def test_nothing_waits(journal: SqliteJournal) -> None:
+async def test_nothing_waits(journal: SqlJournal) -> None:
     await take(journal, 1)
     await send(journal, builders.APPROVED)
     assert await journal.numbers.by_lane() == {}

@@ -22,7 +22,7 @@ from tests.store.builders import (
     settle,
     take,
 )
-from tests.store.engines import SqliteEngine
+from tests.store.engines import Engine
 from tests.store.passengers import (
     ENQUIRING,
     answer,
@@ -44,23 +44,23 @@ from tpsd.domain.tap import Shown, Timing
 from tpsd.domain.time import MINUTE, later
 from tpsd.errors import NotFoundError
 from tpsd.store.history import Histories
-from tpsd.store.sqlite import SqliteJournal
-from tpsd.store.viewing import JournalView
+from tpsd.store.journal import SqlJournal
+from tpsd.store.queries import Q
 
 pytestmark = pytest.mark.usefixtures("whole")
 
 
-async def of(journal: SqliteJournal, reference: str = "1") -> History:
+async def of(journal: SqlJournal, reference: str = "1") -> History:
     return await journal.histories.of(reference)
 
 
-async def own(journal: SqliteJournal, reference: str = "1") -> Transaction:
+async def own(journal: SqlJournal, reference: str = "1") -> Transaction:
     transaction = (await of(journal, reference)).transaction
     assert transaction is not None
     return transaction
 
 
-async def test_a_tap_on_the_ladder(journal: SqliteJournal) -> None:
+async def test_a_tap_on_the_ladder(journal: SqlJournal) -> None:
     await take(journal, 1)
     await send(journal, UNAVAILABLE)
     found = await of(journal)
@@ -75,28 +75,27 @@ async def test_a_tap_on_the_ladder(journal: SqliteJournal) -> None:
     ]
 
 
-async def test_due_times_are_told_in_true_time(journal: SqliteJournal) -> None:
+async def test_due_times_are_told_in_true_time(journal: SqlJournal) -> None:
     await take(journal, 1)
     await send(journal, UNAVAILABLE)
-    await journal._writer.write(
-        lambda connection: connection.execute("INSERT INTO meta VALUES ('clock_shift', 5000000)") and None
-    )
+    shift = ("clock_shift", 5_000_000)
+    await journal._writer.write(lambda connection: connection.execute(Q["set_meta"], shift) and None)
     assert (await own(journal)).due == later(NOW, MINUTE + 5_000_000)
 
 
-async def test_one_that_was_never_sent(journal: SqliteJournal) -> None:
+async def test_one_that_was_never_sent(journal: SqlJournal) -> None:
     await take(journal, 1, fault="noise")
     found = await of(journal)
     assert (found.transactions, found.transaction, found.taps, found.boxes) == ((), None, (), ())
     assert found.recorded.reason == "malformed"
 
 
-async def test_what_could_not_be_decided_keeps_its_payload(journal: SqliteJournal) -> None:
+async def test_what_could_not_be_decided_keeps_its_payload(journal: SqlJournal) -> None:
     await journal.reject(report(1), "gate-1", TERMINAL, "c0ffee", NOW)
     assert [box.purpose for box in (await of(journal)).boxes] == ["payload"]
 
 
-async def test_a_held_tap_has_its_hold(journal: SqliteJournal) -> None:
+async def test_a_held_tap_has_its_hold(journal: SqlJournal) -> None:
     await take(journal, 1)
     await send(journal, TERMINAL_REFUSED)
     found = await of(journal)
@@ -106,7 +105,7 @@ async def test_a_held_tap_has_its_hold(journal: SqliteJournal) -> None:
     assert (await of(journal, "2")).hold is None
 
 
-async def test_its_mail_from_the_window_to_smtp(journal: SqliteJournal) -> None:
+async def test_its_mail_from_the_window_to_smtp(journal: SqlJournal) -> None:
     await take(journal, 1)
     await fail_for_good(journal)
     closes_at = await journal.next_mail()
@@ -123,7 +122,7 @@ async def test_its_mail_from_the_window_to_smtp(journal: SqliteJournal) -> None:
     )  # fmt: skip
 
 
-async def test_orders_are_found_by_any_transaction_they_name(journal: SqliteJournal) -> None:
+async def test_orders_are_found_by_any_transaction_they_name(journal: SqlJournal) -> None:
     await check_in(journal, 1)
     await check_out(journal, 2)
     ordered = await order_refund(journal, "2", 100)
@@ -137,7 +136,7 @@ async def test_orders_are_found_by_any_transaction_they_name(journal: SqliteJour
 
 
 @pytest.mark.parametrize("page_rows", [1, 2, 1000])
-async def test_orders_are_read_in_pages(held: SqliteJournal, page_rows: int) -> None:
+async def test_orders_are_read_in_pages(held: SqlJournal, page_rows: int) -> None:
     for _ in range(3):
         await act(held, Order.CLOSE, [2])
     await act(held, Order.RELEASE, [1, 3])
@@ -146,7 +145,7 @@ async def test_orders_are_read_in_pages(held: SqliteJournal, page_rows: int) -> 
     assert len((await reads.of("2")).orders) == 1
 
 
-async def test_one_made_anew_follows_the_one_it_replaced(held: SqliteJournal) -> None:
+async def test_one_made_anew_follows_the_one_it_replaced(held: SqlJournal) -> None:
     before = (await own(held, "1")).uuid
     one = await made(held, 1, uuid4())
     await held.operations.replace([one], judging(Order.REBUILD), [NOW], NOW, ALICE)
@@ -160,7 +159,7 @@ async def test_one_made_anew_follows_the_one_it_replaced(held: SqliteJournal) ->
     assert [order.subject for order in found.orders] == [f"{before} -> {one.draft.uuid}"]
 
 
-async def test_enquiries_and_what_they_found(journal: SqliteJournal) -> None:
+async def test_enquiries_and_what_they_found(journal: SqlJournal) -> None:
     await pay(journal, SILENCE, policy=ENQUIRING)
     assert (await own(journal)).enquiry_due == later(NOW, MINUTE)
     await enquire(journal, APPROVED)
@@ -169,7 +168,7 @@ async def test_enquiries_and_what_they_found(journal: SqliteJournal) -> None:
     assert [one.reason for one in transaction.attempts] == ["tap", "enquiry"]
 
 
-async def test_several_taps_of_one_transaction(journal: SqliteJournal) -> None:
+async def test_several_taps_of_one_transaction(journal: SqlJournal) -> None:
     await check_in(journal, 1)
     await check_out(journal, 2, SILENCE)
     await check_out(journal, 3)
@@ -177,22 +176,17 @@ async def test_several_taps_of_one_transaction(journal: SqliteJournal) -> None:
     assert (await own(journal, "2")).follows == (await own(journal, "1")).uuid
 
 
-async def test_the_same_without_a_daemon(engine: SqliteEngine, journal: SqliteJournal) -> None:
+async def test_the_same_without_a_daemon(engine: Engine, journal: SqlJournal) -> None:
     await take(journal, 1)
     await settle(journal, await claim_one(journal), SILENCE)
     await pay(journal, SILENCE, 2)
     transaction = await own(journal, "2")
     await resolve(journal, transaction.uuid, charged=False)
     whole = [await of(journal, reference) for reference in ("1", "2")]
-    copy = engine.after_sigkill()
-    assert isinstance(copy, SqliteEngine)
-    view = JournalView(copy.path)
-    try:
+    async with engine.after_sigkill().looked_at() as view:
         assert [await view.histories.of(reference) for reference in ("1", "2")] == whole
-    finally:
-        view.close()
 
 
-async def test_a_tap_that_nobody_made(journal: SqliteJournal) -> None:
+async def test_a_tap_that_nobody_made(journal: SqlJournal) -> None:
     with pytest.raises(NotFoundError, match="no tap '99'"):
         await of(journal, "99")

@@ -22,7 +22,7 @@ from tpsd.core.settlement import Settlement
 from tpsd.domain.authorisation import AttemptReason, Claimed
 from tpsd.domain.outcome import Answer, Exchange, NoAnswer, Outcome
 from tpsd.domain.time import MINUTE, Micros
-from tpsd.store.sqlite import SqliteJournal
+from tpsd.store.journal import SqlJournal
 
 FORBIDDEN = Answer(403)
 CAUSE = f"http.403@{TERMINAL}"
@@ -30,7 +30,7 @@ QUARTER = after(15 * 60)
 
 
 @pytest.fixture
-async def held(journal: SqliteJournal) -> SqliteJournal:
+async def held(journal: SqlJournal) -> SqlJournal:
     """One tap refused by something before TPS, and two that joined it."""
     await take(journal, 1)
     (claimed,) = await journal.claim(NOW, 10)
@@ -55,17 +55,17 @@ def judged(claimed: Claimed, exchange: Exchange) -> tuple[Outcome, Settlement]:
     )
 
 
-async def end(journal: SqliteJournal, claimed: Claimed, exchange: Exchange) -> None:
+async def end(journal: SqlJournal, claimed: Claimed, exchange: Exchange) -> None:
     outcome, settlement = judged(claimed, exchange)
     await journal.settle(claimed, outcome, settlement, claimed.started_at)
 
 
-async def state(journal: SqliteJournal, number: int) -> tuple[str | None, str | None, int]:
+async def state(journal: SqlJournal, number: int) -> tuple[str | None, str | None, int]:
     row = (await journal.story(str(number))).tap
     return row.state, row.cause, row.attempts
 
 
-async def test_a_hold_is_listed_with_its_sum_and_next_canary(held: SqliteJournal) -> None:
+async def test_a_hold_is_listed_with_its_sum_and_next_canary(held: SqlJournal) -> None:
     (cause,) = await held.operations.held()
     assert (cause.cause, cause.count, cause.sums, cause.since) == (CAUSE, 3, {"978": 750}, NOW)
     assert (cause.holding, cause.canary_due) == (True, QUARTER)
@@ -73,7 +73,7 @@ async def test_a_hold_is_listed_with_its_sum_and_next_canary(held: SqliteJournal
     assert await held.next_due() == QUARTER
 
 
-async def test_no_canary_goes_early_and_one_goes_then_over_the_oldest_clean_row(held: SqliteJournal) -> None:
+async def test_no_canary_goes_early_and_one_goes_then_over_the_oldest_clean_row(held: SqlJournal) -> None:
     assert await held.claim(Micros(QUARTER - 1), 10) == []
     (canary,) = await held.claim(QUARTER, 10)
     assert (canary.reason, canary.cause, canary.number) == (AttemptReason.CANARY, CAUSE, 2)
@@ -83,7 +83,7 @@ async def test_no_canary_goes_early_and_one_goes_then_over_the_oldest_clean_row(
     assert await held.next_due() == QUARTER + 15 * MINUTE
 
 
-async def test_new_taps_join_while_the_canary_is_under_way(journal: SqliteJournal) -> None:
+async def test_new_taps_join_while_the_canary_is_under_way(journal: SqlJournal) -> None:
     await take(journal, 1)
     (claimed,) = await journal.claim(NOW, 10)
     await settle(journal, claimed, FORBIDDEN)
@@ -94,7 +94,7 @@ async def test_new_taps_join_while_the_canary_is_under_way(journal: SqliteJourna
     assert await state(journal, 1) == ("held", CAUSE, 2)
 
 
-async def test_a_bare_refusal_keeps_it_held_and_the_next_canary_may_be_the_same_row(held: SqliteJournal) -> None:
+async def test_a_bare_refusal_keeps_it_held_and_the_next_canary_may_be_the_same_row(held: SqlJournal) -> None:
     (canary,) = await held.claim(QUARTER, 10)
     await end(held, canary, Answer(407))
     assert await state(held, 1) == ("held", CAUSE, 2)
@@ -104,7 +104,7 @@ async def test_a_bare_refusal_keeps_it_held_and_the_next_canary_may_be_the_same_
     assert [attempt.reason for attempt in story.attempts] == ["ladder", "canary", "canary"]
 
 
-async def test_an_unknown_end_makes_it_unclean_and_the_next_goes_over_another(held: SqliteJournal) -> None:
+async def test_an_unknown_end_makes_it_unclean_and_the_next_goes_over_another(held: SqlJournal) -> None:
     (canary,) = await held.claim(QUARTER, 10)
     await end(held, canary, SILENCE)
     assert (await held.story("1")).tap.may_have_charged
@@ -113,7 +113,7 @@ async def test_an_unknown_end_makes_it_unclean_and_the_next_goes_over_another(he
     assert (await held.story("2")).tap.state == "sending"
 
 
-async def test_where_no_row_is_clean_none_goes_and_the_hold_stays(held: SqliteJournal) -> None:
+async def test_where_no_row_is_clean_none_goes_and_the_hold_stays(held: SqlJournal) -> None:
     for quarter in (1, 2, 3):
         (canary,) = await held.claim(after(quarter * 15 * 60), 10)
         await end(held, canary, SILENCE)
@@ -125,7 +125,7 @@ async def test_where_no_row_is_clean_none_goes_and_the_hold_stays(held: SqliteJo
     assert (await held.story("4")).tap.uuid == str(canary.uuid)
 
 
-async def test_a_judged_canary_settles_by_its_own_outcome(held: SqliteJournal) -> None:
+async def test_a_judged_canary_settles_by_its_own_outcome(held: SqlJournal) -> None:
     (canary,) = await held.claim(QUARTER, 10)
     await end(held, canary, Answer(200, action_code="000"))
     assert await state(held, 1) == ("approved", "action.000", 2)
@@ -133,7 +133,7 @@ async def test_a_judged_canary_settles_by_its_own_outcome(held: SqliteJournal) -
     assert (await state(held, 2))[0] == "held", "the others are freed by whoever heeds it"
 
 
-async def test_a_canary_told_to_come_again_starts_a_ladder_anew(held: SqliteJournal) -> None:
+async def test_a_canary_told_to_come_again_starts_a_ladder_anew(held: SqlJournal) -> None:
     (canary,) = await held.claim(QUARTER, 10)
     await end(held, canary, Answer(503, system_code=86))
     (again,) = await held.claim(after(16 * 60), 10)
@@ -146,7 +146,7 @@ async def test_a_canary_told_to_come_again_starts_a_ladder_anew(held: SqliteJour
     ]
 
 
-async def test_a_canary_does_not_lengthen_the_time_its_body_rests(held: SqliteJournal) -> None:
+async def test_a_canary_does_not_lengthen_the_time_its_body_rests(held: SqlJournal) -> None:
     await held.keep_house(29 * 24 * 60 * MINUTE)
     (canary,) = await held.claim(QUARTER, 10)
     await end(held, canary, FORBIDDEN)
@@ -154,11 +154,11 @@ async def test_a_canary_does_not_lengthen_the_time_its_body_rests(held: SqliteJo
     assert not (await held.story("1")).body_kept
 
 
-async def test_a_crash_under_a_canary_leaves_it_held_and_unclean(engine: Engine, held: SqliteJournal) -> None:
+async def test_a_crash_under_a_canary_leaves_it_held_and_unclean(engine: Engine, held: SqlJournal) -> None:
     (canary,) = await held.claim(QUARTER, 10)
     copy = engine.after_sigkill()
     again = await copy.open()
-    assert isinstance(again, SqliteJournal)
+    assert isinstance(again, SqlJournal)
     done = await again.recover(
         after(16 * 60), {"common"}, lambda claimed: judged(claimed, NoAnswer("crash")), crashed_asked
     )
@@ -170,7 +170,7 @@ async def test_a_crash_under_a_canary_leaves_it_held_and_unclean(engine: Engine,
     await again.close()
 
 
-async def test_after_a_start_a_canary_waits_no_longer_than_its_quarter(engine: Engine, held: SqliteJournal) -> None:
+async def test_after_a_start_a_canary_waits_no_longer_than_its_quarter(engine: Engine, held: SqlJournal) -> None:
     del held
     copy = engine.after_sigkill()
     again = await copy.open()
@@ -180,7 +180,7 @@ async def test_after_a_start_a_canary_waits_no_longer_than_its_quarter(engine: E
     await again.close()
 
 
-async def test_no_canary_where_tps_itself_judged(journal: SqliteJournal) -> None:
+async def test_no_canary_where_tps_itself_judged(journal: SqlJournal) -> None:
     await take(journal, 1)
     (claimed,) = await journal.claim(NOW, 10)
     await settle(journal, claimed, TERMINAL_REFUSED)
@@ -190,13 +190,13 @@ async def test_no_canary_where_tps_itself_judged(journal: SqliteJournal) -> None
     assert await journal.claim(after(1e6), 10) == []
 
 
-async def test_a_hold_is_its_terminals_alone(held: SqliteJournal) -> None:
+async def test_a_hold_is_its_terminals_alone(held: SqlJournal) -> None:
     await take(held, 1, serial="VAL00043", content=b" elsewhere")
     (claimed,) = await held.claim(NOW, 10)
     assert claimed.terminal == "GATE-X1:VAL00043"
 
 
-async def test_no_credential_is_a_hold_of_no_terminal(engine: Engine, journal: SqliteJournal) -> None:
+async def test_no_credential_is_a_hold_of_no_terminal(engine: Engine, journal: SqlJournal) -> None:
     await take_many(journal, [1, 2], credential="gate-9")
     await journal.recover(NOW, {"common"}, lambda claimed: judged(claimed, SILENCE), crashed_asked)
     (cause,) = await journal.operations.held()

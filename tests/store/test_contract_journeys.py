@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 
-import apsw
 import pytest
 
 from tests.store.builders import (
@@ -62,7 +61,8 @@ from tpsd.domain.outcome import Answer, Exchange
 from tpsd.domain.tap import Shown, Told, Verdict
 from tpsd.domain.time import HOUR, MINUTE, Micros
 from tpsd.ports import Journal
-from tpsd.store.sqlite import SqliteJournal
+from tpsd.store.connection import Connection
+from tpsd.store.journal import SqlJournal
 
 pytestmark = pytest.mark.usefixtures("whole")
 
@@ -190,7 +190,7 @@ THREE_TRIES = {
 
 
 @pytest.mark.parametrize("case", THREE_TRIES.values(), ids=THREE_TRIES.keys())
-async def test_three_tries(journal: SqliteJournal, case: Tries) -> None:
+async def test_three_tries(journal: SqlJournal, case: Tries) -> None:
     await check_in(journal, 1)
     claims: list[Claimed] = []
     for counter, exchange in enumerate(case.exchanges, start=2):
@@ -224,8 +224,8 @@ def exchange_keeps(case: Tries, counter: int) -> bool:
     return case.transactions[at] == case.transactions[at + 1]
 
 
-async def test_the_digest_of_the_first_try_stays(journal: SqliteJournal) -> None:
-    def digest(connection: apsw.Connection) -> bytes:
+async def test_the_digest_of_the_first_try_stays(journal: SqlJournal) -> None:
+    def digest(connection: Connection) -> bytes:
         return bytes(connection.execute("SELECT body_digest FROM authorisation WHERE initial_uuid IS NOT NULL").get)
 
     await check_in(journal, 1)
@@ -255,7 +255,7 @@ async def test_repeats_of_earlier_tries_get_what_they_were_told(journal: Journal
     assert (second.new, second.told) == (False, Told(Verdict.CHECKED_OUT, "checked_out", FARE))
 
 
-async def test_one_whose_charge_is_in_doubt_is_not_tried_again(journal: SqliteJournal) -> None:
+async def test_one_whose_charge_is_in_doubt_is_not_tried_again(journal: SqlJournal) -> None:
     await check_in(journal, 1)
     await check_out(journal, 2, MORE)
     found = await journey_of(journal)
@@ -307,7 +307,7 @@ GIVEN_UP = {
 
 
 @pytest.mark.parametrize("case", GIVEN_UP.values(), ids=GIVEN_UP.keys())
-async def test_an_awaited_check_out_is_given_up(journal: SqliteJournal, case: GivenUp) -> None:
+async def test_an_awaited_check_out_is_given_up(journal: SqlJournal, case: GivenUp) -> None:
     await check_in(journal, 1)
     for counter, exchange in enumerate(case.exchanges, start=2):
         await check_out(journal, counter, exchange)
@@ -322,7 +322,7 @@ async def test_an_awaited_check_out_is_given_up(journal: SqliteJournal, case: Gi
     assert await journal.claim(after(1e6), 10) == []
 
 
-async def test_a_late_answer_to_a_given_up_check_out_closes_it(journal: SqliteJournal) -> None:
+async def test_a_late_answer_to_a_given_up_check_out_closes_it(journal: SqlJournal) -> None:
     await check_in(journal, 1)
     await check_out(journal, 2, SILENCE)
     await expire(journal, enquires=True)
@@ -330,7 +330,7 @@ async def test_a_late_answer_to_a_given_up_check_out_closes_it(journal: SqliteJo
     assert (await journey_of(journal)).state == "closed"
 
 
-async def test_one_whose_passenger_is_at_the_gate_is_left(journal: SqliteJournal) -> None:
+async def test_one_whose_passenger_is_at_the_gate_is_left(journal: SqlJournal) -> None:
     await check_in(journal, 1)
     await journal.asked.delivered(1)
     claimed = asked_of(await wait_for(journal, 2, now=LATER, **AT_THE_OTHER_GATE))
@@ -401,7 +401,7 @@ async def test_a_second_check_in_is_refused(journal: Journal) -> None:
     assert (await journey_of(journal)).state == "open"
 
 
-async def test_or_it_ends_the_old_one_by_the_ladder(journal: SqliteJournal) -> None:
+async def test_or_it_ends_the_old_one_by_the_ladder(journal: SqlJournal) -> None:
     await check_in(journal, 1, uuid=ONE)
     taken = await wait_for(journal, 2, lane=CLOSING, kind=0x05, amount=HELD, now=after(600))
     assert b'"transactionType":"RETAIL_CHECK_IN"' in asked_of(taken).body
@@ -423,7 +423,7 @@ async def test_or_it_ends_the_old_one_by_the_ladder(journal: SqliteJournal) -> N
     assert await notices(journal, "1") == []
 
 
-async def test_the_old_one_is_ended_whatever_the_new_one_comes_to(journal: SqliteJournal) -> None:
+async def test_the_old_one_is_ended_whatever_the_new_one_comes_to(journal: SqlJournal) -> None:
     await check_in(journal, 1)
     await check_in(journal, 2, DECLINED, lane=CLOSING, kind=0x05)
     closing = await claim_one(journal)
@@ -435,7 +435,7 @@ async def test_the_old_one_is_ended_whatever_the_new_one_comes_to(journal: Sqlit
     assert await notices(journal, "1") == ["journey/ended_unpaid"]
 
 
-async def test_the_old_one_is_ended_from_where_the_passenger_is_now(journal: SqliteJournal) -> None:
+async def test_the_old_one_is_ended_from_where_the_passenger_is_now(journal: SqlJournal) -> None:
     await check_in(journal, 1)
     lane = replace(OTHER_GATE, closes_old_journey=True)
     await wait_for(journal, 2, lane=lane, serial="VAL00043", kind=0x05, amount=HELD)
@@ -457,7 +457,7 @@ async def test_one_that_is_checking_out_is_not_ended_by_a_check_in(journal: Jour
 # --- ended by an enquiry or by a person ---
 
 
-async def test_a_late_enquiry_closes_what_ended_unpaid(journal: SqliteJournal) -> None:
+async def test_a_late_enquiry_closes_what_ended_unpaid(journal: SqlJournal) -> None:
     await end_unpaid(journal, policy=ENQUIRING)
     assert (await journey_of(journal)).state == "ended_unpaid"
     await enquire(journal, UNAVAILABLE)
@@ -469,7 +469,7 @@ async def test_a_late_enquiry_closes_what_ended_unpaid(journal: SqliteJournal) -
 
 
 @pytest.mark.parametrize(("exchange", "state"), [(DECLINED, "declined"), (Answer(404), "not_charged")])
-async def test_a_late_no_leaves_it_unpaid(journal: SqliteJournal, exchange: Exchange, state: str) -> None:
+async def test_a_late_no_leaves_it_unpaid(journal: SqlJournal, exchange: Exchange, state: str) -> None:
     await end_unpaid(journal, policy=ENQUIRING)
     for _ in range(4):
         await enquire(journal, UNAVAILABLE)
@@ -482,7 +482,7 @@ async def test_a_late_no_leaves_it_unpaid(journal: SqliteJournal, exchange: Exch
 @pytest.mark.parametrize(
     ("charged", "ends", "state"), [(True, "closed", "approved"), (False, "ended_unpaid", "not_charged")]
 )
-async def test_a_person_resolves_its_check_out(journal: SqliteJournal, charged: bool, ends: str, state: str) -> None:
+async def test_a_person_resolves_its_check_out(journal: SqlJournal, charged: bool, ends: str, state: str) -> None:
     await end_unpaid(journal)
     before = await journey_of(journal)
     assert before.check_out is not None
@@ -494,7 +494,7 @@ async def test_a_person_resolves_its_check_out(journal: SqliteJournal, charged: 
     ]
 
 
-async def test_a_former_check_out_that_was_approved_after_all_is_an_alarm(journal: SqliteJournal) -> None:
+async def test_a_former_check_out_that_was_approved_after_all_is_an_alarm(journal: SqlJournal) -> None:
     await end_unpaid(journal, UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, policy=ENQUIRING)
     await enquire_in_vain(journal)
     former = (await journey_of(journal)).check_out
@@ -508,7 +508,7 @@ async def test_a_former_check_out_that_was_approved_after_all_is_an_alarm(journa
     assert (found.state, found.check_out) == ("closed", str(claimed.uuid))
 
 
-async def test_one_that_is_not_charged_after_all_is_none(journal: SqliteJournal) -> None:
+async def test_one_that_is_not_charged_after_all_is_none(journal: SqlJournal) -> None:
     await end_unpaid(journal, UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, policy=ENQUIRING)
     await enquire_in_vain(journal)
     former = (await journey_of(journal)).check_out

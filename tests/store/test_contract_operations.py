@@ -38,9 +38,8 @@ from tpsd.domain.time import DAY, Micros
 from tpsd.errors import JournalError, NotFoundError, RefusedError
 from tpsd.operating import Cursor, Judge, Judged, Selection
 from tpsd.ports import SettledLate
+from tpsd.store.journal import SqlJournal
 from tpsd.store.resting import RestingReader
-from tpsd.store.sqlite import SqliteJournal
-from tpsd.store.viewing import JournalView
 
 CAUSE = f"system.41@{TERMINAL}"
 ALICE = AuditDraft(NOW, "alice (1000)", "release", "the terminal is registered now")
@@ -53,19 +52,19 @@ def judging(order: Order, now: Micros = NOW) -> Judge:
 
 
 async def act(
-    journal: SqliteJournal, order: Order, numbers: Sequence[int], now: Micros = NOW, audit: AuditDraft | None = ALICE
+    journal: SqlJournal, order: Order, numbers: Sequence[int], now: Micros = NOW, audit: AuditDraft | None = ALICE
 ) -> list[Judged]:
     rows = [await journal.operations.find(str(number)) for number in numbers]
     uuids = [row.uuid for row in rows]
     return await journal.operations.carry_out(uuids, judging(order, now), [now] * len(uuids), now, audit)
 
 
-async def states(journal: SqliteJournal, numbers: Sequence[int]) -> list[str | None]:
+async def states(journal: SqlJournal, numbers: Sequence[int]) -> list[str | None]:
     return [(await journal.story(str(number))).tap.state for number in numbers]
 
 
 @pytest.fixture
-async def held(journal: SqliteJournal) -> SqliteJournal:
+async def held(journal: SqlJournal) -> SqlJournal:
     """Tap 1 refused for its terminal, taps 2 and 3 that joined."""
     await take(journal, 1)
     await settle(journal, await claim_one(journal), TERMINAL_REFUSED)
@@ -75,21 +74,21 @@ async def held(journal: SqliteJournal) -> SqliteJournal:
 
 
 @pytest.fixture
-async def failed(journal: SqliteJournal) -> SqliteJournal:
+async def failed(journal: SqlJournal) -> SqlJournal:
     """Tap 1 at the end of its ladder, after sends that may have charged."""
     await take(journal)
     await fail_for_good(journal)
     return journal
 
 
-async def doubt(journal: SqliteJournal) -> None:
+async def doubt(journal: SqlJournal) -> None:
     await take(journal)
     due = (await send(journal, SILENCE)).due
     assert due is not None
     await send(journal, TAP_REFUSED, due)
 
 
-async def test_pages_follow_their_cursor_and_take_nothing_else(held: SqliteJournal) -> None:
+async def test_pages_follow_their_cursor_and_take_nothing_else(held: SqlJournal) -> None:
     await take(held, 9, serial="VAL00043", content=b" elsewhere", now=after(3))
     operations, selection = held.operations, Selection(CAUSE)
     first = await operations.page(selection, Cursor(), 2)
@@ -105,7 +104,7 @@ async def test_pages_follow_their_cursor_and_take_nothing_else(held: SqliteJourn
     assert await operations.page(Selection("system.41"), Cursor(), 9) == [], "a cause is code and terminal"
 
 
-async def test_a_row_as_an_order_finds_it(failed: SqliteJournal) -> None:
+async def test_a_row_as_an_order_finds_it(failed: SqlJournal) -> None:
     row = await failed.operations.find("VAL00042:3:1")
     assert (row.state, row.cause, row.terminal, row.lane, row.credential) == (
         State.PERMANENTLY_FAILED,
@@ -117,7 +116,7 @@ async def test_a_row_as_an_order_finds_it(failed: SqliteJournal) -> None:
     assert (row.may_have_charged, row.doubtful_since, row.body_kept, row.card_kept) == (True, NOW, True, True)
 
 
-async def test_what_was_never_to_be_sent_cannot_be_ordered_about(journal: SqliteJournal) -> None:
+async def test_what_was_never_to_be_sent_cannot_be_ordered_about(journal: SqlJournal) -> None:
     await take(journal, 1, card=card(expiry="2001"))
     with pytest.raises(RefusedError, match="tap 1 was never to be sent"):
         await journal.operations.find("1")
@@ -125,7 +124,7 @@ async def test_what_was_never_to_be_sent_cannot_be_ordered_about(journal: Sqlite
         await journal.operations.find("77")
 
 
-async def test_a_release_starts_the_ladder_anew_with_the_same_bytes(engine: Engine, failed: SqliteJournal) -> None:
+async def test_a_release_starts_the_ladder_anew_with_the_same_bytes(engine: Engine, failed: SqlJournal) -> None:
     before = await failed.operations.find("1")
     (done,) = await act(failed, Order.RESEND, [1], Micros(LATER - DAY * 2))
     assert done == Judged(before, Change(State.PENDING))
@@ -137,14 +136,14 @@ async def test_a_release_starts_the_ladder_anew_with_the_same_bytes(engine: Engi
     assert (await settle(failed, claimed, UNAVAILABLE)).due == LATER + 60_000_000
 
 
-async def test_due_times_are_each_rows_own(held: SqliteJournal) -> None:
+async def test_due_times_are_each_rows_own(held: SqlJournal) -> None:
     uuids = [(await held.operations.find(str(number))).uuid for number in (1, 2, 3)]
     dues = [after(10), after(20), after(30)]
     await held.operations.carry_out(uuids, judging(Order.RELEASE), dues, NOW, ALICE)
     assert [(await held.story(str(number))).tap.due for number in (1, 2, 3)] == dues
 
 
-async def test_every_change_has_its_audit_row_and_a_refusal_none(held: SqliteJournal) -> None:
+async def test_every_change_has_its_audit_row_and_a_refusal_none(held: SqlJournal) -> None:
     await act(held, Order.CLOSE, [3])
     done = await act(held, Order.RELEASE, [1, 2, 3])
     assert [type(one.verdict) for one in done] == [Change, Change, Refusal]
@@ -155,7 +154,7 @@ async def test_every_change_has_its_audit_row_and_a_refusal_none(held: SqliteJou
     assert len(await held.operations.audited(2)) == 2
 
 
-async def test_what_fails_in_the_middle_leaves_neither_change_nor_audit(held: SqliteJournal) -> None:
+async def test_what_fails_in_the_middle_leaves_neither_change_nor_audit(held: SqlJournal) -> None:
     def surprise(row: object) -> Change:
         if getattr(row, "amount", 0) == 320:
             raise ZeroDivisionError
@@ -169,10 +168,10 @@ async def test_what_fails_in_the_middle_leaves_neither_change_nor_audit(held: Sq
     assert (await held.story("1")).body_kept
 
 
-async def test_change_and_audit_are_durable_together(engine: Engine, held: SqliteJournal) -> None:
+async def test_change_and_audit_are_durable_together(engine: Engine, held: SqlJournal) -> None:
     await act(held, Order.CLOSE, [1])
     again = await engine.after_sigkill().open()
-    assert isinstance(again, SqliteJournal)
+    assert isinstance(again, SqlJournal)
     assert await states(again, [1, 2]) == ["closed", "held"]
     assert len(await again.operations.audited(10)) == 1
     await again.close()
@@ -182,7 +181,7 @@ async def test_change_and_audit_are_durable_together(engine: Engine, held: Sqlit
     ("order", "state"),
     [(Order.CHARGED, "approved"), (Order.NOT_CHARGED, "not_charged")],
 )
-async def test_a_doubt_is_resolved_and_its_card_data_goes(journal: SqliteJournal, order: Order, state: str) -> None:
+async def test_a_doubt_is_resolved_and_its_card_data_goes(journal: SqlJournal, order: Order, state: str) -> None:
     await doubt(journal)
     (row,) = await journal.operations.doubt_rows(10)
     assert (row.number, row.tap_id, row.cause, row.attempts, row.body_kept) == (1, "VAL00042:3:1", "system.60", 2, True)
@@ -197,14 +196,14 @@ async def test_a_doubt_is_resolved_and_its_card_data_goes(journal: SqliteJournal
     assert len(await journal.operations.audited(10)) == 1
 
 
-async def test_closing_erases_and_is_final(failed: SqliteJournal) -> None:
+async def test_closing_erases_and_is_final(failed: SqlJournal) -> None:
     await act(failed, Order.CLOSE, [1])
     story = await failed.story("1")
     assert (story.tap.state, story.tap.cause, story.body_kept) == ("closed", "timeout", False)
     assert await failed.claim(after(1e9), 10) == []
 
 
-async def test_a_late_result_of_before_changes_nothing(journal: SqliteJournal) -> None:
+async def test_a_late_result_of_before_changes_nothing(journal: SqlJournal) -> None:
     """A send that was judged lost comes back after a person has decided."""
     await take(journal)
     claimed = await claim_one(journal)
@@ -215,7 +214,7 @@ async def test_a_late_result_of_before_changes_nothing(journal: SqliteJournal) -
     assert await states(journal, [1]) == ["pending"]
 
 
-async def test_a_hold_ends_with_its_last_row(held: SqliteJournal) -> None:
+async def test_a_hold_ends_with_its_last_row(held: SqlJournal) -> None:
     await act(held, Order.RESEND, [1])
     await act(held, Order.CLOSE, [2])
     assert [row.holding for row in await held.operations.held()] == [True]
@@ -225,7 +224,7 @@ async def test_a_hold_ends_with_its_last_row(held: SqliteJournal) -> None:
     assert await states(held, [4]) == ["pending"]
 
 
-async def test_a_hold_that_was_ended_takes_no_new_taps(held: SqliteJournal) -> None:
+async def test_a_hold_that_was_ended_takes_no_new_taps(held: SqlJournal) -> None:
     assert await held.operations.end_hold(CAUSE, ALICE)
     await take(held, 4, now=after(9))
     assert await states(held, [3, 4]) == ["held", "pending"]
@@ -236,23 +235,21 @@ async def test_a_hold_that_was_ended_takes_no_new_taps(held: SqliteJournal) -> N
     assert len(await held.operations.audited(10)) == 1
 
 
-async def test_causes_are_counted_over_many_pages(engine: Engine, journal: SqliteJournal) -> None:
+async def test_causes_are_counted_over_many_pages(engine: Engine, journal: SqlJournal) -> None:
     await take(journal, 1)
     await settle(journal, await claim_one(journal), TERMINAL_REFUSED)
     await take_many(journal, range(2, 31), now=after(1))
     await journal.close()
-    (database,) = (path for place in engine.traces() for path in place.rglob("journal.db"))
-    view = JournalView(database)
-    for page_rows in (1, 7, 30, 31):
-        (cause,) = await RestingReader(view, page_rows).held()
-        assert (cause.count, cause.sums) == (30, {"978": 7_500})
-    view.close()
+    async with engine.looked_at() as view:
+        for page_rows in (1, 7, 30, 31):
+            (cause,) = await RestingReader(view, page_rows).held()
+            assert (cause.count, cause.sums) == (30, {"978": 7_500})
 
 
 # --- rebuild
 
 
-async def made(journal: SqliteJournal, number: int, new: UUID, company: int = 2002) -> Rebuilt:
+async def made(journal: SqlJournal, number: int, new: UUID, company: int = 2002) -> Rebuilt:
     row = await journal.operations.find(str(number))
     kept = (await journal.operations.kept([row.uuid]))[row.uuid]
     given = setting(journal)
@@ -261,7 +258,7 @@ async def made(journal: SqliteJournal, number: int, new: UUID, company: int = 20
     return found
 
 
-async def test_a_rebuilt_row_takes_the_old_ones_place(held: SqliteJournal) -> None:
+async def test_a_rebuilt_row_takes_the_old_ones_place(held: SqlJournal) -> None:
     old, new = await held.operations.find("1"), uuid4()
     one = await made(held, 1, new)
     (done,) = await held.operations.replace([one], judging(Order.REBUILD), [after(5)], NOW, ALICE)
@@ -279,7 +276,7 @@ async def test_a_rebuilt_row_takes_the_old_ones_place(held: SqliteJournal) -> No
     assert (await held.totals()).states == {"approved": 1, "closed": 1, "held": 2}
 
 
-async def test_the_old_uuid_still_finds_its_tap(held: SqliteJournal) -> None:
+async def test_the_old_uuid_still_finds_its_tap(held: SqlJournal) -> None:
     """It stands in a mail."""
     old = (await held.operations.find("1")).uuid
     await held.operations.replace([await made(held, 1, uuid4())], judging(Order.REBUILD), [NOW], NOW, ALICE)
@@ -288,7 +285,7 @@ async def test_the_old_uuid_still_finds_its_tap(held: SqliteJournal) -> None:
     assert (await held.operations.find(old[:13])).state is State.PENDING, "an order is about what took its place"
 
 
-async def test_no_rebuild_where_money_may_have_moved(failed: SqliteJournal) -> None:
+async def test_no_rebuild_where_money_may_have_moved(failed: SqlJournal) -> None:
     before = (await failed.story("1")).tap
     one = await made(failed, 1, uuid4())
     (done,) = await failed.operations.replace([one], judging(Order.REBUILD), [NOW], NOW, ALICE)
@@ -297,25 +294,25 @@ async def test_no_rebuild_where_money_may_have_moved(failed: SqliteJournal) -> N
     assert await failed.operations.audited(10) == []
 
 
-async def test_a_wrong_company_may_be_mended_over_clean_resting_taps(engine: Engine, held: SqliteJournal) -> None:
+async def test_a_wrong_company_may_be_mended_over_clean_resting_taps(engine: Engine, held: SqlJournal) -> None:
     await held.close()
     mended = await engine.open(identity=replace(IDENTITY, company_id=2002))
     assert (await mended.totals()).states == {"held": 3}
     await mended.close()
 
 
-async def test_not_over_one_that_may_have_been_charged(engine: Engine, failed: SqliteJournal) -> None:
+async def test_not_over_one_that_may_have_been_charged(engine: Engine, failed: SqlJournal) -> None:
     await failed.close()
     with pytest.raises(JournalError, match="company was 1001, is 2002"):
         await engine.open(identity=replace(IDENTITY, company_id=2002))
 
 
-async def test_a_repeat_of_a_rebuilt_tap_gets_its_verdict(held: SqliteJournal) -> None:
+async def test_a_repeat_of_a_rebuilt_tap_gets_its_verdict(held: SqlJournal) -> None:
     await held.operations.replace([await made(held, 1, uuid4())], judging(Order.REBUILD), [NOW], NOW, ALICE)
     assert not (await take(held, 1, now=after(100))).new
 
 
-async def test_the_old_card_data_is_gone_from_the_disk(engine: Engine, held: SqliteJournal) -> None:
+async def test_the_old_card_data_is_gone_from_the_disk(engine: Engine, held: SqlJournal) -> None:
     """Sealed or not: nothing of the old row may be left to open."""
     old = (await held.operations.find("1")).uuid
     await held.operations.replace([await made(held, 1, uuid4())], judging(Order.REBUILD), [NOW], NOW, ALICE)
@@ -326,7 +323,7 @@ async def test_the_old_card_data_is_gone_from_the_disk(engine: Engine, held: Sql
     )
 
 
-async def test_card_data_that_does_not_open_is_missing(engine: Engine, held: SqliteJournal) -> None:
+async def test_card_data_that_does_not_open_is_missing(engine: Engine, held: SqlJournal) -> None:
     uuids = [(await held.operations.find(str(number))).uuid for number in (1, 2)]
     assert set(await held.operations.kept(uuids)) == set(uuids)
     await act(held, Order.CLOSE, [1])

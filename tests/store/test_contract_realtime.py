@@ -52,7 +52,7 @@ from tpsd.domain.tap import Shown, Told, Verdict
 from tpsd.domain.time import HOUR, MINUTE, Micros
 from tpsd.domain.views import TapFilter
 from tpsd.ports import Journal, SettledLate, Taken
-from tpsd.store.sqlite import SqliteJournal
+from tpsd.store.journal import SqlJournal
 
 pytestmark = pytest.mark.usefixtures("whole")
 
@@ -101,7 +101,7 @@ async def test_what_can_never_go_again_is_not_kept(engine: Engine, journal: Jour
     assert findings_in_files(engine.traces(), [VISA, TRACK2_REST]) == []
 
 
-async def test_a_check_outs_body_is_kept_sealed_and_no_card_beside_it(engine: Engine, journal: SqliteJournal) -> None:
+async def test_a_check_outs_body_is_kept_sealed_and_no_card_beside_it(engine: Engine, journal: SqlJournal) -> None:
     await check_in(journal)
     taken = await wait_for(journal, 2, **AT_THE_OTHER_GATE)
     uuid = str(asked_of(taken).uuid)
@@ -367,10 +367,10 @@ async def test_when_there_is_something_to_attend_to(journal: Journal) -> None:
 # --- a crash at every step ---
 
 
-async def killed(engine: Engine, now: Micros = NOW) -> SqliteJournal:
+async def killed(engine: Engine, now: Micros = NOW) -> SqlJournal:
     """The journal as the next life finds it, recovered, whole, and told of nothing twice."""
     found = await engine.after_sigkill().open()
-    assert isinstance(found, SqliteJournal)
+    assert isinstance(found, SqlJournal)
     await restart(found, now)
     assert await found.upkeep.check() == []
     assert not any((await restart(found, now)).values()), "recovery is done once"

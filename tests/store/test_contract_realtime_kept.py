@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import apsw
 import pytest
 
 from tests.store.builders import (
@@ -20,7 +19,7 @@ from tests.store.builders import (
     settle,
     take,
 )
-from tests.store.engines import KEK, Engine, SqliteEngine
+from tests.store.engines import FILES, KEK, Engine, SqliteEngine
 from tests.store.passengers import (
     AT_THE_OTHER_GATE,
     HELD,
@@ -50,24 +49,25 @@ from tpsd.domain.time import DAY, HOUR, Micros
 from tpsd.domain.views import TapFilter
 from tpsd.errors import NotFoundError
 from tpsd.ports import Taken
+from tpsd.store.connection import Connection
 from tpsd.store.epochs import KeyFolder
 from tpsd.store.housekeeping import Keep
+from tpsd.store.journal import SqlJournal
 from tpsd.store.restoring import Keyring, restore
-from tpsd.store.sqlite import SqliteJournal
 
 BY = AuditDraft(NOW, "alice (1000)", "store backup", "before the update")
 LATER = after(100 * DAY / 1e6)
 MONTHS_LATER = after(200 * DAY / 1e6)
 
 
-async def counted(journal: SqliteJournal, *tables: str) -> list[int]:
-    def work(connection: apsw.Connection) -> list[int]:
+async def counted(journal: SqlJournal, *tables: str) -> list[int]:
+    def work(connection: Connection) -> list[int]:
         return [int(connection.execute(f"SELECT count(*) FROM {table}").get) for table in tables]
 
     return await journal._writer.read(work)
 
 
-async def prune(journal: SqliteJournal, now: Micros = LATER) -> int:
+async def prune(journal: SqlJournal, now: Micros = LATER) -> int:
     """What was final 90 days ago goes, after all mail windows were closed; how many taps."""
     await journal.close_windows(now, closer(now))
     pruned = (await journal.upkeep.prune(90 * DAY, now, None)).taps
@@ -78,7 +78,7 @@ async def prune(journal: SqliteJournal, now: Micros = LATER) -> int:
 class TestPrune:
     """Journeys, taps and what follows them go together, when all of it is settled, told of and old."""
 
-    async def test_a_whole_journey(self, journal: SqliteJournal) -> None:
+    async def test_a_whole_journey(self, journal: SqlJournal) -> None:
         await check_in(journal, 1)
         await check_out(journal, 2, DECLINED)
         await check_out(journal, 3, DECLINED)
@@ -92,7 +92,7 @@ class TestPrune:
         assert await prune(journal) == 4
         assert await counted(journal, "journey", "tap", "authorisation", "attempt") == [0, 1, 0, 0]
 
-    async def test_only_counted_it_is_the_same(self, journal: SqliteJournal) -> None:
+    async def test_only_counted_it_is_the_same(self, journal: SqlJournal) -> None:
         await check_in(journal, 1)
         await check_out(journal, 2)
         await pay(journal, PARTLY, 3)
@@ -102,7 +102,7 @@ class TestPrune:
         assert (await counted(journal, "journey", "tap"), counted_only.taps) == ([1, 4], 3)
         assert await prune(journal) == 3
 
-    async def test_many_in_slices(self, journal: SqliteJournal) -> None:
+    async def test_many_in_slices(self, journal: SqlJournal) -> None:
         for number in range(60):
             await check_in(journal, 2 * number, **rider(number))
             await check_out(journal, 2 * number + 1, **rider(number))
@@ -111,7 +111,7 @@ class TestPrune:
         assert await counted(journal, "journey", "authorisation", "identity") == [0, 0, 120]
 
     @pytest.mark.parametrize("answered", [False, True])
-    async def test_a_payment_stays_while_its_refund_is_unfinished(self, journal: SqliteJournal, answered: bool) -> None:
+    async def test_a_payment_stays_while_its_refund_is_unfinished(self, journal: SqlJournal, answered: bool) -> None:
         await pay(journal)
         refund = sent(await order_refund(journal))
         await wait_for(journal, 9, now=LATER, age_ms=None)
@@ -126,7 +126,7 @@ class TestPrune:
         assert await counted(journal, "authorisation") == [0]
 
     async def test_a_journey_stays_while_a_refund_of_its_check_out_by_hand_is_unfinished(
-        self, journal: SqliteJournal
+        self, journal: SqlJournal
     ) -> None:
         await check_in(journal)
         by_hand = sent(await order_check_out(journal))
@@ -140,7 +140,7 @@ class TestPrune:
         assert await prune(journal) == 1
         assert await counted(journal, "journey", "authorisation") == [0, 0]
 
-    async def test_a_journey_stays_while_its_check_out_is_in_doubt(self, journal: SqliteJournal) -> None:
+    async def test_a_journey_stays_while_its_check_out_is_in_doubt(self, journal: SqlJournal) -> None:
         await end_unpaid(journal)
         await wait_for(journal, 9, now=LATER, age_ms=None)
         assert await prune(journal) == 0
@@ -150,7 +150,7 @@ class TestPrune:
         assert (await journey_of(journal)).state == "closed"
         assert await prune(journal, MONTHS_LATER) == 4
 
-    async def test_a_journey_that_has_not_ended_stays(self, journal: SqliteJournal) -> None:
+    async def test_a_journey_that_has_not_ended_stays(self, journal: SqlJournal) -> None:
         await check_in(journal, 1)
         await check_in(journal, 2, **rider(2))
         await answer(journal, sent(await order_check_out(journal, "2")), SILENCE)
@@ -158,20 +158,20 @@ class TestPrune:
         assert await prune(journal) == 0
         assert [one.state for one in await journeys(journal)] == ["open", "by_hand"]
 
-    async def test_what_follows_is_told_of_first(self, journal: SqliteJournal) -> None:
+    async def test_what_follows_is_told_of_first(self, journal: SqlJournal) -> None:
         await pay(journal)
         await answer(journal, sent(await order_refund(journal)), TAP_REFUSED)
         await wait_for(journal, 9, now=LATER, age_ms=None)
         assert (await journal.upkeep.prune(90 * DAY, LATER, None)).taps == 0, "its notice waits for its mail"
         assert await prune(journal) == 1
 
-    async def test_one_that_paid_for_two_taps_goes_with_both(self, journal: SqliteJournal) -> None:
+    async def test_one_that_paid_for_two_taps_goes_with_both(self, journal: SqlJournal) -> None:
         await covered(journal)
         await wait_for(journal, 9, now=LATER, age_ms=None)
         assert await prune(journal) == 2
         assert await counted(journal, "authorisation", "attempt") == [0, 0]
 
-    async def test_a_repeat_gets_the_same_with_the_same_amount(self, journal: SqliteJournal) -> None:
+    async def test_a_repeat_gets_the_same_with_the_same_amount(self, journal: SqlJournal) -> None:
         first = await pay(journal, PARTLY, 1, policy=Policy(partial_accepted=True))
         second = await pay(journal, DECLINED, 2)
         await wait_for(journal, 9, now=LATER, age_ms=None)
@@ -188,7 +188,7 @@ class TestRetention:
 
     async def test_a_clock_that_stepped_by_years_ends_no_journey(self, engine: Engine) -> None:
         journal = await engine.open(keep=Keep(retention_us=10 * DAY))
-        assert isinstance(journal, SqliteJournal)
+        assert isinstance(journal, SqlJournal)
         await end_unpaid(journal, DECLINED, DECLINED, DECLINED)
         await journal.close_windows(after(60), closer(after(60)))
         await take(journal, 9, now=after(40 * 365 * DAY / 1e6), kind=0x04)
@@ -201,10 +201,11 @@ class TestRetention:
         await journal.close()
 
 
+@FILES
 class TestRestore:
     """A backup in the journal's place: nobody waits any more, and what was open may have been ended since."""
 
-    async def backed_up(self, engine: SqliteEngine, journal: SqliteJournal) -> Path:
+    async def backed_up(self, engine: SqliteEngine, journal: SqlJournal) -> Path:
         """Passengers at every step of their way; the journal is closed and gone."""
         await wait_for(journal, 1)  # a payment that TPS is asked about
         await check_in(journal, 2, **rider(1))  # open
@@ -225,7 +226,7 @@ class TestRestore:
         return engine.folder / "kept" / "today"
 
     async def test_every_passenger_has_a_verdict_and_nothing_is_sent(
-        self, engine: SqliteEngine, journal: SqliteJournal
+        self, engine: SqliteEngine, journal: SqlJournal
     ) -> None:
         source = await self.backed_up(engine, journal)
         by = AuditDraft(LATER, "alice (1000)", "store restore", "the disk died")
@@ -243,7 +244,7 @@ class TestRestore:
         assert await again.upkeep.check() == []
         await again.close()
 
-    async def test_open_journeys_are_over_and_told_of(self, engine: SqliteEngine, journal: SqliteJournal) -> None:
+    async def test_open_journeys_are_over_and_told_of(self, engine: SqliteEngine, journal: SqlJournal) -> None:
         source = await self.backed_up(engine, journal)
         by = AuditDraft(LATER, "alice (1000)", "store restore", "the disk died")
         restore(source, engine.path, Keyring(KEK, KeyFolder(engine.key_folder)), by)
@@ -264,7 +265,7 @@ class TestRestore:
         assert (await journeys(again))[3].state == "closed"
         await again.close()
 
-    async def test_a_card_may_travel_again(self, engine: SqliteEngine, journal: SqliteJournal) -> None:
+    async def test_a_card_may_travel_again(self, engine: SqliteEngine, journal: SqlJournal) -> None:
         source = await self.backed_up(engine, journal)
         by = AuditDraft(LATER, "alice (1000)", "store restore", "the disk died")
         restore(source, engine.path, Keyring(KEK, KeyFolder(engine.key_folder)), by)

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import TypeVar
 from uuid import uuid4
 
-import apsw
 import pytest
 
 from tests.store.builders import (
@@ -22,7 +21,7 @@ from tests.store.builders import (
     take,
     take_many,
 )
-from tests.store.engines import SqliteEngine
+from tests.store.engines import Engine
 from tests.store.passengers import (
     PARTLY,
     answer,
@@ -42,9 +41,9 @@ from tpsd.domain.authorisation import State
 from tpsd.domain.reported import Column, Counted, Line
 from tpsd.domain.tap import Disposition
 from tpsd.domain.time import DAY, Micros
+from tpsd.store.connection import Connection
+from tpsd.store.journal import SqlJournal
 from tpsd.store.reporting import Counts
-from tpsd.store.sqlite import SqliteJournal
-from tpsd.store.viewing import JournalView
 
 T = TypeVar("T")
 
@@ -53,7 +52,7 @@ async def counted(counts: Counts, since: Micros | None = None, until: Micros | N
     return [one async for some in counts.between(since, until) for one in some]
 
 
-async def total(journal: SqliteJournal) -> Line:
+async def total(journal: SqlJournal) -> Line:
     """Of everything, in the only currency."""
     tally = Tally((Column.KIND,), str)
     tally.add(await counted(journal.counts))
@@ -62,15 +61,15 @@ async def total(journal: SqliteJournal) -> Line:
     return line
 
 
-async def money(journal: SqliteJournal) -> dict[str, int]:
+async def money(journal: SqlJournal) -> dict[str, int]:
     return {name: amount for name, amount in asdict((await total(journal)).money).items() if amount}
 
 
-async def test_an_empty_journal(journal: SqliteJournal) -> None:
+async def test_an_empty_journal(journal: SqlJournal) -> None:
     assert await counted(journal.counts) == []
 
 
-async def test_transit_taps(journal: SqliteJournal) -> None:
+async def test_transit_taps(journal: SqlJournal) -> None:
     for counter, exchange in enumerate((APPROVED, DECLINED, UNAVAILABLE), start=1):
         await take(journal, counter, now=after(counter))
         await send(journal, exchange, after(counter))
@@ -86,7 +85,7 @@ async def test_transit_taps(journal: SqliteJournal) -> None:
     }
 
 
-async def test_what_is_given_back_in_part(journal: SqliteJournal) -> None:
+async def test_what_is_given_back_in_part(journal: SqlJournal) -> None:
     await pay(journal, APPROVED)
     await answer(journal, sent(await order_refund(journal, "1", 100)), APPROVED)
     await answer(journal, sent(await order_refund(journal, "1", 50)), SILENCE)
@@ -95,12 +94,12 @@ async def test_what_is_given_back_in_part(journal: SqliteJournal) -> None:
     assert await money(journal) == {"charged": 320, "refunded": 100, "refunds_in_doubt": 50}
 
 
-async def test_a_partial_approval_counts_what_was_approved(journal: SqliteJournal) -> None:
+async def test_a_partial_approval_counts_what_was_approved(journal: SqlJournal) -> None:
     await pay(journal, PARTLY, policy=Policy(partial_accepted=True))
     assert await money(journal) == {"charged": 200}
 
 
-async def test_a_journey_counts_what_was_captured(journal: SqliteJournal) -> None:
+async def test_a_journey_counts_what_was_captured(journal: SqlJournal) -> None:
     await check_in(journal, 1)
     assert await money(journal) == {"held": 500}
     await check_out(journal, 2, SILENCE)
@@ -110,28 +109,28 @@ async def test_a_journey_counts_what_was_captured(journal: SqliteJournal) -> Non
     assert (await total(journal)).outcomes == {"approved": 2, "tapped again": 1}
 
 
-async def test_a_check_out_by_hand_counts_once(journal: SqliteJournal) -> None:
+async def test_a_check_out_by_hand_counts_once(journal: SqlJournal) -> None:
     await check_in(journal, 1)
     await answer(journal, sent(await order_check_out(journal, "1", 310)), APPROVED)
     found = await total(journal)
     assert (found.taps, found.untapped, found.money.charged, found.money.held) == (1, 1, 310, 0)
 
 
-async def test_a_release_gives_back_what_was_held(journal: SqliteJournal) -> None:
+async def test_a_release_gives_back_what_was_held(journal: SqlJournal) -> None:
     await check_in(journal, 1)
     await answer(journal, sent(await order_check_out(journal, "1", 0, release=True)), APPROVED)
     assert (await journey_of(journal)).state == "closed"
     assert await money(journal) == {"released": 500}
 
 
-async def test_an_earlier_payment_that_paid_for_a_later_tap_counts_once(journal: SqliteJournal) -> None:
+async def test_an_earlier_payment_that_paid_for_a_later_tap_counts_once(journal: SqlJournal) -> None:
     await covered(journal)
     found = await total(journal)
     assert (found.taps, found.untapped, found.outcomes) == (2, 0, {"approved": 1, "tapped again": 1})
     assert found.money.charged == 500
 
 
-async def test_what_nobody_knows(journal: SqliteJournal) -> None:
+async def test_what_nobody_knows(journal: SqlJournal) -> None:
     await take(journal, 1)
     await fail_for_good(journal)
     await pay(journal, SILENCE, 2)
@@ -139,7 +138,7 @@ async def test_what_nobody_knows(journal: SqliteJournal) -> None:
 
 
 @pytest.mark.parametrize("page_rows", [1, 2, 3, 100])
-async def test_pages_of_any_size_count_the_same(engine: SqliteEngine, journal: SqliteJournal, page_rows: int) -> None:
+async def test_pages_of_any_size_count_the_same(engine: Engine, journal: SqlJournal, page_rows: int) -> None:
     for number in range(1, 4):
         at = {**rider(number), "now": after(10 * number)}
         await check_in(journal, 10 * number, **at)
@@ -149,26 +148,23 @@ async def test_pages_of_any_size_count_the_same(engine: SqliteEngine, journal: S
     whole = await counted(journal.counts)
     assert len(whole) == 14
     await journal.close()
-    view = JournalView(engine.path)
-    try:
+    async with engine.looked_at() as view:
         assert sorted(map(str, await counted(Counts(view, page_rows)))) == sorted(map(str, whole))
-    finally:
-        view.close()
 
 
 class Reads:
     """A journal's reads, counted."""
 
-    def __init__(self, journal: SqliteJournal) -> None:
+    def __init__(self, journal: SqlJournal) -> None:
         self._journal = journal
         self.count = 0
 
-    async def read(self, work: Callable[[apsw.Connection], T]) -> T:
+    async def read(self, work: Callable[[Connection], T]) -> T:
         self.count += 1
         return await self._journal._writer.read(work)
 
 
-async def test_a_span_takes_what_was_tapped_in_it_however_late_it_came(journal: SqliteJournal) -> None:
+async def test_a_span_takes_what_was_tapped_in_it_however_late_it_came(journal: SqlJournal) -> None:
     days = [Micros(NOW + day * DAY) for day in range(4)]
     for counter, day in enumerate(days, start=1):
         await take(journal, counter, tapped_at=day, received_at=day, now=day)
@@ -180,7 +176,7 @@ async def test_a_span_takes_what_was_tapped_in_it_however_late_it_came(journal: 
             assert len(await counted(Counts(journal._writer, page_rows), since, until)) == count, (since, until)
 
 
-async def test_a_refund_counts_on_its_own_day(journal: SqliteJournal) -> None:
+async def test_a_refund_counts_on_its_own_day(journal: SqlJournal) -> None:
     await pay(journal, APPROVED)
     tomorrow = Micros(NOW + DAY)
     await answer(journal, sent(await order_refund(journal, "1", 100, now=tomorrow)), APPROVED, now=tomorrow)
@@ -188,7 +184,7 @@ async def test_a_refund_counts_on_its_own_day(journal: SqliteJournal) -> None:
     assert [one.kind for one in await counted(journal.counts, None, tomorrow)] == ["RETAIL_PAYMENT"]
 
 
-async def test_the_walk_ends_with_what_was_received_before(journal: SqliteJournal) -> None:
+async def test_the_walk_ends_with_what_was_received_before(journal: SqlJournal) -> None:
     for day in range(20):
         at = Micros(NOW + day * DAY)
         await take(journal, day + 1, tapped_at=at, received_at=at, now=at, uuid=uuid4())
@@ -197,7 +193,7 @@ async def test_the_walk_ends_with_what_was_received_before(journal: SqliteJourna
     assert reads.count <= 6, "two in it, those that a slow clock could hide, and the followers"
 
 
-async def test_taps_of_a_life_without_a_clock_do_not_end_the_walk(journal: SqliteJournal) -> None:
+async def test_taps_of_a_life_without_a_clock_do_not_end_the_walk(journal: SqlJournal) -> None:
     await take(journal, 1)
     for counter in range(2, 6):
         await take(journal, counter, tapped_at=after(counter), received_at=after(counter))

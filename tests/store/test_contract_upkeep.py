@@ -23,7 +23,7 @@ from tests.store.builders import (
     take,
     take_many,
 )
-from tests.store.engines import KEK, Engine, SqliteEngine
+from tests.store.engines import FILES, KEK, Engine, SqliteEngine
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.tap import Shown, Told, Verdict
 from tpsd.domain.time import DAY, HOUR
@@ -33,27 +33,27 @@ from tpsd.errors import JournalError, NotFoundError, RefusedError
 from tpsd.ports import Taken
 from tpsd.store.epochs import KeyFolder
 from tpsd.store.housekeeping import Keep
+from tpsd.store.journal import SqlJournal
 from tpsd.store.restoring import Keyring, restore
-from tpsd.store.sqlite import SqliteJournal
 
 BY = AuditDraft(NOW, "alice (1000)", "store backup", "before the update")
 LATER = after(100 * DAY / 1e6)
 EXPIRED = card(expiry="2001")
 
 
-async def approved(journal: SqliteJournal, *counters: int) -> None:
+async def approved(journal: SqlJournal, *counters: int) -> None:
     """Taps that are final."""
     for counter in counters:
         await take(journal, counter)
         await send(journal, APPROVED)
 
 
-async def run(journal: SqliteJournal, days: int) -> int:
+async def run(journal: SqlJournal, days: int) -> int:
     """Let days of running time pass; how many taps were pruned."""
     return sum([(await journal.keep_house(6 * HOUR))["taps_pruned"] for _ in range(4 * days)])
 
 
-async def audited(journal: SqliteJournal) -> list[tuple[str, str, str]]:
+async def audited(journal: SqlJournal) -> list[tuple[str, str, str]]:
     def rows(connection: object) -> list[tuple[str, str, str]]:
         return list(connection.execute("SELECT who, what, subject FROM audit ORDER BY id"))  # type: ignore[attr-defined]
 
@@ -63,7 +63,7 @@ async def audited(journal: SqliteJournal) -> list[tuple[str, str, str]]:
 class TestCheck:
     """A whole journal has no findings, whatever it went through."""
 
-    async def test_every_state(self, journal: SqliteJournal) -> None:
+    async def test_every_state(self, journal: SqlJournal) -> None:
         assert await journal.upkeep.check() == []
         await approved(journal, 1)
         await take(journal, 2)
@@ -78,16 +78,16 @@ class TestCheck:
         await claim_one(journal)
         assert await journal.upkeep.check() == []
 
-    async def test_after_a_crash(self, engine: Engine, journal: SqliteJournal) -> None:
+    async def test_after_a_crash(self, engine: Engine, journal: SqlJournal) -> None:
         await take(journal)
         await claim_one(journal)
         copy = engine.after_sigkill()
         again = await copy.open()
-        assert isinstance(again, SqliteJournal)
+        assert isinstance(again, SqlJournal)
         assert await again.upkeep.check() == []
         await again.close()
 
-    async def test_taps_go_on_meanwhile_and_after(self, engine: Engine, journal: SqliteJournal) -> None:
+    async def test_taps_go_on_meanwhile_and_after(self, engine: Engine, journal: SqlJournal) -> None:
         await take_many(journal, range(1, 101))
         findings, *taken = await asyncio.gather(
             journal.upkeep.check(), *(take(journal, counter) for counter in range(101, 201))
@@ -97,7 +97,7 @@ class TestCheck:
         assert (await journal.totals()).taps == 200
         assert await journal.upkeep.check() == []
 
-    async def test_a_lost_key_is_found(self, engine: Engine, journal: SqliteJournal) -> None:
+    async def test_a_lost_key_is_found(self, engine: Engine, journal: SqlJournal) -> None:
         engine.lose_key(1)
         (finding,) = await journal.upkeep.check()
         assert (finding.rule, finding.count, finding.examples) == ("key_missing", 1, ("epoch 1",))
@@ -106,7 +106,7 @@ class TestCheck:
 class TestPrune:
     """What is final and old goes; the answer to its repeat does not."""
 
-    async def test_a_repeat_still_gets_the_same_verdict_and_sends_nothing(self, journal: SqliteJournal) -> None:
+    async def test_a_repeat_still_gets_the_same_verdict_and_sends_nothing(self, journal: SqlJournal) -> None:
         await approved(journal, 1)
         await take(journal, 2, card=EXPIRED)
         await approved(journal, 3)
@@ -119,22 +119,20 @@ class TestPrune:
         assert await journal.claim(LATER, 10) == []
         assert await journal.upkeep.check() == []
 
-    async def test_other_content_under_a_pruned_identity_is_a_new_tap_and_an_alarm(
-        self, journal: SqliteJournal
-    ) -> None:
+    async def test_other_content_under_a_pruned_identity_is_a_new_tap_and_an_alarm(self, journal: SqlJournal) -> None:
         await approved(journal, 1, 2)
         await journal.upkeep.prune(90 * DAY, LATER, BY)
         taken = await take(journal, 1, content=b" of a swapped board", now=LATER)
         assert (taken.new, taken.noticed, taken.number) == (True, True, 3)
 
-    async def test_an_unnamed_tap_is_known_too(self, journal: SqliteJournal) -> None:
+    async def test_an_unnamed_tap_is_known_too(self, journal: SqlJournal) -> None:
         first = await take(journal, None, fault="no tap id")
         await approved(journal, 1)
         assert (await journal.upkeep.prune(90 * DAY, LATER, BY)).taps == 1
         again = await take(journal, None, fault="no tap id", now=LATER)
         assert again == Taken(first.number, first.told, new=False)
 
-    async def test_what_was_shown_changes_nothing_but_is_told_once(self, journal: SqliteJournal) -> None:
+    async def test_what_was_shown_changes_nothing_but_is_told_once(self, journal: SqlJournal) -> None:
         await approved(journal, 1)
         await take(journal, 2, card=EXPIRED)
         await approved(journal, 3)
@@ -147,7 +145,7 @@ class TestPrune:
         assert await journal.claim(LATER, 10) == []
         assert await journal.close_windows(after(101 * DAY / 1e6), closer(LATER)) == 2
 
-    async def test_unfinished_taps_stay(self, journal: SqliteJournal) -> None:
+    async def test_unfinished_taps_stay(self, journal: SqlJournal) -> None:
         await take(journal, 1)
         await fail_for_good(journal)
         await take(journal, 2)
@@ -158,7 +156,7 @@ class TestPrune:
         assert (await journal.upkeep.prune(90 * DAY, LATER, BY)).taps == 1
         assert [row.number for row in await journal.taps(TapFilter())] == [5, 3, 2, 1]
 
-    async def test_a_notice_that_was_not_mailed_yet_keeps_its_tap(self, journal: SqliteJournal) -> None:
+    async def test_a_notice_that_was_not_mailed_yet_keeps_its_tap(self, journal: SqlJournal) -> None:
         await take(journal, 1)
         await send(journal, TAP_REFUSED)
         await approved(journal, 2)
@@ -170,25 +168,25 @@ class TestPrune:
         assert (await journal.upkeep.prune(90 * DAY, LATER, BY)).mails == 1
         assert await journal.upkeep.check() == []
 
-    async def test_no_number_is_given_twice(self, journal: SqliteJournal) -> None:
+    async def test_no_number_is_given_twice(self, journal: SqlJournal) -> None:
         await approved(journal, 1, 2)
         await journal.upkeep.prune(90 * DAY, LATER, BY)
         assert [row.number for row in await journal.taps(TapFilter())] == [2]
         assert (await take(journal, 3, now=LATER)).number == 3
 
-    async def test_only_counted(self, journal: SqliteJournal) -> None:
+    async def test_only_counted(self, journal: SqlJournal) -> None:
         await approved(journal, 1, 2)
         assert (await journal.upkeep.prune(90 * DAY, LATER, BY, dry=True)).taps == 1
         assert len(await journal.taps(TapFilter())) == 2
         assert await audited(journal) == []
 
-    async def test_by_hand_it_is_audited_and_never_of_today(self, journal: SqliteJournal) -> None:
+    async def test_by_hand_it_is_audited_and_never_of_today(self, journal: SqlJournal) -> None:
         await journal.upkeep.prune(90 * DAY, LATER, BY)
         assert await audited(journal) == [("alice (1000)", "store backup", "90 days")]
         with pytest.raises(RefusedError, match="give a day or more"):
             await journal.upkeep.prune(DAY - 1, LATER, BY)
 
-    async def test_many_go_in_slices(self, journal: SqliteJournal) -> None:
+    async def test_many_go_in_slices(self, journal: SqlJournal) -> None:
         await take_many(journal, range(1, 181), card=EXPIRED)
         assert (await journal.upkeep.prune(2 * DAY, LATER, BY)).taps == 179
         assert len(await journal.taps(TapFilter(limit=300))) == 1
@@ -200,7 +198,7 @@ class TestRetention:
 
     async def test_by_running_time_and_by_date(self, engine: Engine) -> None:
         journal = await engine.open(keep=Keep(retention_us=10 * DAY))
-        assert isinstance(journal, SqliteJournal)
+        assert isinstance(journal, SqlJournal)
         await approved(journal, 1, 2)
         assert await run(journal, 12) == 0, "by the schedule clock they are fresh"
         await take(journal, 3, now=LATER, card=EXPIRED)
@@ -210,7 +208,7 @@ class TestRetention:
 
     async def test_a_clock_that_stepped_by_years_prunes_nothing(self, engine: Engine) -> None:
         journal = await engine.open(keep=Keep(retention_us=10 * DAY))
-        assert isinstance(journal, SqliteJournal)
+        assert isinstance(journal, SqlJournal)
         await approved(journal, 1, 2)
         await take(journal, 3, now=after(40 * 365 * DAY / 1e6), card=EXPIRED)
         assert await run(journal, 8) == 0
@@ -218,7 +216,7 @@ class TestRetention:
 
     async def test_identities_go_after_400_days_of_running(self, engine: Engine) -> None:
         journal = await engine.open(keep=Keep(retention_us=10 * DAY))
-        assert isinstance(journal, SqliteJournal)
+        assert isinstance(journal, SqlJournal)
         await approved(journal, 1, 2)
         await take(journal, 3, now=LATER, card=EXPIRED)
         assert await run(journal, 12) == 2
@@ -237,10 +235,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "elsewhere"
 
 
+@FILES
 class TestBackup:
     """A copy of what was committed, marked so that nobody runs it."""
 
-    async def test_it_is_private_marked_and_whole(self, engine: Engine, journal: SqliteJournal, folder: Path) -> None:
+    async def test_it_is_private_marked_and_whole(self, engine: Engine, journal: SqlJournal, folder: Path) -> None:
         await take_many(journal, range(1, 301))
         await send_one(journal)
         done = await journal.upkeep.backup(folder / "today", BY)
@@ -250,9 +249,7 @@ class TestBackup:
         assert done.bytes == (folder / "today").stat().st_size
         assert await audited(journal) == [("alice (1000)", "store backup", str(folder / "today"))]
 
-    async def test_taps_go_on_meanwhile_and_are_in_it(
-        self, engine: Engine, journal: SqliteJournal, folder: Path
-    ) -> None:
+    async def test_taps_go_on_meanwhile_and_are_in_it(self, engine: Engine, journal: SqlJournal, folder: Path) -> None:
         await take_many(journal, range(1, 301))
         _, *taken = await asyncio.gather(
             journal.upkeep.backup(folder / "today", BY), *(take(journal, counter) for counter in range(301, 401))
@@ -262,7 +259,7 @@ class TestBackup:
         found = bring_back(engine, folder / "today", folder / "journal.db")
         assert 300 <= found.taps <= 400
 
-    async def test_what_stands_there_is_left_alone(self, journal: SqliteJournal, folder: Path) -> None:
+    async def test_what_stands_there_is_left_alone(self, journal: SqlJournal, folder: Path) -> None:
         (folder / "today").write_text("precious")
         with pytest.raises(RefusedError, match="is there already"):
             await journal.upkeep.backup(folder / "today", BY)
@@ -270,7 +267,7 @@ class TestBackup:
             await journal.upkeep.backup(folder / "none" / "today", BY)
         assert (folder / "today").read_text() == "precious"
 
-    async def test_nobody_can_run_it(self, engine: SqliteEngine, journal: SqliteJournal, folder: Path) -> None:
+    async def test_nobody_can_run_it(self, engine: SqliteEngine, journal: SqlJournal, folder: Path) -> None:
         await journal.upkeep.backup(folder / "today", BY)
         await journal.close()
         engine.path.unlink()
@@ -279,7 +276,14 @@ class TestBackup:
             await engine.open()
 
 
-async def send_one(journal: SqliteJournal) -> None:
+@pytest.mark.parametrize("engine", ["postgres-16"], indirect=True)
+async def test_a_backup_of_a_database_is_its_servers(journal: SqlJournal, folder: Path) -> None:
+    with pytest.raises(RefusedError, match="pg_dump or pg_basebackup"):
+        await journal.upkeep.backup(folder / "today", BY)
+    assert list(folder.iterdir()) == []
+
+
+async def send_one(journal: SqlJournal) -> None:
     (claimed,) = await journal.claim(NOW, 1)
     await settle(journal, claimed, APPROVED)
 
@@ -291,10 +295,11 @@ def bring_back(engine: Engine, source: Path, target: Path, *, force: bool = Fals
     return restore(source, target, Keyring(kek, KeyFolder(engine.key_folder)), by, force=force)
 
 
+@FILES
 class TestRestore:
     """A backup in the journal's place: what could still be sent is in doubt, and a person hears of it."""
 
-    async def backed_up(self, engine: SqliteEngine, journal: SqliteJournal, folder: Path) -> Path:
+    async def backed_up(self, engine: SqliteEngine, journal: SqlJournal, folder: Path) -> Path:
         """One tap of every kind; the journal is closed and gone."""
         await approved(journal, 1)
         await take(journal, 2)
@@ -310,7 +315,7 @@ class TestRestore:
         engine.path.unlink()
         return folder / "today"
 
-    async def test_nothing_is_sent_by_itself(self, engine: SqliteEngine, journal: SqliteJournal, folder: Path) -> None:
+    async def test_nothing_is_sent_by_itself(self, engine: SqliteEngine, journal: SqlJournal, folder: Path) -> None:
         source = await self.backed_up(engine, journal, folder)
         found = bring_back(engine, source, engine.path)
         assert (found.taps, found.in_doubt, found.bodies_kept, found.bodies_lost) == (5, 3, 4, 0)
@@ -338,7 +343,7 @@ class TestRestore:
         await again.close()
 
     async def test_new_taps_of_a_terminal_that_was_held_are_sent(
-        self, engine: SqliteEngine, journal: SqliteJournal, folder: Path
+        self, engine: SqliteEngine, journal: SqlJournal, folder: Path
     ) -> None:
         bring_back(engine, await self.backed_up(engine, journal, folder), engine.path)
         again = await engine.open()
@@ -347,7 +352,7 @@ class TestRestore:
         await again.close()
 
     async def test_bodies_whose_key_was_destroyed_meanwhile(
-        self, engine: SqliteEngine, journal: SqliteJournal, folder: Path
+        self, engine: SqliteEngine, journal: SqlJournal, folder: Path
     ) -> None:
         source = await self.backed_up(engine, journal, folder)
         engine.lose_key(1)
@@ -362,7 +367,7 @@ class TestRestore:
         await again.close()
 
     async def test_a_journal_that_stands_there_is_set_aside_only_when_forced(
-        self, engine: SqliteEngine, journal: SqliteJournal, folder: Path
+        self, engine: SqliteEngine, journal: SqlJournal, folder: Path
     ) -> None:
         await approved(journal, 1)
         await journal.upkeep.backup(folder / "today", BY)
@@ -380,18 +385,18 @@ class TestRestore:
         assert len(await again.taps(TapFilter())) == 1
         await again.close()
 
-    async def test_while_a_daemon_runs(self, engine: SqliteEngine, journal: SqliteJournal, folder: Path) -> None:
+    async def test_while_a_daemon_runs(self, engine: SqliteEngine, journal: SqlJournal, folder: Path) -> None:
         await journal.upkeep.backup(folder / "today", BY)
         with pytest.raises(JournalError, match="is in use by process"):
             bring_back(engine, folder / "today", engine.path, force=True)
 
-    async def test_another_kek(self, engine: SqliteEngine, journal: SqliteJournal, folder: Path) -> None:
+    async def test_another_kek(self, engine: SqliteEngine, journal: SqlJournal, folder: Path) -> None:
         await journal.upkeep.backup(folder / "today", BY)
         with pytest.raises(RefusedError, match="the kek_file is not the one"):
             bring_back(engine, folder / "today", folder / "journal.db", kek=bytes(32))
         assert sorted(entry.name for entry in folder.iterdir()) == ["journal.db.lock", "today"]
 
-    async def test_what_is_no_backup(self, engine: SqliteEngine, journal: SqliteJournal, folder: Path) -> None:
+    async def test_what_is_no_backup(self, engine: SqliteEngine, journal: SqlJournal, folder: Path) -> None:
         await journal.close()
         (folder / "text").write_text("no such thing" * 100)
         for source, words in (
@@ -402,7 +407,7 @@ class TestRestore:
             with pytest.raises(RefusedError, match=words):
                 bring_back(engine, source, folder / "journal.db")
 
-    async def test_a_damaged_backup(self, engine: SqliteEngine, journal: SqliteJournal, folder: Path) -> None:
+    async def test_a_damaged_backup(self, engine: SqliteEngine, journal: SqlJournal, folder: Path) -> None:
         await take_many(journal, range(1, 101))
         await journal.upkeep.backup(folder / "today", BY)
         content = bytearray((folder / "today").read_bytes())

@@ -21,13 +21,12 @@ from tests.store.builders import (
     settle,
     take,
 )
-from tests.store.engines import SqliteEngine
-from tests.store.test_sqlite_upkeep import BY, tampering
+from tests.store.engines import Engine
+from tests.store.test_sqlite_upkeep import BY
 from tpsd.domain.time import DAY, HOUR
 from tpsd.domain.views import TapStory
 from tpsd.store.housekeeping import Keep
-from tpsd.store.sqlite import SqliteJournal
-from tpsd.store.upkeep import Upkeep
+from tpsd.store.journal import SqlJournal
 from tpsd.store.wounds import UNTOLD, WOUNDS
 
 COMMON = ["common"]
@@ -38,7 +37,7 @@ BODY = "purpose = 'body' AND owner = (SELECT uuid FROM tap WHERE id = {})"
 APPROVED_TAP, FAILED_TAP, HELD_TAP, DENIED_TAP, PENDING_TAP, SENDING_TAP = range(1, 7)
 
 
-async def filled(engine: SqliteEngine) -> None:
+async def filled(engine: Engine) -> None:
     """A closed journal with a tap in each of the states above; the pending one was sent once, without an answer."""
     journal = await engine.open()
     await take(journal, APPROVED_TAP)
@@ -56,27 +55,25 @@ async def filled(engine: SqliteEngine) -> None:
     await journal.close()
 
 
-async def started(engine: SqliteEngine) -> tuple[SqliteJournal, dict[str, int]]:
+async def started(engine: Engine) -> tuple[SqlJournal, dict[str, int]]:
     """The next start; what of it was a wound."""
     journal = await engine.open()
     done = await journal.recover(LATER, COMMON, crashed, crashed_asked)
     return journal, {name: count for name, count in done.items() if name in WOUNDS}
 
 
-async def mended(engine: SqliteEngine, *statements: str) -> tuple[SqliteJournal, dict[str, int]]:
+async def mended(engine: Engine, *statements: str) -> tuple[SqlJournal, dict[str, int]]:
     """The filled journal wounded by statements, and started."""
     await filled(engine)
     wounded(engine, *statements)
     return await started(engine)
 
 
-def wounded(engine: SqliteEngine, *statements: str) -> None:
-    with tampering(engine) as connection:
-        for statement in statements:
-            assert connection.execute(statement).rowcount > 0, statement
+def wounded(engine: Engine, *statements: str) -> None:
+    engine.tamper(statements)
 
 
-async def story(journal: SqliteJournal, tap: int) -> TapStory:
+async def story(journal: SqlJournal, tap: int) -> TapStory:
     return await journal.story(str(tap))
 
 
@@ -161,7 +158,7 @@ CASES: dict[str, Wound] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-async def test_it_is_mended_once_and_told_of(engine: SqliteEngine, case: str) -> None:
+async def test_it_is_mended_once_and_told_of(engine: Engine, case: str) -> None:
     wound = CASES[case]
     journal, said = await mended(engine, *wound.statements)
     assert said == wound.said
@@ -178,7 +175,7 @@ async def test_every_wound_is_made_above_or_below() -> None:
     assert made | {"epochs_closed", "unreadable_cards_erased"} == set(WOUNDS)
 
 
-async def test_a_whole_journal_has_none(engine: SqliteEngine) -> None:
+async def test_a_whole_journal_has_none(engine: Engine) -> None:
     await filled(engine)
     journal, said = await started(engine)
     assert said == {}
@@ -186,7 +183,7 @@ async def test_a_whole_journal_has_none(engine: SqliteEngine) -> None:
     await journal.close()
 
 
-async def alarms(journal: SqliteJournal) -> int:
+async def alarms(journal: SqlJournal) -> int:
     """How many notices tell of wounds."""
 
     def count(connection: object) -> int:
@@ -199,7 +196,7 @@ async def alarms(journal: SqliteJournal) -> int:
 class TestSends:
     """Whatever is found, the same bytes go on under the same UUID, and nobody forgets a doubt."""
 
-    async def test_a_send_that_was_not_kept_goes_to_its_next_rung(self, engine: SqliteEngine) -> None:
+    async def test_a_send_that_was_not_kept_goes_to_its_next_rung(self, engine: Engine) -> None:
         journal, _ = await mended(engine, *CASES["a send under way that was not kept"].statements)
         found = await story(journal, SENDING_TAP)
         assert (found.tap.state, found.tap.may_have_charged) == ("pending", True)
@@ -210,7 +207,7 @@ class TestSends:
         assert all(claimed.body for claimed in claims)
         await journal.close()
 
-    async def test_a_number_that_went_back_does_not_stop_the_others(self, engine: SqliteEngine) -> None:
+    async def test_a_number_that_went_back_does_not_stop_the_others(self, engine: Engine) -> None:
         journal, _ = await mended(engine, *CASES["a number of sends that went back"].statements)
         claims = await journal.claim(after(900), 10)
         assert {claimed.number for claimed in claims} == {2}
@@ -219,14 +216,14 @@ class TestSends:
         assert (await journal.totals()).states["approved"] == 3
         await journal.close()
 
-    async def test_a_held_tap_with_a_send_without_an_end_is_clean_no_more(self, engine: SqliteEngine) -> None:
+    async def test_a_held_tap_with_a_send_without_an_end_is_clean_no_more(self, engine: Engine) -> None:
         journal, _ = await mended(engine, *CASES["a send without an end, of a held tap"].statements)
         found = await story(journal, HELD_TAP)
         assert (found.tap.state, found.tap.may_have_charged) == ("held", True)
         assert found.attempts[0].outcome == "unknown"
         await journal.close()
 
-    async def test_what_was_not_final_is_not_pruned(self, engine: SqliteEngine) -> None:
+    async def test_what_was_not_final_is_not_pruned(self, engine: Engine) -> None:
         journal, _ = await mended(engine, *CASES["a waiting tap with an end"].statements)
         await journal.upkeep.prune(2 * DAY, after(10 * 86_400), BY)
         assert (await story(journal, PENDING_TAP)).tap.state == "pending"
@@ -236,7 +233,7 @@ class TestSends:
 class TestCardData:
     """What is kept has somebody who can send it, and a time at which it goes."""
 
-    async def test_a_rest_without_a_beginning_ends(self, engine: SqliteEngine) -> None:
+    async def test_a_rest_without_a_beginning_ends(self, engine: Engine) -> None:
         await filled(engine)
         wounded(engine, *CASES["a resting tap without a beginning"].statements)
         journal = await engine.open(keep=Keep(held_us=3 * DAY))
@@ -247,7 +244,7 @@ class TestCardData:
         await journal.close()
 
     @pytest.mark.parametrize("case", ["an epoch that is called destroyed", "an epoch that is not there"])
-    async def test_a_key_under_which_something_lies_is_kept(self, engine: SqliteEngine, case: str) -> None:
+    async def test_a_key_under_which_something_lies_is_kept(self, engine: Engine, case: str) -> None:
         journal, _ = await mended(engine, *CASES[case].statements)
         assert engine.epoch_keys() == [1, 2]
         claims = await journal.claim(after(900), 10)
@@ -259,7 +256,7 @@ class TestCardData:
         assert (await story(journal, FAILED_TAP)).body_kept
         await journal.close()
 
-    async def test_what_no_key_opens_is_erased_and_its_tap_fails(self, engine: SqliteEngine) -> None:
+    async def test_what_no_key_opens_is_erased_and_its_tap_fails(self, engine: Engine) -> None:
         await filled(engine)
         engine.lose_key(1)
         wounded(engine, "UPDATE epoch SET destroyed = 1, ran_closed = 1")
@@ -272,16 +269,16 @@ class TestCardData:
         assert await journal.upkeep.check() == []
         await journal.close()
 
-    async def test_a_damaged_key_of_a_destroyed_epoch_does_not_stop_the_start(self, engine: SqliteEngine) -> None:
+    async def test_a_damaged_key_of_a_destroyed_epoch_does_not_stop_the_start(self, engine: Engine) -> None:
         await filled(engine)
         wounded(engine, "UPDATE epoch SET destroyed = 1, ran_closed = 1")
-        (engine.key_folder / "epoch-00000001.key").write_bytes(bytes(60))
+        engine.damage_key(1)
         journal, said = await started(engine)
         assert said == {"unreadable_cards_erased": 8}
         assert engine.epoch_keys() == [2]
         await journal.close()
 
-    async def test_two_open_epochs_are_one_and_the_other_is_emptied(self, engine: SqliteEngine) -> None:
+    async def test_two_open_epochs_are_one_and_the_other_is_emptied(self, engine: Engine) -> None:
         await filled(engine)
         journal = await engine.open()
         for _ in range(24):
@@ -297,17 +294,17 @@ class TestCardData:
         await journal.close()
 
 
-async def test_what_no_mail_would_have_told_is_mailed(engine: SqliteEngine) -> None:
+async def test_what_no_mail_would_have_told_is_mailed(engine: Engine) -> None:
     journal, _ = await mended(engine, *CASES["a notice without a window"].statements)
     assert await journal.close_windows(after(10_000), closer(after(10_000))) == 2  # the failed one, and the held one
     await journal.close()
 
 
-async def test_a_large_journal_is_looked_at_where_taps_are_unfinished(engine: SqliteEngine) -> None:
+async def test_a_large_journal_is_looked_at_where_taps_are_unfinished(engine: Engine) -> None:
     await filled(engine)
     wounded(engine, *CASES["a final tap without an end"].statements, *CASES["a waiting tap with an end"].statements)
     journal = await engine.open()
-    journal.upkeep = Upkeep(journal._writer, engine.path, engine.epoch_keys, examined_bytes=0)
+    journal.upkeep = engine.unexamined(journal)
     done = await journal.recover(LATER, COMMON, crashed, crashed_asked)
     assert {name: done.get(name) for name in ("ends_taken_back", "finals_dated")} == {
         "ends_taken_back": 1,

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-import apsw
-
 from tpsd.asking import Answered, Follow, Judge, Ordered
 from tpsd.core.byhand import Already, CheckOutOrder, Given, RefundOrder, Send, judge_check_out, judge_refund
 from tpsd.core.following import Original
@@ -27,7 +25,9 @@ from tpsd.doubts import nothing_follows
 from tpsd.errors import NotFoundError
 from tpsd.store import audit as audit_log
 from tpsd.store import cards, journeys, reading, realtime, receipts
-from tpsd.store.commits import Q, Stamp, insert_notices
+from tpsd.store.commits import Stamp, insert_notices
+from tpsd.store.connection import Connection
+from tpsd.store.queries import Q
 from tpsd.store.resting import Reads
 from tpsd.store.rotation import Rotation
 from tpsd.store.seal import Sealed
@@ -60,7 +60,7 @@ class JourneyRows:
         return await self._reads.read(lambda connection: receipts.recorded(connection, reference))
 
 
-class SqliteAsked(JourneyRows):
+class SqlAsked(JourneyRows):
     """A journal's realtime taps. ``digest`` and ``stamp`` are the journal's own; ``operator`` is Sfey's company id."""
 
     def __init__(
@@ -111,7 +111,7 @@ class SqliteAsked(JourneyRows):
         """See ``asking.Asked``."""
         stamp = self._stamp(now)
 
-        def work(connection: apsw.Connection) -> Ordered | Refusal:
+        def work(connection: Connection) -> Ordered | Refusal:
             found = _journey(connection, journey)
             original = realtime.original_of(connection, found.check_in)
             judged = judge_check_out(found, order)
@@ -140,7 +140,7 @@ class SqliteAsked(JourneyRows):
         """See ``asking.Asked``."""
         stamp = self._stamp(now)
 
-        def work(connection: apsw.Connection) -> Ordered | Refusal:
+        def work(connection: Connection) -> Ordered | Refusal:
             uuid = reading.find_authorisation(connection, reference)
             original = realtime.original_of(connection, uuid)
             releases = original.kind is Kind.RETAIL_CHECK_IN
@@ -177,23 +177,23 @@ class SqliteAsked(JourneyRows):
     async def next_attention(self, expires_us: int, unseen_us: int) -> Micros | None:
         """See ``asking.Asked``."""
 
-        def work(connection: apsw.Connection) -> Micros | None:
+        def work(connection: Connection) -> Micros | None:
             firsts = ((connection.execute(Q["first_overdue"]).get, expires_us),
                       (connection.execute(Q["first_undelivered"]).get, unseen_us))  # fmt: skip
             return min((Micros(at + wait) for at, wait in firsts if at is not None), default=None)
 
         return await self._writer.read(work)
 
-    def end_crashed(self, connection: apsw.Connection, claimed: Claimed, judge: Judge, stamp: Stamp) -> None:
+    def end_crashed(self, connection: Connection, claimed: Claimed, judge: Judge, stamp: Stamp) -> None:
         """At start: an attempt whose end nobody saw; nothing of it is given back, since nothing was approved."""
         outcome = classify(NoAnswer("crash"))
         realtime.answer(connection, claimed, outcome, judge, nothing_follows, self.seal_body, self._operator, stamp)
 
-    def cover(self, connection: apsw.Connection, claimed: Claimed, paid: str, stamp: Stamp) -> Answered:
+    def cover(self, connection: Connection, claimed: Claimed, paid: str, stamp: Stamp) -> Answered:
         """For the doubts: a tap is paid by an earlier transaction."""
         return realtime.cover(connection, claimed, paid, self._operator, stamp)
 
-    def give_back(self, connection: apsw.Connection, uuid: str, amount: int, follow: Follow, stamp: Stamp) -> None:
+    def give_back(self, connection: Connection, uuid: str, amount: int, follow: Follow, stamp: Stamp) -> None:
         """For the doubts: what was found approved is given back."""
         realtime.give_back(connection, uuid, amount, follow, self.seal_body, stamp)
 
@@ -204,7 +204,7 @@ class SqliteAsked(JourneyRows):
 
     def _begin(
         self,
-        connection: apsw.Connection,
+        connection: Connection,
         original: Original,
         send: Send,
         follow: Follow,
@@ -223,7 +223,7 @@ class SqliteAsked(JourneyRows):
 
 
 def _page(
-    below: int, wanted: frozenset[str], limit: int, connection: apsw.Connection
+    below: int, wanted: frozenset[str], limit: int, connection: Connection
 ) -> tuple[list[JourneyRow], int | None]:
     """Some journeys with a lower number in one of the states, and where to go on; None: there are no more."""
     found: list[JourneyRow] = []
@@ -236,7 +236,7 @@ def _page(
     return found, page[-1][0] if len(page) == PAGE_ROWS else None
 
 
-def _journey(connection: apsw.Connection, reference: str) -> Journey:
+def _journey(connection: Connection, reference: str) -> Journey:
     """By its number, or by what names its check-in or check-out. Raises NotFoundError."""
     reference = reference.strip()
     number = int(reference) if reference.isdecimal() and len(reference) <= reading.NUMBER_DIGITS_MAX else None
@@ -248,14 +248,14 @@ def _journey(connection: apsw.Connection, reference: str) -> Journey:
     return found
 
 
-def _end_of_one(connection: apsw.Connection, reference: str) -> str:
+def _end_of_one(connection: Connection, reference: str) -> str:
     try:
         return reading.find_authorisation(connection, reference)
     except NotFoundError as exc:
         raise NotFoundError(f"no journey {reference!r}; {exc}") from exc
 
 
-def _tell_unseen(connection: apsw.Connection, since: Micros, stamp: Stamp) -> int:
+def _tell_unseen(connection: Connection, since: Micros, stamp: Stamp) -> int:
     """Some accepting verdicts that no link ever took: the fare is charged, and nobody was shown it."""
     found = list(connection.execute(Q["undelivered"], (since, SLICE_ROWS)))
     for tap, uuid in found:

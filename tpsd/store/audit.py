@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-import apsw
-
 from tpsd.domain.audit import AuditDraft, AuditRow
-from tpsd.store.commits import Q
+from tpsd.store.connection import Connection
+from tpsd.store.queries import Q
 
 T = TypeVar("T")
 
@@ -16,7 +15,7 @@ T = TypeVar("T")
 class Reads(Protocol):
     """What a log needs of a journal, open for writing or only looked at."""
 
-    async def read(self, work: Callable[[apsw.Connection], T]) -> T:
+    async def read(self, work: Callable[[Connection], T]) -> T:
         """Run work outside any transaction."""
 
 
@@ -33,6 +32,6 @@ class AuditLog:
         )
 
 
-def write(connection: apsw.Connection, draft: AuditDraft, subject: str) -> None:
+def write(connection: Connection, draft: AuditDraft, subject: str) -> None:
     """One row, inside the caller's transaction."""
     connection.execute(Q["insert_audit"], (draft.at, draft.who, draft.what, subject, draft.why))

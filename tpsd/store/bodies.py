@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-import apsw
-
 from tpsd.bodies import Known
 from tpsd.core.bodies import CAUSE, Bodiless, Body, Failure
 from tpsd.core.rebuilding import KeptTap
@@ -16,7 +14,9 @@ from tpsd.domain.authorisation import State
 from tpsd.domain.time import Micros
 from tpsd.errors import SealError
 from tpsd.store import holds
-from tpsd.store.commits import Q, Stamp, insert_notices, insert_sealed
+from tpsd.store.commits import Stamp, insert_notices, insert_sealed
+from tpsd.store.connection import Connection
+from tpsd.store.queries import Q
 from tpsd.store.rotation import Rotation
 from tpsd.store.seal import Sealed
 from tpsd.store.writer import Writer
@@ -32,7 +32,7 @@ _GUESS = "clock_guess:"  # meta: the same for a life that never did
 _BOUND = "clock_bound"  # meta: the first tap of the last life that was corrected, and its time
 
 
-class SqliteBodies:
+class SqlBodies:
     """A journal's rows that wait for the time. ``stamp`` and ``digest`` are the journal's own."""
 
     def __init__(
@@ -50,7 +50,7 @@ class SqliteBodies:
     async def begin(self, now: Micros, floor: Micros) -> int:
         """See ``bodies.Bodies``."""
 
-        def work(connection: apsw.Connection) -> int:
+        def work(connection: Connection) -> int:
             connection.execute(Q["set_meta"], (_SHIFT, 0))
             if now < floor:
                 return 0
@@ -62,7 +62,7 @@ class SqliteBodies:
     async def know(self, known: Known) -> None:
         """See ``bodies.Bodies``."""
 
-        def work(connection: apsw.Connection) -> None:
+        def work(connection: Connection) -> None:
             connection.execute(Q["set_meta"], (_SHIFT, known.schedule_shift_us))
             connection.execute(Q["set_meta"], (_LIFE + known.life, known.shift_us))
 
@@ -87,7 +87,7 @@ class SqliteBodies:
         ]
         failures = [one for one in made if isinstance(one, Failure)]
 
-        def work(connection: apsw.Connection) -> int:
+        def work(connection: Connection) -> int:
             for failure in failures:
                 _fail(connection, failure, stamp)
             return sum(_give(connection, body, sealed, digest, stamp) for body, sealed, digest in bodies)
@@ -104,7 +104,7 @@ class SqliteBodies:
         return Bodiless(uuid, terminal, None)
 
 
-def _correct(connection: apsw.Connection, known: Known, limit: int) -> int:
+def _correct(connection: Connection, known: Known, limit: int) -> int:
     """Some taps of the newest life that has any: when it began bounds the lives before it."""
     life = _newest(connection)
     if life is None:
@@ -124,7 +124,7 @@ def _correct(connection: apsw.Connection, known: Known, limit: int) -> int:
     return len(taps)
 
 
-def _newest(connection: apsw.Connection) -> str | None:
+def _newest(connection: Connection) -> str | None:
     """The life of the tap with the highest number; lives are few, and each is one step in the index."""
     newest, highest, life = None, -1, ""
     while (found := connection.execute(Q["untimed_life"], (life,)).get) is not None:
@@ -135,14 +135,14 @@ def _newest(connection: apsw.Connection) -> str | None:
     return newest
 
 
-def _guess(connection: apsw.Connection, life: str, known: Known) -> int:
+def _guess(connection: Connection, life: str, known: Known) -> int:
     number, last = connection.execute(Q["untimed_last"], (life,)).get
     bound = _bound(connection, number)
     ended_by = known.began_at if bound is None else min(known.began_at, bound - APART_US)
     return former_shift(last, known.shift_us, Micros(ended_by), known.floor)
 
 
-def _bound(connection: apsw.Connection, number: int) -> int | None:
+def _bound(connection: Connection, number: int) -> int | None:
     """The latest that a tap of this number can have been, by the taps after it; None where these say nothing."""
     kept: str | None = connection.execute(Q["get_meta"], (_BOUND,)).get
     if kept is None:
@@ -151,7 +151,7 @@ def _bound(connection: apsw.Connection, number: int) -> int | None:
     return at if number < first else None
 
 
-def _lower_bound(connection: apsw.Connection, number: int, at: int) -> None:
+def _lower_bound(connection: Connection, number: int, at: int) -> None:
     """Taps before this one were no later; newer lives say nothing of lives that are bounded already."""
     known = connection.execute(Q["get_meta"], (_BOUND,)).get
     bound = _bound(connection, number)
@@ -159,7 +159,7 @@ def _lower_bound(connection: apsw.Connection, number: int, at: int) -> None:
         connection.execute(Q["set_meta"], (_BOUND, f"{number} {at if bound is None else min(at, bound)}"))
 
 
-def _give(connection: apsw.Connection, body: Body, sealed: Sealed, digest: bytes, stamp: Stamp) -> int:
+def _give(connection: Connection, body: Body, sealed: Sealed, digest: bytes, stamp: Stamp) -> int:
     if connection.execute(Q["bodiless_row"], (body.uuid,)).fetchone() is None:
         return 0
     connection.execute(Q["give_body"], (body.path, digest, stamp.at, body.uuid))
@@ -167,7 +167,7 @@ def _give(connection: apsw.Connection, body: Body, sealed: Sealed, digest: bytes
     return 1
 
 
-def _fail(connection: apsw.Connection, failure: Failure, stamp: Stamp) -> None:
+def _fail(connection: Connection, failure: Failure, stamp: Stamp) -> None:
     found = connection.execute(Q["bodiless_row"], (failure.uuid,)).fetchone()
     if found is None:
         return

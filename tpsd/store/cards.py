@@ -7,31 +7,28 @@ from __future__ import annotations
 
 from typing import Any
 
-import apsw
-
 from tpsd.core.candidate import JOURNEY_KINDS, Candidate
 from tpsd.core.passback import CardPast
 from tpsd.domain.authorisation import State
 from tpsd.domain.journey import Journey, JourneyState, LastTry
-from tpsd.store.queries import load
+from tpsd.store.connection import Connection
+from tpsd.store.queries import Q
 
-Q = load("sqlite")
 
-
-def list_version(connection: apsw.Connection) -> int | None:
+def list_version(connection: Connection) -> int | None:
     """The number of the deny list's latest change; None while nobody ever made one."""
     version: int | None = connection.execute(Q["deny_version"]).get
     return version
 
 
-def denied(connection: apsw.Connection, candidate: Candidate) -> bool:
+def denied(connection: Connection, candidate: Candidate) -> bool:
     """Whether a live list holds the card."""
     if candidate.token is None:
         return False
     return connection.execute(Q["deny_holds"], (bytes.fromhex(candidate.token),)).get is not None
 
 
-def past(connection: apsw.Connection, candidate: Candidate) -> CardPast | None:
+def past(connection: Connection, candidate: Candidate) -> CardPast | None:
     """The card's past as the lane's pass-back asks for it; None where it does not ask."""
     rule, token, at = candidate.pass_back, candidate.token, candidate.tapped_at
     if not rule.on or token is None:
@@ -50,7 +47,7 @@ def past(connection: apsw.Connection, candidate: Candidate) -> CardPast | None:
     )
 
 
-def journey(connection: apsw.Connection, operator: int, token: str) -> Journey | None:
+def journey(connection: Connection, operator: int, token: str) -> Journey | None:
     """The card's open journey."""
     row = connection.execute(Q["journey_of_card"], (operator, token)).get
     return None if row is None else journey_of(row)
@@ -77,7 +74,7 @@ def _last(uuid: str, state: str, amount: int, may_have_charged: int, unclear: in
     return LastTry(uuid, State(state), amount, bool(may_have_charged), bool(unclear), bool(enquired))
 
 
-def under_way(connection: apsw.Connection, candidate: Candidate) -> bool:
+def under_way(connection: Connection, candidate: Candidate) -> bool:
     """Whether the card is being authorised at this moment for the same."""
     if candidate.token is None or candidate.kind is None:
         return False
@@ -91,7 +88,7 @@ def under_way(connection: apsw.Connection, candidate: Candidate) -> bool:
     return connection.execute(Q["under_way"], bindings).get is not None
 
 
-def doubtful(connection: apsw.Connection, candidate: Candidate) -> str | None:
+def doubtful(connection: Connection, candidate: Candidate) -> str | None:
     """The UUID of the card's last one for the same that is in doubt."""
     if candidate.token is None or candidate.kind is None:
         return None

@@ -10,7 +10,8 @@ from urllib.parse import quote
 import apsw
 
 from tpsd.domain.upkeep import DAMAGE, Finding
-from tpsd.store.commits import Q
+from tpsd.store.connection import Connection
+from tpsd.store.queries import Q
 
 EXAMPLES_MAX = 20  # a person reads no more, and a broken file can name every row it has
 INTEGRITY_MAX = 100  # SQLite's own default for the faults it lists before it stops
@@ -38,7 +39,12 @@ RULES: dict[str, str] = {
 
 def examine(connection: apsw.Connection, keys: Collection[int] | None = None) -> list[Finding]:
     """Everything that is wrong; empty for a whole journal. ``keys``: the epochs whose key file stands, if known."""
-    found = [*_integrity(connection), *_foreign_keys(connection)]
+    return [*_integrity(connection), *_foreign_keys(connection), *contradictions(connection, keys)]
+
+
+def contradictions(connection: Connection, keys: Collection[int] | None = None) -> list[Finding]:
+    """What rows say against one another, on whatever engine, and the live epochs of which ``keys`` has none."""
+    found: list[Finding] = []
     for rule, what in RULES.items():
         found += _rows(connection, rule, what)
     if keys is not None:
@@ -73,11 +79,11 @@ def _foreign_keys(connection: apsw.Connection) -> Iterator[Finding]:
     return _finding("foreign_key", "a row refers to one that is not there", rows)
 
 
-def _rows(connection: apsw.Connection, rule: str, what: str) -> Iterator[Finding]:
+def _rows(connection: Connection, rule: str, what: str) -> Iterator[Finding]:
     return _finding(rule, what, lambda: (str(row[0]) for row in connection.execute(Q[f"check_{rule}"])))
 
 
-def _keys(connection: apsw.Connection, keys: Collection[int]) -> Iterator[Finding]:
+def _keys(connection: Connection, keys: Collection[int]) -> Iterator[Finding]:
     def missing() -> Iterator[str]:
         for number, *_ in connection.execute(Q["live_epochs"]):
             if number not in keys:

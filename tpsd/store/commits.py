@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-import apsw
-
 from tpsd.core.canary import next_canary
 from tpsd.core.candidate import Candidate, Decision, Effect, Facts, KnownTap
 from tpsd.core.journeys import Input
@@ -32,14 +30,13 @@ from tpsd.domain.tap import Disposition, Shown, TapReport, Told, Verdict
 from tpsd.domain.time import Micros
 from tpsd.ports import Decide, SettledLate, Taken
 from tpsd.store import cards
-from tpsd.store.queries import load
+from tpsd.store.connection import Connection
+from tpsd.store.queries import Q
 from tpsd.store.seal import Sealed
 
-Q = load("sqlite")
+SetAside = Callable[[Connection, str], bool]
 
-SetAside = Callable[[apsw.Connection, str], bool]
-
-Ask = Callable[[apsw.Connection, Candidate, Decision], tuple[str, Claimed, Sealed | None]]
+Ask = Callable[[Connection, Candidate, Decision], tuple[str, Claimed, Sealed | None]]
 """Writes the authorisation of a realtime tap and its attempt: its UUID, the claim, and what is still to be opened."""
 
 ASKING = "asking"  # the reason of a tap that TPS is still being asked about
@@ -87,7 +84,7 @@ class ClaimedRow:
 
 
 def take(
-    connection: apsw.Connection,
+    connection: Connection,
     candidate: Candidate,
     decide: Decide,
     parts: SealedParts | None,
@@ -131,7 +128,7 @@ def take(
 
 
 def reject(
-    connection: apsw.Connection,
+    connection: Connection,
     report: TapReport,
     lane: str,
     terminal: str,
@@ -162,7 +159,7 @@ def reject(
     return Taken(number, told, new=True, noticed=True, untimed=untrusted is not None)
 
 
-def _rows_of_identity(connection: apsw.Connection, report: TapReport, digest: bytes) -> list[tuple[Any, ...]]:
+def _rows_of_identity(connection: Connection, report: TapReport, digest: bytes) -> list[tuple[Any, ...]]:
     boot, counter = _numbers(report)
     if boot is None:
         return list(connection.execute(Q["tap_unnamed"], (report.serial, digest)))
@@ -173,7 +170,7 @@ def _numbers(report: TapReport) -> tuple[int | None, int | None]:
     return (None, None) if report.tap_id is None else (report.tap_id.boot, report.tap_id.counter)
 
 
-def _facts(connection: apsw.Connection, candidate: Candidate) -> Facts:
+def _facts(connection: Connection, candidate: Candidate) -> Facts:
     rows = _rows_of_identity(connection, candidate.report, candidate.digest)
     known = next((_known(row) for row in rows if row[1] == candidate.digest), None)
     held = None
@@ -208,7 +205,7 @@ def _known(row: tuple[Any, ...]) -> KnownTap:
 
 
 def _apply_repeat(
-    connection: apsw.Connection,
+    connection: Connection,
     candidate: Candidate,
     decision: Decision,
     parts: SealedParts | None,
@@ -236,7 +233,7 @@ def _apply_repeat(
 
 
 def _insert_authorisation(
-    connection: apsw.Connection,
+    connection: Connection,
     candidate: Candidate,
     decision: Decision,
     parts: SealedParts | None,
@@ -263,12 +260,12 @@ def _insert_authorisation(
     return uuid
 
 
-def begin_hold(connection: apsw.Connection, cause: str, terminal: str | None, now: Micros) -> None:
+def begin_hold(connection: Connection, cause: str, terminal: str | None, now: Micros) -> None:
     """A cause holds rows from now on; new taps of ``terminal`` join them."""
     connection.execute(Q["begin_hold"], (cause, terminal, now, next_canary(cause, now)))
 
 
-def _insert_tap(connection: apsw.Connection, candidate: Candidate, decision: Decision, uuid: str | None) -> int:
+def _insert_tap(connection: Connection, candidate: Candidate, decision: Decision, uuid: str | None) -> int:
     report, told = candidate.report, decision.told
     verdict, reason = (None, ASKING) if told is None else (int(told.verdict), told.reason)
     connection.execute(
@@ -285,7 +282,7 @@ def _insert_tap(connection: apsw.Connection, candidate: Candidate, decision: Dec
     return connection.last_insert_rowid()
 
 
-def insert_sealed(connection: apsw.Connection, owner: str, purpose: str, sealed: Sealed, ran: int) -> None:
+def insert_sealed(connection: Connection, owner: str, purpose: str, sealed: Sealed, ran: int) -> None:
     """Sealed card data of an owner; ``ran`` is the journal's running time."""
     connection.execute(
         Q["insert_sealed"], (owner, purpose, sealed.epoch, sealed.wrapped_key, sealed.nonce, sealed.data, ran)
@@ -293,7 +290,7 @@ def insert_sealed(connection: apsw.Connection, owner: str, purpose: str, sealed:
 
 
 def insert_notices(
-    connection: apsw.Connection,
+    connection: Connection,
     drafts: tuple[NoticeDraft, ...],
     tap: int | None,
     uuid: str | None,
@@ -309,7 +306,7 @@ def insert_notices(
         )
 
 
-def ladder_id(connection: apsw.Connection, ladder: Ladder) -> int:
+def ladder_id(connection: Connection, ladder: Ladder) -> int:
     """The row of these tiers, written when they are new."""
     tiers = json.dumps([[tier.tries, tier.every_us] for tier in ladder])
     found = connection.execute(Q["ladder_id"], (tiers,)).get
@@ -328,7 +325,7 @@ def ladder_of(tiers: str) -> Ladder:
 
 
 def claim(
-    connection: apsw.Connection,
+    connection: Connection,
     now: Micros,
     limit: int,
     created_by: Micros | None = None,
@@ -350,7 +347,7 @@ def claim(
 
 
 def begin_attempt(
-    connection: apsw.Connection,
+    connection: Connection,
     row: tuple[Any, ...],
     reason: AttemptReason,
     now: Micros,
@@ -384,7 +381,7 @@ def begin_attempt(
 
 
 def settle(
-    connection: apsw.Connection,
+    connection: Connection,
     claimed: Claimed,
     outcome: Outcome,
     settlement: Settlement,

@@ -6,22 +6,21 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-import apsw
-
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.denial import BY_HAND, TOKEN_BYTES, DenyChange, DenySource, DenyTotals
 from tpsd.domain.time import Micros
 from tpsd.errors import RefusedError
 from tpsd.store import audit as audits
 from tpsd.store import cards
-from tpsd.store.commits import Q
+from tpsd.store.connection import Connection
+from tpsd.store.queries import Q
 from tpsd.store.writer import Writer
 
 SLICE_SECONDS = 0.005  # of work a commit: with the flush behind it, a tap waits less than half of its 20 ms
 BATCH = 100  # tokens between two looks at the clock: below 1 ms even where they are not sorted
 
 
-class SqliteDenyList:
+class SqlDenyList:
     """``tpsd.denylist.DenyList`` on the journal's writer."""
 
     def __init__(self, writer: Writer) -> None:
@@ -82,13 +81,13 @@ class SqliteDenyList:
             raise
 
 
-def totals(connection: apsw.Connection) -> DenyTotals:
+def totals(connection: Connection) -> DenyTotals:
     """The lists in force."""
     sources = tuple(DenySource(*row) for row in connection.execute(Q["deny_totals"]) if row[1])
     return DenyTotals(cards.list_version(connection), sources)
 
 
-def _add(connection: apsw.Connection, tokens: Sequence[bytes], audit: AuditDraft) -> DenyChange:
+def _add(connection: Connection, tokens: Sequence[bytes], audit: AuditDraft) -> DenyChange:
     live = [number for (number,) in connection.execute(Q["deny_live"], {"source": BY_HAND})]
     if not live:
         connection.execute(Q["deny_begin"], (BY_HAND, "live", audit.at, audit.at))
@@ -96,12 +95,12 @@ def _add(connection: apsw.Connection, tokens: Sequence[bytes], audit: AuditDraft
     return _changed(connection, tokens, enter(connection, live[0], tokens), audit)
 
 
-def _remove(connection: apsw.Connection, tokens: Sequence[bytes], source: str | None, audit: AuditDraft) -> DenyChange:
+def _remove(connection: Connection, tokens: Sequence[bytes], source: str | None, audit: AuditDraft) -> DenyChange:
     live = [number for (number,) in connection.execute(Q["deny_live"], {"source": source})]
     return _changed(connection, tokens, strike(connection, live, tokens), audit)
 
 
-def _changed(connection: apsw.Connection, tokens: Sequence[bytes], changed: int, audit: AuditDraft) -> DenyChange:
+def _changed(connection: Connection, tokens: Sequence[bytes], changed: int, audit: AuditDraft) -> DenyChange:
     for token in tokens:
         audits.write(connection, audit, token.hex())
     if changed:
@@ -109,12 +108,12 @@ def _changed(connection: apsw.Connection, tokens: Sequence[bytes], changed: int,
     return DenyChange(len(tokens), changed, cards.list_version(connection))
 
 
-def _begin(connection: apsw.Connection, source: str, at: Micros) -> int:
+def _begin(connection: Connection, source: str, at: Micros) -> int:
     connection.execute(Q["deny_begin"], (source, "filling", at, None))
     return connection.last_insert_rowid()
 
 
-def _fill(connection: apsw.Connection, generation: int, tokens: memoryview) -> int:
+def _fill(connection: Connection, generation: int, tokens: memoryview) -> int:
     _refuse_unless_filling(connection, generation)
     inserted = 0
 
@@ -138,14 +137,14 @@ def _for_a_while(batch: Callable[[int, int], None], size: int) -> int:
     return at
 
 
-def enter(connection: apsw.Connection, number: int, tokens: Iterable[bytes]) -> int:
+def enter(connection: Connection, number: int, tokens: Iterable[bytes]) -> int:
     """Put tokens into a generation and count them there; how many were new."""
     entered = _insert(connection, number, tokens)
     connection.execute(Q["deny_counted"], (entered, number))
     return entered
 
 
-def strike(connection: apsw.Connection, numbers: Iterable[int], tokens: Sequence[bytes]) -> int:
+def strike(connection: Connection, numbers: Iterable[int], tokens: Sequence[bytes]) -> int:
     """Take tokens out of generations and count them there; how many were in any."""
     gone: set[bytes] = set()
     for number in numbers:
@@ -159,13 +158,13 @@ def strike(connection: apsw.Connection, numbers: Iterable[int], tokens: Sequence
     return len(gone)
 
 
-def _insert(connection: apsw.Connection, number: int, tokens: Iterable[bytes]) -> int:
+def _insert(connection: Connection, number: int, tokens: Iterable[bytes]) -> int:
     before = connection.total_changes()
     connection.executemany(Q["deny_insert"], ((number, token) for token in tokens))
     return connection.total_changes() - before
 
 
-def _go_live(connection: apsw.Connection, generation: int, replace: bool, audit: AuditDraft) -> DenyChange:
+def _go_live(connection: Connection, generation: int, replace: bool, audit: AuditDraft) -> DenyChange:
     source, tokens = _refuse_unless_filling(connection, generation)
     if replace:
         connection.execute(Q["deny_supersede"], (source,))
@@ -175,18 +174,18 @@ def _go_live(connection: apsw.Connection, generation: int, replace: bool, audit:
     return DenyChange(tokens, tokens, cards.list_version(connection))
 
 
-def _refuse_unless_filling(connection: apsw.Connection, generation: int) -> tuple[str, int]:
+def _refuse_unless_filling(connection: Connection, generation: int) -> tuple[str, int]:
     found = connection.execute(Q["deny_state"], (generation,)).fetchone()
     if found is None or found[0] != "filling":
         raise RefusedError("this import is over; import the file again")
     return found[1], found[2]
 
 
-def _untidy(connection: apsw.Connection) -> bool:
+def _untidy(connection: Connection) -> bool:
     return connection.execute(Q["deny_untidy"]).get is not None
 
 
-def _tidy(connection: apsw.Connection) -> int:
+def _tidy(connection: Connection) -> int:
     oldest = connection.execute(Q["deny_oldest"]).get
     if oldest is not None:
         return _clear(connection, oldest)
@@ -194,11 +193,11 @@ def _tidy(connection: apsw.Connection) -> int:
     return _join(connection, joining[0], joining[-1]) if joining else 0
 
 
-def _clear(connection: apsw.Connection, number: int) -> int:
+def _clear(connection: Connection, number: int) -> int:
     return _slices(connection, number, lambda end: _drop(connection, number, end))
 
 
-def _join(connection: apsw.Connection, smaller: int, larger: int) -> int:
+def _join(connection: Connection, smaller: int, larger: int) -> int:
     """Both are in force, so the card is denied before, between and after."""
 
     def move(end: bytes) -> int:
@@ -212,12 +211,12 @@ def _join(connection: apsw.Connection, smaller: int, larger: int) -> int:
     return _slices(connection, smaller, move)
 
 
-def _drop(connection: apsw.Connection, number: int, end: bytes) -> int:
+def _drop(connection: Connection, number: int, end: bytes) -> int:
     connection.execute(Q["deny_drop_slice"], (number, end))
     return connection.changes()
 
 
-def _slices(connection: apsw.Connection, number: int, work: Callable[[bytes], int]) -> int:
+def _slices(connection: Connection, number: int, work: Callable[[bytes], int]) -> int:
     """Work through a generation's tokens until the slice's time is over, and drop it once it is empty."""
     until, done = time.monotonic() + SLICE_SECONDS, 0
     while True:

@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
-import apsw
-
 from tpsd.asking import Answered, Follow
 from tpsd.core.enquiry import NEXT_ENQUIRY_US, Conclusion, Finding, Heard
 from tpsd.core.notices import cause_key
@@ -18,18 +16,20 @@ from tpsd.domain.tap import Kind, Timing
 from tpsd.domain.time import Micros, later
 from tpsd.doubts import Crashed, Judge, nothing_follows
 from tpsd.store import journeys, realtime
-from tpsd.store.asked import SqliteAsked
-from tpsd.store.commits import OUTCOME_NAMES, Q, Stamp, insert_notices
+from tpsd.store.asked import SqlAsked
+from tpsd.store.commits import OUTCOME_NAMES, Stamp, insert_notices
+from tpsd.store.connection import Connection
+from tpsd.store.queries import Q
 from tpsd.store.writer import Urgency, Writer
 
 ASKED_ABOUT = frozenset({State.IN_DOUBT, State.PENDING})
 ROWS_PER_COMMIT = 100  # about 4 ms of work, so that intake gets its turn
 
 
-class SqliteDoubts:
+class SqlDoubts:
     """``doubts.Doubts`` on a journal's writer."""
 
-    def __init__(self, writer: Writer, asked: SqliteAsked, stamp: Callable[[Micros], Stamp]) -> None:
+    def __init__(self, writer: Writer, asked: SqlAsked, stamp: Callable[[Micros], Stamp]) -> None:
         self._writer = writer
         self._asked = asked
         self._stamp = stamp
@@ -65,7 +65,7 @@ class SqliteDoubts:
         """See ``doubts.Doubts``."""
         stamp = self._stamp(ended_at)
 
-        def work(connection: apsw.Connection) -> bool:
+        def work(connection: Connection) -> bool:
             held = _conclude(connection, enquired, heard, conclusion, stamp)
             if held and conclusion.gives_back is not None:
                 self._asked.give_back(connection, str(enquired.uuid), conclusion.gives_back, follow, stamp)
@@ -79,7 +79,7 @@ class SqliteDoubts:
         """See ``doubts.Doubts``."""
         stamp = self._stamp(ended_at)
 
-        def work(connection: apsw.Connection) -> Answered | None:
+        def work(connection: Connection) -> Answered | None:
             if not realtime.can_be_covered(connection, claimed):
                 _end_attempt(connection, enquired, heard, conclusion, stamp.at)
                 connection.execute(Q["ask_soon"], (stamp.at, str(enquired.uuid), enquired.fence))
@@ -108,10 +108,10 @@ class SqliteDoubts:
         return None if due is None else Micros(due)
 
 
-def set_aside(judge: Judge, stamp: Stamp) -> Callable[[apsw.Connection, str], bool]:
+def set_aside(judge: Judge, stamp: Stamp) -> Callable[[Connection, str], bool]:
     """For ``commits.claim``: whether a due row that may have charged was put in doubt instead of being sent."""
 
-    def work(connection: apsw.Connection, uuid: str) -> bool:
+    def work(connection: Connection, uuid: str) -> bool:
         since = connection.execute(Q["doubtful_since"], (uuid,)).get
         aside = None if since is None else judge(since)
         if aside is None:
@@ -123,7 +123,7 @@ def set_aside(judge: Judge, stamp: Stamp) -> Callable[[apsw.Connection, str], bo
     return work
 
 
-def _claim(connection: apsw.Connection, now: Micros, limit: int) -> list[Enquired]:
+def _claim(connection: Connection, now: Micros, limit: int) -> list[Enquired]:
     claims = []
     for row in list(connection.execute(Q["enquiries_due"], (now, limit))):
         uuid, *before, attempt, fence, enquiries, body_kept, kind, amount = row
@@ -134,7 +134,7 @@ def _claim(connection: apsw.Connection, now: Micros, limit: int) -> list[Enquire
     return claims
 
 
-def _claim_one(connection: apsw.Connection, uuid: str, now: Micros) -> Enquired | None:
+def _claim_one(connection: Connection, uuid: str, now: Micros) -> Enquired | None:
     row = connection.execute(Q["enquired_one"], (uuid,)).get
     if row is None:
         return None
@@ -144,7 +144,7 @@ def _claim_one(connection: apsw.Connection, uuid: str, now: Micros) -> Enquired 
     return _enquired(connection, (uuid, *before, attempt + 1, fence + 1, enquiries, body_kept, kind, amount, now))
 
 
-def _enquired(connection: apsw.Connection, row: tuple[Any, ...]) -> Enquired:
+def _enquired(connection: Connection, row: tuple[Any, ...]) -> Enquired:
     let_in = connection.execute(Q["shown_of"], (row[0],)).get
     uuid, terminal, timing, state, cause, number, fence, nth, body_kept, kind, amount, started_at = row
     return Enquired(
@@ -166,9 +166,7 @@ def _enquired(connection: apsw.Connection, row: tuple[Any, ...]) -> Enquired:
     )
 
 
-def _conclude(
-    connection: apsw.Connection, enquired: Enquired, heard: Heard, conclusion: Conclusion, stamp: Stamp
-) -> bool:
+def _conclude(connection: Connection, enquired: Enquired, heard: Heard, conclusion: Conclusion, stamp: Stamp) -> bool:
     uuid, cause, now = str(enquired.uuid), heard.outcome.cause, stamp.at
     _end_attempt(connection, enquired, heard, conclusion, now)
     if connection.execute(Q["is_enquired"], (uuid, enquired.fence, enquired.state.value)).get is None:
@@ -192,9 +190,7 @@ def _conclude(
     return True
 
 
-def _end_attempt(
-    connection: apsw.Connection, enquired: Enquired, heard: Heard, conclusion: Conclusion, now: Micros
-) -> None:
+def _end_attempt(connection: Connection, enquired: Enquired, heard: Heard, conclusion: Conclusion, now: Micros) -> None:
     connection.execute(
         Q["end_enquiry"],
         (now, _name(heard, conclusion), heard.outcome.cause, str(enquired.uuid), enquired.number),
@@ -208,7 +204,7 @@ def _name(heard: Heard, conclusion: Conclusion) -> str:
     return "not_found" if conclusion.counts else "unknown"
 
 
-def _end_open(connection: apsw.Connection, stamp: Stamp, crashed: Crashed) -> int:
+def _end_open(connection: Connection, stamp: Stamp, crashed: Crashed) -> int:
     ended, now = 0, stamp.at
     for *row, started_at in list(connection.execute(Q["enquiries_left_open"])):
         enquired = _enquired(connection, (*row, min(started_at, now)))
@@ -221,14 +217,14 @@ def _end_open(connection: apsw.Connection, stamp: Stamp, crashed: Crashed) -> in
     return ended
 
 
-def _begin(connection: apsw.Connection, now: Micros) -> int:
+def _begin(connection: Connection, now: Micros) -> int:
     latest = later(now, NEXT_ENQUIRY_US)
     connection.execute(Q["pull_enquiries"], (latest, latest))
     connection.execute(Q["begin_enquiries"], (now,))
     return connection.changes()
 
 
-def _tell(connection: apsw.Connection, now: Micros) -> int:
+def _tell(connection: Connection, now: Micros) -> int:
     """Some rows that waited for an enquiry which nobody can make any more."""
     waiting = list(connection.execute(Q["enquiries_to_end"], (ROWS_PER_COMMIT,)))
     for uuid, state, cause in waiting:

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import apsw
-
 from tpsd.core.feed import FEED_TOKENS_MAX, Flush, Put, Strike, Take, held_back
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.denial import BY_FEED, DenyChange
@@ -16,8 +14,10 @@ from tpsd.domain.time import Micros
 from tpsd.errors import RefusedError
 from tpsd.store import audit as audits
 from tpsd.store import cards
-from tpsd.store.commits import Q, insert_notices
-from tpsd.store.denylist import SqliteDenyList, enter, strike
+from tpsd.store.commits import insert_notices
+from tpsd.store.connection import Connection
+from tpsd.store.denylist import SqlDenyList, enter, strike
+from tpsd.store.queries import Q
 from tpsd.store.writer import Writer
 
 LOSS_SLICE = 1000  # entries a read: 1 to 2 ms, so that a tap waits for less than a slice of housekeeping
@@ -33,10 +33,10 @@ class Bounds:
     ignored: int = IGNORED_KEPT
 
 
-class SqliteFeed:
+class SqlFeed:
     """``tpsd.denylist.DenyFeed`` on the journal's writer."""
 
-    def __init__(self, writer: Writer, denylist: SqliteDenyList, bounds: Bounds | None = None) -> None:
+    def __init__(self, writer: Writer, denylist: SqlDenyList, bounds: Bounds | None = None) -> None:
         self._writer = writer
         self._denylist = denylist
         self._bounds = bounds or Bounds()
@@ -79,7 +79,7 @@ class SqliteFeed:
         return await self._writer.write(partial(_hold, loss=loss, at=at, now=now))
 
 
-def _state(connection: apsw.Connection) -> FeedState:
+def _state(connection: Connection) -> FeedState:
     row = connection.execute(Q["feed_state"], (BY_FEED,)).fetchone()
     if row is None:
         return FeedState()
@@ -87,11 +87,11 @@ def _state(connection: apsw.Connection) -> FeedState:
     return FeedState(token, heard_at, whole_at, tokens or 0, shadow, bool(done), waits_since, loses, ignored)
 
 
-def _lists(connection: apsw.Connection) -> list[tuple[int, int | None, int]]:
+def _lists(connection: Connection) -> list[tuple[int, int | None, int]]:
     return [(number, shadow, tokens) for number, shadow, tokens in connection.execute(Q["feed_lists"], (BY_FEED,))]
 
 
-def _keep(connection: apsw.Connection, take: Take, foreign: Sequence[Foreign], at: Micros, bounds: Bounds) -> Kept:
+def _keep(connection: Connection, take: Take, foreign: Sequence[Foreign], at: Micros, bounds: Bounds) -> Kept:
     inserted = deleted = 0
     for step in take.steps:
         match step:
@@ -111,7 +111,7 @@ def _keep(connection: apsw.Connection, take: Take, foreign: Sequence[Foreign], a
     return Kept(inserted, deleted, cards.list_version(connection))
 
 
-def _heard(connection: apsw.Connection, take: Take, ignored: int, at: Micros, *, whole: bool) -> None:
+def _heard(connection: Connection, take: Take, ignored: int, at: Micros, *, whole: bool) -> None:
     bindings = {
         "source": BY_FEED,
         "token": take.token,
@@ -123,14 +123,14 @@ def _heard(connection: apsw.Connection, take: Take, ignored: int, at: Micros, *,
     connection.execute(Q["feed_heard"], bindings)
 
 
-def _ignore(connection: apsw.Connection, foreign: Sequence[Foreign], at: Micros, most: int) -> None:
+def _ignore(connection: Connection, foreign: Sequence[Foreign], at: Micros, most: int) -> None:
     kept = [(at, record.type, record.raw) for record in foreign if record.raw is not None]
     if kept:
         connection.executemany(Q["feed_ignore"], kept)
         connection.execute(Q["feed_ignored_old"], (most,))
 
 
-def _begin_anew(connection: apsw.Connection, at: Micros) -> None:
+def _begin_anew(connection: Connection, at: Micros) -> None:
     """A shadow that is there already goes on denying as part of the old list; an empty one is the new one."""
     connection.execute(Q["feed_begun_anew"], (BY_FEED,))
     if any(shadow and not tokens for _, shadow, tokens in _lists(connection)):
@@ -139,7 +139,7 @@ def _begin_anew(connection: apsw.Connection, at: Micros) -> None:
     connection.execute(Q["feed_begin"], (BY_FEED, at, at, 1))
 
 
-def _growing(connection: apsw.Connection, at: Micros) -> int:
+def _growing(connection: Connection, at: Micros) -> int:
     """The generation that takes new entries: the shadow, else the longest list, else a new one."""
     lists = _lists(connection)
     if lists:
@@ -148,13 +148,13 @@ def _growing(connection: apsw.Connection, at: Micros) -> int:
     return connection.last_insert_rowid()
 
 
-def _lost_slice(connection: apsw.Connection, old: int, shadow: int, after: bytes) -> tuple[int, int, bytes | None]:
+def _lost_slice(connection: Connection, old: int, shadow: int, after: bytes) -> tuple[int, int, bytes | None]:
     bindings = {"old": old, "shadow": shadow, "after": after, "slice": LOSS_SLICE}
     there, lacking, last = connection.execute(Q["feed_lost_slice"], bindings).fetchone() or (0, 0, None)
     return there, lacking, last
 
 
-def _flip(connection: apsw.Connection, at: Micros, audit: AuditDraft | None) -> DenyChange:
+def _flip(connection: Connection, at: Micros, audit: AuditDraft | None) -> DenyChange:
     state = _state(connection)
     if state.shadow is None or not state.whole:
         raise RefusedError("no new deny list waits; 'tpsd denylist status' shows what there is")
@@ -167,7 +167,7 @@ def _flip(connection: apsw.Connection, at: Micros, audit: AuditDraft | None) -> 
     return DenyChange(state.shadow, state.shadow, cards.list_version(connection))
 
 
-def _hold(connection: apsw.Connection, loss: Loss, at: Micros, now: Micros) -> bool:
+def _hold(connection: Connection, loss: Loss, at: Micros, now: Micros) -> bool:
     told = _state(connection).waits_since is not None
     connection.execute(Q["feed_waits"], {"source": BY_FEED, "at": at, "loses": loss.lost})
     if not told:

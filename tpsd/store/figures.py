@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
-import apsw
-
 from tpsd.domain.authorisation import Ladder
 from tpsd.domain.lane import LaneWaits
 from tpsd.domain.picture import JournalFigures, RestCount, RungCount
 from tpsd.domain.time import Micros
-from tpsd.store.commits import Q, ladder_of
+from tpsd.store.commits import ladder_of
+from tpsd.store.connection import Connection
+from tpsd.store.queries import Q
 
 PAGE_ROWS = 1000  # about 1 ms of the writer's time, so that a verdict waits for one page at most
 PAGES_MAX = 5000  # five million rows: far above any queue; a table that grows meanwhile must not be walked for ever
@@ -33,7 +33,7 @@ _FIRST_CAUSE, _LAST_CAUSE = ("", -1, ""), ("\U0010ffff", 0, "")
 class Reads(Protocol):
     """The one thing wanted of a journal's connection."""
 
-    async def read(self, work: Callable[[apsw.Connection], T]) -> T:
+    async def read(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` outside any transaction."""
 
 
@@ -87,10 +87,10 @@ class JournalNumbers:
 
 def _page(
     kind: str, what: str, after: Row, last: Row, size: int
-) -> Callable[[apsw.Connection], tuple[list[Row], Row | None]]:
+) -> Callable[[Connection], tuple[list[Row], Row | None]]:
     """The counts of one page and the key it ends at, None after the last page."""
 
-    def work(connection: apsw.Connection) -> tuple[list[Row], Row | None]:
+    def work(connection: Connection) -> tuple[list[Row], Row | None]:
         end = connection.execute(Q[f"{kind}_page"], (*after, size - 1)).fetchone()
         rows = list(connection.execute(Q[f"{kind}_{what}"], (*after, *(last if end is None else end))))
         return rows, end
@@ -98,7 +98,7 @@ def _page(
     return work
 
 
-def _ladders(connection: apsw.Connection) -> dict[int, Ladder]:
+def _ladders(connection: Connection) -> dict[int, Ladder]:
     return {number: ladder_of(tiers) for number, tiers in connection.execute(Q["ladders"])}
 
 
@@ -136,7 +136,7 @@ def _add_lane(waits: dict[str, LaneWaits], row: Row) -> None:
     waits[lane] = LaneWaits(so_far.pending + pending, so_far.held + held, min(known, default=None))
 
 
-def _singles(connection: apsw.Connection) -> tuple[list[RestCount], int, list[Micros], int, Micros | None]:
+def _singles(connection: Connection) -> tuple[list[RestCount], int, list[Micros], int, Micros | None]:
     bare = [RestCount(*row) for row in connection.execute(Q["resting_without_cause"])]
     sending, oldest_sending = connection.execute(Q["sending_now"]).get
     awaiting = connection.execute(Q["awaiting_oldest"]).get

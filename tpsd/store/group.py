@@ -14,27 +14,15 @@ from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
 from types import TracebackType
 from typing import Any, TypeVar
 
-import apsw
-
 from tpsd.errors import JournalError, JournalUnavailableError
+from tpsd.store.connection import Connection
+from tpsd.store.faults import SQLITE, Faults
 
 T = TypeVar("T")
-Work = Callable[[apsw.Connection], T]
-
-BREAKING = (apsw.IOError, apsw.CorruptError, apsw.NotADBError)
-"""Never retried over: what was written before is doubtful until the journal is opened, and checked, anew."""
+Work = Callable[[Any], T]
+"""On a ``Connection``; what one engine alone can do asks for that engine's."""
 
 SUSPENDABLE = CO_COROUTINE | CO_GENERATOR | CO_ASYNC_GENERATOR
-
-DISK_TROUBLE = (
-    *BREAKING,
-    apsw.FullError,
-    apsw.CantOpenError,
-    apsw.ReadOnlyError,
-    apsw.BusyError,
-    apsw.NoMemError,
-)
-"""Not the fault of the write that met it: the whole group is lost."""
 
 
 @dataclass(slots=True)
@@ -58,10 +46,11 @@ class Pulse:
 
 
 class GroupCommit:
-    """Transactions on the journal's one connection, and whether its disk still deserves trust."""
+    """Transactions on the journal's one connection, and whether what holds it still deserves trust."""
 
-    def __init__(self, connection: apsw.Connection, pulse: Pulse | None = None) -> None:
+    def __init__(self, connection: Connection, pulse: Pulse | None = None, faults: Faults = SQLITE) -> None:
         self._connection = connection
+        self._faults = faults
         self._pulse = pulse or Pulse()
         self._broken: BaseException | None = None
 
@@ -75,7 +64,7 @@ class GroupCommit:
         try:
             self._refuse_if_broken()
             before = self._connection.total_changes()
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute(self._faults.begin)
             self._in_savepoint(first)
             while (job := following()) is not None:
                 jobs.append(job)
@@ -91,7 +80,7 @@ class GroupCommit:
         try:
             job.result = job.work(self._connection)
         except BaseException as exc:
-            job.error = self._unavailable(exc) if isinstance(exc, DISK_TROUBLE) else _carried(exc)
+            job.error = self._unavailable(exc) if isinstance(exc, self._faults.trouble) else _carried(exc)
 
     def close(self) -> None:
         """Checkpoint and close the connection."""
@@ -103,7 +92,7 @@ class GroupCommit:
         try:
             job.result = job.work(connection)
         except BaseException as exc:
-            if isinstance(exc, DISK_TROUBLE) or not connection.in_transaction:
+            if isinstance(exc, self._faults.trouble) or not connection.in_transaction:
                 raise
             connection.execute("ROLLBACK TO one")
             job.error = _carried(exc)
@@ -117,7 +106,7 @@ class GroupCommit:
             self._pulse.on_commit(seconds)
 
     def _fail(self, jobs: list[Job], cause: BaseException) -> None:
-        with suppress(apsw.Error):
+        with suppress(*self._faults.own):
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
         for job in jobs:
@@ -126,18 +115,12 @@ class GroupCommit:
 
     def _refuse_if_broken(self) -> None:
         if self._broken is not None:
-            raise JournalError(
-                f"the disk failed ({_words(self._broken)}): the journal stays closed until tpsd starts again and has "
-                "checked it; look at the disk's health"
-            )
+            raise JournalError(self._faults.broken.format(words=self._faults.words(self._broken)))
 
     def _unavailable(self, cause: BaseException) -> JournalUnavailableError:
-        if isinstance(cause, BREAKING):
+        if isinstance(cause, self._faults.breaking):
             self._broken = cause
-        error = JournalUnavailableError(
-            f"the journal cannot be written or read ({_words(cause)}): nothing was acknowledged; "
-            "check the disk's space and health"
-        )
+        error = JournalUnavailableError(self._faults.unavailable.format(words=self._faults.words(cause)))
         error.__cause__ = cause
         return error
 
@@ -172,7 +155,3 @@ def _carried(error: BaseException) -> BaseException:
     wrapped = RuntimeError("the work raised StopIteration")
     wrapped.__cause__ = error
     return wrapped
-
-
-def _words(cause: BaseException) -> str:
-    return f"{type(cause).__name__}: {cause}" if isinstance(cause, apsw.Error) else type(cause).__name__

@@ -6,8 +6,6 @@ import json
 from functools import partial
 from typing import Any
 
-import apsw
-
 from tpsd.domain.audit import AuditRow
 from tpsd.domain.authorisation import State
 from tpsd.domain.history import Box, History, Hold, Mailing, Transaction
@@ -16,9 +14,11 @@ from tpsd.domain.tap import Shown, Timing
 from tpsd.domain.time import Micros
 from tpsd.domain.views import AttemptRow
 from tpsd.store import receipts
-from tpsd.store.commits import Q, ladder_of
+from tpsd.store.commits import ladder_of
+from tpsd.store.connection import Connection
 from tpsd.store.figures import Reads
 from tpsd.store.housekeeping import read_ran
+from tpsd.store.queries import Q
 
 PAGE_ROWS = 2000  # orders in a look: about 2 ms of the writer's time
 
@@ -48,11 +48,11 @@ class Histories:
         return found
 
 
-def _orders(bindings: tuple[int, int, str], connection: apsw.Connection) -> list[tuple[Any, ...]]:
+def _orders(bindings: tuple[int, int, str], connection: Connection) -> list[tuple[Any, ...]]:
     return list(connection.execute(Q["orders_about"], bindings))
 
 
-def _found(connection: apsw.Connection, reference: str) -> tuple[list[str], dict[str, Any]]:
+def _found(connection: Connection, reference: str) -> tuple[list[str], dict[str, Any]]:
     """The transactions that orders may have named, and the history's other fields."""
     recorded = receipts.recorded(connection, reference)
     shift = int(connection.execute(Q["get_meta"], ("clock_shift",)).get or 0)
@@ -85,11 +85,11 @@ def _found(connection: apsw.Connection, reference: str) -> tuple[list[str], dict
     }
 
 
-def _transactions(connection: apsw.Connection, uuid: str, shift: int) -> list[Transaction]:
+def _transactions(connection: Connection, uuid: str, shift: int) -> list[Transaction]:
     return [_transaction(connection, row) for row in list(connection.execute(Q["history_transactions"], (uuid, shift)))]
 
 
-def _transaction(connection: apsw.Connection, row: tuple[Any, ...]) -> Transaction:
+def _transaction(connection: Connection, row: tuple[Any, ...]) -> Transaction:
     (uuid, kind, timing, state, cause, amount, currency, approved, may_have_charged, credential, settled_at, release,
      sends, tiers, due, body_waits, enquiries, enquiry_due, replaced_by, follows, ran_rested) = row  # fmt: skip
     return Transaction(
@@ -118,7 +118,7 @@ def _transaction(connection: apsw.Connection, row: tuple[Any, ...]) -> Transacti
     )
 
 
-def _hold(connection: apsw.Connection, own: Transaction | None, shift: int) -> Hold | None:
+def _hold(connection: Connection, own: Transaction | None, shift: int) -> Hold | None:
     if own is None or own.state is not State.HELD:
         return None
     found = connection.execute(Q["history_hold"], (own.cause, shift)).fetchone()

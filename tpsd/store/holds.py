@@ -5,15 +5,15 @@ A row of ``hold`` stands as long as its terminal's new taps must join the held o
 
 from __future__ import annotations
 
-import apsw
-
 from tpsd.core.canary import CANARY_EVERY_US, next_canary
 from tpsd.domain.authorisation import AttemptReason
 from tpsd.domain.time import Micros, later
-from tpsd.store.commits import ClaimedRow, Q, begin_attempt
+from tpsd.store.commits import ClaimedRow, begin_attempt
+from tpsd.store.connection import Connection
+from tpsd.store.queries import Q
 
 
-def claim_canaries(connection: apsw.Connection, now: Micros, limit: int) -> list[ClaimedRow]:
+def claim_canaries(connection: Connection, now: Micros, limit: int) -> list[ClaimedRow]:
     """One canary for each hold that is due one, over its oldest clean row; the attempt's number is written."""
     claims = []
     for (cause,) in list(connection.execute(Q["canaries_due"], (now, limit))):
@@ -27,23 +27,23 @@ def claim_canaries(connection: apsw.Connection, now: Micros, limit: int) -> list
     return claims
 
 
-def next_due(connection: apsw.Connection) -> Micros | None:
+def next_due(connection: Connection) -> Micros | None:
     """When a ladder's send or a canary is due, whichever is earlier."""
     found = (connection.execute(Q[name]).get for name in ("next_due", "next_canary"))
     return min((Micros(due) for due in found if due is not None), default=None)
 
 
-def end(connection: apsw.Connection, cause: str) -> None:
+def end(connection: Connection, cause: str) -> None:
     """The cause is mended: from here on its terminal's taps are sent."""
     connection.execute(Q["end_hold"], (cause,))
 
 
-def end_if_empty(connection: apsw.Connection, cause: str) -> None:
+def end_if_empty(connection: Connection, cause: str) -> None:
     """End a hold under which nothing is held any more."""
     connection.execute(Q["end_empty_hold"], (cause,))
 
 
-def pull_canaries(connection: apsw.Connection, now: Micros) -> None:
+def pull_canaries(connection: Connection, now: Micros) -> None:
     """After a start: no canary waits longer by this life's clock than it would have by the former."""
     latest = later(now, CANARY_EVERY_US)
     connection.execute(Q["pull_canaries"], (latest, latest))

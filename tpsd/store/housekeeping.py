@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import apsw
-
 from tpsd.core.notices import cause_key
 from tpsd.domain.notice import NoticeDraft, NoticeKind
 from tpsd.domain.time import DAY, HOUR, Micros
-from tpsd.store.commits import Q, insert_notices
+from tpsd.store.commits import insert_notices
+from tpsd.store.connection import Connection
+from tpsd.store.queries import Q
 
 EPOCH_US = 24 * HOUR  # how long an epoch takes new bodies
 REWRAP_AFTER_US = 47 * HOUR  # after closing; 24 + 47 + 1 hour of work = 72, the bound of invariant I7
@@ -39,30 +39,30 @@ class EpochRow:
     ran_closed: int | None
 
 
-def live_epochs(connection: apsw.Connection) -> list[EpochRow]:
+def live_epochs(connection: Connection) -> list[EpochRow]:
     """All epochs whose key was not destroyed, ascending."""
     return [EpochRow(*row) for row in connection.execute(Q["live_epochs"])]
 
 
-def last_epoch(connection: apsw.Connection) -> int:
+def last_epoch(connection: Connection) -> int:
     """The highest number ever used."""
     return int(connection.execute(Q["last_epoch"]).get)
 
 
-def begin_epoch(connection: apsw.Connection, number: int, ran: int) -> None:
+def begin_epoch(connection: Connection, number: int, ran: int) -> None:
     """Close whatever is open and begin ``number``; its key already stands on the shelf."""
     connection.execute(Q["close_epochs"], (ran,))
     connection.execute(Q["insert_epoch"], (number, ran))
 
 
-def sealed_slice(connection: apsw.Connection, epoch: int) -> list[tuple[str, str, bytes]]:
+def sealed_slice(connection: Connection, epoch: int) -> list[tuple[str, str, bytes]]:
     """Some rows still under an old epoch: owner, purpose, wrapped key."""
     return [
         (owner, purpose, key) for owner, purpose, key in connection.execute(Q["sealed_slice"], (epoch, REWRAP_SLICE))
     ]
 
 
-def rewrap(connection: apsw.Connection, old: int, new: int, rows: list[tuple[str, str, bytes]]) -> int:
+def rewrap(connection: Connection, old: int, new: int, rows: list[tuple[str, str, bytes]]) -> int:
     """Put rows under the new epoch; rows erased meanwhile stay erased."""
     moved = 0
     for owner, purpose, wrapped in rows:
@@ -71,7 +71,7 @@ def rewrap(connection: apsw.Connection, old: int, new: int, rows: list[tuple[str
     return moved
 
 
-def erase_damaged(connection: apsw.Connection, old: int, rows: list[tuple[str, str]], now: Micros) -> None:
+def erase_damaged(connection: Connection, old: int, rows: list[tuple[str, str]], now: Micros) -> None:
     """Erase rows that their own epoch's key does not open: nobody can read them again, and they must not keep it."""
     for owner, purpose in rows:
         connection.execute(Q["erase_part"], (owner, purpose, old))
@@ -81,13 +81,13 @@ def erase_damaged(connection: apsw.Connection, old: int, rows: list[tuple[str, s
         insert_notices(connection, (alarm,), tap, uuid, now)
 
 
-def retire_epoch(connection: apsw.Connection, number: int) -> bool:
+def retire_epoch(connection: Connection, number: int) -> bool:
     """Mark an epoch destroyed if none of its rows is left; only then may its key go."""
     connection.execute(Q["retire_epoch"], (number,))
     return connection.changes() == 1
 
 
-def erase_rested(connection: apsw.Connection, ran: int, keep: Keep) -> int:
+def erase_rested(connection: Connection, ran: int, keep: Keep) -> int:
     """Erase some bodies that rested as long as they may, and some payloads; the rows without card data stay.
 
     The number of taps that lost card data; 0 when none is left to do so.
@@ -106,16 +106,16 @@ def erase_rested(connection: apsw.Connection, ran: int, keep: Keep) -> int:
     return len(owners)
 
 
-def read_ran(connection: apsw.Connection) -> int:
+def read_ran(connection: Connection) -> int:
     """The journal's running time so far, microseconds."""
     return int(connection.execute(Q["get_meta"], ("ran_us",)).get or 0)
 
 
-def write_probe(connection: apsw.Connection, content: bytes) -> None:
+def write_probe(connection: Connection, content: bytes) -> None:
     """Write some bytes for the sake of writing."""
     connection.execute(Q["set_meta"], ("probe", content))
 
 
-def write_ran(connection: apsw.Connection, ran: int) -> None:
+def write_ran(connection: Connection, ran: int) -> None:
     """Keep the running time."""
     connection.execute(Q["set_meta"], ("ran_us", ran))

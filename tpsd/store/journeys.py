@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-import apsw
-
 from tpsd.core import journeys
 from tpsd.core.doubt import FIRST_ENQUIRY_US
 from tpsd.core.following import not_given_back
@@ -18,11 +16,13 @@ from tpsd.domain.journey import Journey, JourneyState, LastTry
 from tpsd.domain.notice import NoticeDraft, NoticeKind
 from tpsd.domain.time import Micros, later
 from tpsd.store.cards import journey_of
-from tpsd.store.commits import Q, Stamp, insert_notices
+from tpsd.store.commits import Stamp, insert_notices
+from tpsd.store.connection import Connection
+from tpsd.store.queries import Q
 
 
 def open_one(
-    connection: apsw.Connection,
+    connection: Connection,
     operator: int,
     token: CardToken,
     check_in: str,
@@ -33,31 +33,31 @@ def open_one(
     connection.execute(Q["open_journey"], (operator, token, check_in, opened_at, *place))
 
 
-def of_check_out(connection: apsw.Connection, uuid: str) -> Journey | None:
+def of_check_out(connection: Connection, uuid: str) -> Journey | None:
     """The journey whose latest check-out this is."""
     row = connection.execute(Q["journey_of_check_out"], (uuid,)).get
     return None if row is None else journey_of(row)
 
 
-def by_number(connection: apsw.Connection, number: int) -> Journey | None:
+def by_number(connection: Connection, number: int) -> Journey | None:
     """One journey."""
     row = connection.execute(Q["journey_by_number"], (number,)).get
     return None if row is None else journey_of(row)
 
 
-def begin_try(connection: apsw.Connection, journey: Journey, check_out: str) -> None:
+def begin_try(connection: Connection, journey: Journey, check_out: str) -> None:
     """A passenger's tap checks out by this authorisation."""
     state, _ = journeys.step(journey.state, Input.CHECK_OUT)
     connection.execute(Q["try_journey"], (state.value, check_out, journey.id))
 
 
-def begin_by_hand(connection: apsw.Connection, journey: Journey, check_out: str) -> None:
+def begin_by_hand(connection: Connection, journey: Journey, check_out: str) -> None:
     """A check-out without a tap begins."""
     state, _ = journeys.step(journey.state, Input.HAND)
     connection.execute(Q["journey_by_hand"], (state.value, check_out, journey.id))
 
 
-def move(connection: apsw.Connection, journey: Journey, given: Input, stamp: Stamp, enquires: bool = False) -> bool:
+def move(connection: Connection, journey: Journey, given: Input, stamp: Stamp, enquires: bool = False) -> bool:
     """Take one step of the table; whether a notice was written."""
     state, effects = journeys.step(journey.state, given)
     if Effect.GIVE_UP in effects and journey.last is not None:
@@ -70,7 +70,7 @@ def move(connection: apsw.Connection, journey: Journey, given: Input, stamp: Sta
     return Effect.TELL in effects
 
 
-def give_up(connection: apsw.Connection, last: LastTry, stamp: Stamp, enquires: bool) -> None:
+def give_up(connection: Connection, last: LastTry, stamp: Stamp, enquires: bool) -> None:
     """The check-out that waited for a tap waits no more; its body goes, and what may have charged is in doubt."""
     if last.state is not State.AWAITING_TAP:
         return
@@ -86,7 +86,7 @@ def give_up(connection: apsw.Connection, last: LastTry, stamp: Stamp, enquires: 
         _tell(connection, notice, last.uuid, stamp)
 
 
-def follow(connection: apsw.Connection, uuid: str, state: State, stamp: Stamp) -> bool:
+def follow(connection: Connection, uuid: str, state: State, stamp: Stamp) -> bool:
     """What the end of an authorisation means for its journey, whoever settled it; whether a notice was written."""
     if not state.is_final:
         return False
@@ -99,7 +99,7 @@ def follow(connection: apsw.Connection, uuid: str, state: State, stamp: Stamp) -
     return journey.state is JourneyState.BY_HAND and move(connection, journey, Input.HAND_FAILED, stamp)
 
 
-def _approved_beside(connection: apsw.Connection, uuid: str, stamp: Stamp) -> bool:
+def _approved_beside(connection: Connection, uuid: str, stamp: Stamp) -> bool:
     """A former check-out of a journey turned out approved after another had taken its place."""
     number = connection.execute(Q["journey_of_authorisation"], (uuid,)).get
     journey = None if number is None else by_number(connection, number)
@@ -111,7 +111,7 @@ def _approved_beside(connection: apsw.Connection, uuid: str, stamp: Stamp) -> bo
     return True
 
 
-def _not_given_back(connection: apsw.Connection, uuid: str, stamp: Stamp) -> bool:
+def _not_given_back(connection: Connection, uuid: str, stamp: Stamp) -> bool:
     """A refund or release that nobody ordered was declined."""
     terminal = connection.execute(Q["unordered_return"], (uuid,)).get
     if terminal is None:
@@ -120,11 +120,11 @@ def _not_given_back(connection: apsw.Connection, uuid: str, stamp: Stamp) -> boo
     return True
 
 
-def _tell(connection: apsw.Connection, notice: NoticeDraft, uuid: str, stamp: Stamp) -> None:
+def _tell(connection: Connection, notice: NoticeDraft, uuid: str, stamp: Stamp) -> None:
     insert_notices(connection, (notice,), connection.execute(Q["tap_of_uuid"], (uuid,)).get, uuid, stamp.at)
 
 
-_BESIDE: Final[dict[State, Callable[[apsw.Connection, str, Stamp], bool]]] = {
+_BESIDE: Final[dict[State, Callable[[Connection, str, Stamp], bool]]] = {
     State.APPROVED: _approved_beside,
     State.DECLINED: _not_given_back,
 }

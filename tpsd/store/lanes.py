@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 
-import apsw
-
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.lane import LaneClosed
 from tpsd.domain.notice import NoticeDraft
 from tpsd.domain.time import Micros
 from tpsd.store import audit as audit_log
-from tpsd.store.commits import Q, insert_notices
+from tpsd.store.commits import insert_notices
+from tpsd.store.connection import Connection
+from tpsd.store.queries import Q
 from tpsd.store.writer import Writer
 
 # Of a row's key; the lane's name follows.
@@ -19,7 +19,7 @@ _CLOSED = "lane_closed/"
 _DEVICE = "lane_device/"
 
 
-class SqliteLanes:
+class SqlLanes:
     """``closures.Closures`` and ``fittings.Fittings`` on a journal's writer."""
 
     def __init__(self, writer: Writer) -> None:
@@ -33,7 +33,7 @@ class SqliteLanes:
         """See ``closures.Closures``."""
         value = json.dumps({"who": closed.who, "at": closed.at, "why": closed.why})
 
-        def work(connection: apsw.Connection) -> None:
+        def work(connection: Connection) -> None:
             connection.execute(Q["set_meta"], (_CLOSED + name, value))
             audit_log.write(connection, audit, name)
 
@@ -42,7 +42,7 @@ class SqliteLanes:
     async def open(self, name: str, audit: AuditDraft) -> None:
         """See ``closures.Closures``."""
 
-        def work(connection: apsw.Connection) -> None:
+        def work(connection: Connection) -> None:
             connection.execute(Q["end_meta"], (_CLOSED + name,))
             audit_log.write(connection, audit, name)
 
@@ -55,7 +55,7 @@ class SqliteLanes:
     async def fitted(self, name: str, serial: str, notice: NoticeDraft | None, now: Micros) -> None:
         """See ``fittings.Fittings``."""
 
-        def work(connection: apsw.Connection) -> None:
+        def work(connection: Connection) -> None:
             connection.execute(Q["set_meta"], (_DEVICE + name, serial))
             if notice is not None:
                 insert_notices(connection, (notice,), None, None, now)

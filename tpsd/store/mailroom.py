@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import apsw
-
 from tpsd.core.notices import LISTED_MAX, totals
 from tpsd.domain.notice import Episode, MailRow, NoticeKind, NoticeRow
 from tpsd.domain.time import Micros
 from tpsd.ports import CloseWindow
-from tpsd.store.commits import Q
+from tpsd.store.connection import Connection
+from tpsd.store.queries import Q
 
 WINDOWS_PER_COMMIT = 8  # each renders a mail of up to 50 rows inside the transaction; intake must get its turn
 
 
-def close_windows(connection: apsw.Connection, now: Micros, close: CloseWindow) -> tuple[int, int]:
+def close_windows(connection: Connection, now: Micros, close: CloseWindow) -> tuple[int, int]:
     """Close windows that are over, freeze their mails; (windows closed, mails frozen)."""
     over = list(connection.execute(Q["windows_over"], (now, WINDOWS_PER_COMMIT)))
     mails = 0
@@ -46,7 +45,7 @@ def close_windows(connection: apsw.Connection, now: Micros, close: CloseWindow) 
     return len(over), mails
 
 
-def mails_due(connection: apsw.Connection, now: Micros, limit: int) -> list[MailRow]:
+def mails_due(connection: Connection, now: Micros, limit: int) -> list[MailRow]:
     """Frozen mails whose next try is due, oldest first."""
     return [MailRow(*row) for row in connection.execute(Q["mails_due"], (now, limit))]
 

@@ -7,9 +7,8 @@ import re
 from dataclasses import dataclass
 from importlib.resources import files
 
-import apsw
-
 from tpsd.errors import JournalError
+from tpsd.store.connection import Connection
 
 _FILE = re.compile(r"^(\d{4})_([a-z_]+)\.sql$")
 _OLDEST = re.compile(r"Oldest code that may read it: schema (\d+)")
@@ -50,12 +49,14 @@ def known(dialect: str) -> tuple[Migration, ...]:
     return tuple(sorted(found, key=lambda migration: migration.number))
 
 
-def apply(connection: apsw.Connection, migrations: tuple[Migration, ...]) -> list[str]:
+def apply(connection: Connection, migrations: tuple[Migration, ...], table: str = _TABLE) -> list[str]:
     """Bring the schema up, each migration in its own transaction; the names of those applied.
+
+    ``table``: how the engine makes the table in which they are kept, unless it is there.
 
     Raises JournalError for a journal made by newer code that ours may not read, and for an applied file that changed.
     """
-    connection.execute(_TABLE)
+    connection.execute(table)
     applied = {
         number: (name, digest, oldest)
         for number, name, digest, oldest in connection.execute("SELECT number, name, digest, oldest FROM migration")
@@ -86,7 +87,7 @@ def apply(connection: apsw.Connection, migrations: tuple[Migration, ...]) -> lis
     return done
 
 
-def behind(connection: apsw.Connection, migrations: tuple[Migration, ...]) -> int | None:
+def behind(connection: Connection, migrations: tuple[Migration, ...]) -> int | None:
     """The journal's schema number where it is older than this code's; None where it is not."""
     applied = 0
     if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'migration'").get:

@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-import apsw
-
 from tpsd.core.operations import Change, Standing
 from tpsd.core.rebuilding import KeptTap, Rebuilt
 from tpsd.domain.audit import AuditDraft
@@ -18,14 +16,16 @@ from tpsd.errors import SealError
 from tpsd.operating import Cursor, Judge, Judged, Selection
 from tpsd.store import audit as audit_log
 from tpsd.store import holds, journeys, reading
-from tpsd.store.commits import Q, SealedParts, Stamp, insert_sealed, ladder_id
+from tpsd.store.commits import SealedParts, Stamp, insert_sealed, ladder_id
+from tpsd.store.connection import Connection
+from tpsd.store.queries import Q
 from tpsd.store.resting import RestingReader
 from tpsd.store.rotation import Rotation
 from tpsd.store.seal import Sealed
 from tpsd.store.writer import Writer
 
 
-class SqliteOperations(RestingReader):
+class SqlOperations(RestingReader):
     """A journal's operations. ``stamp`` and ``digest`` are the journal's own."""
 
     def __init__(
@@ -50,7 +50,7 @@ class SqliteOperations(RestingReader):
         states = json.dumps(sorted(state.value for state in selection.states))
         bindings = (selection.cause, after.created_at, after.uuid, selection.since, states, limit)
 
-        def work(connection: apsw.Connection) -> list[Standing]:
+        def work(connection: Connection) -> list[Standing]:
             page = list(connection.execute(Q["standing_page"], bindings))
             return [_standing(connection, uuid) for uuid, _ in page]
 
@@ -62,7 +62,7 @@ class SqliteOperations(RestingReader):
         """See ``operating.Operations``."""
         stamp = self._stamp(now)
 
-        def work(connection: apsw.Connection) -> list[Judged]:
+        def work(connection: Connection) -> list[Judged]:
             judged = []
             for uuid, due in zip(uuids, dues, strict=True):
                 row = _standing(connection, uuid)
@@ -80,7 +80,7 @@ class SqliteOperations(RestingReader):
     async def kept(self, uuids: Sequence[str]) -> dict[str, KeptTap]:
         """See ``operating.Operations``."""
 
-        def work(connection: apsw.Connection) -> list[tuple[Any, ...]]:
+        def work(connection: Connection) -> list[tuple[Any, ...]]:
             return [row for uuid in uuids for row in connection.execute(Q["kept_tap"], (uuid,))]
 
         kept = {}
@@ -99,7 +99,7 @@ class SqliteOperations(RestingReader):
         stamp = self._stamp(now)
         parts = [self._sealed(one) for one in made]
 
-        def work(connection: apsw.Connection) -> list[Judged]:
+        def work(connection: Connection) -> list[Judged]:
             judged = []
             for one, sealed, due in zip(made, parts, dues, strict=True):
                 row = _standing(connection, one.old)
@@ -116,7 +116,7 @@ class SqliteOperations(RestingReader):
     async def end_hold(self, cause: str, audit: AuditDraft | None) -> bool:
         """See ``operating.Operations``."""
 
-        def work(connection: apsw.Connection) -> bool:
+        def work(connection: Connection) -> bool:
             if connection.execute(Q["has_hold"], (cause,)).get is None:
                 return False
             holds.end(connection, cause)
@@ -135,11 +135,11 @@ class SqliteOperations(RestingReader):
         )
 
 
-def _find(connection: apsw.Connection, reference: str) -> Standing:
+def _find(connection: Connection, reference: str) -> Standing:
     return _standing(connection, reading.find_authorisation(connection, reference))
 
 
-def _standing(connection: apsw.Connection, uuid: str) -> Standing:
+def _standing(connection: Connection, uuid: str) -> Standing:
     (_, state, cause, terminal, lane, credential, amount, currency, may_have_charged, created_at, body_kept,
      card_kept, body_waits) = connection.execute(Q["standing"], (uuid,)).get  # fmt: skip
     since = connection.execute(Q["doubtful_since"], (uuid,)).get if may_have_charged else None
@@ -161,7 +161,7 @@ def _standing(connection: apsw.Connection, uuid: str) -> Standing:
     )
 
 
-def _change(connection: apsw.Connection, row: Standing, change: Change, due: Micros, stamp: Stamp) -> None:
+def _change(connection: Connection, row: Standing, change: Change, due: Micros, stamp: Stamp) -> None:
     if change.state is State.PENDING:
         connection.execute(Q["release_row"], (due, row.uuid))
     else:
@@ -172,7 +172,7 @@ def _change(connection: apsw.Connection, row: Standing, change: Change, due: Mic
 
 
 def _replace(
-    connection: apsw.Connection, row: Standing, made: Rebuilt, parts: SealedParts, due: Micros, stamp: Stamp
+    connection: Connection, row: Standing, made: Rebuilt, parts: SealedParts, due: Micros, stamp: Stamp
 ) -> None:
     draft, new = made.draft, str(made.draft.uuid)
     connection.execute(
@@ -190,7 +190,7 @@ def _replace(
     connection.execute(Q["erase"], (row.uuid,))
 
 
-def _end_empty_holds(connection: apsw.Connection, judged: Sequence[Judged]) -> None:
+def _end_empty_holds(connection: Connection, judged: Sequence[Judged]) -> None:
     for cause in {one.row.cause for one in judged if one.row.state is State.HELD and isinstance(one.verdict, Change)}:
         if cause is not None:
             holds.end_if_empty(connection, cause)

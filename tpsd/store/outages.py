@@ -6,17 +6,17 @@ cursor that commits with each slice, so that a restart goes on where it was.
 
 from __future__ import annotations
 
-import apsw
-
 from tpsd.core.uplink import Outage, Spread, reachable, spread_due, unreachable
 from tpsd.domain.time import Micros
-from tpsd.store.commits import Q, insert_notices
+from tpsd.store.commits import insert_notices
+from tpsd.store.connection import Connection
+from tpsd.store.queries import Q
 from tpsd.store.writer import Writer
 
 SPREAD_SLICE = 200  # rows: about 4 ms of work, so that a passenger's tap never waits long behind a slice
 
 
-class SqliteOutages:
+class SqlOutages:
     """``outages.Outages`` on the journal's writer."""
 
     def __init__(self, writer: Writer) -> None:
@@ -26,7 +26,7 @@ class SqliteOutages:
     async def unfinished(self, host: str) -> Outage | None:
         """The outage that an earlier life of this daemon left; those of other hosts are forgotten."""
 
-        def look(connection: apsw.Connection) -> Outage | None:
+        def look(connection: Connection) -> Outage | None:
             connection.execute(Q["forget_outages"], (host,))
             return _outage(connection, host)
 
@@ -39,7 +39,7 @@ class SqliteOutages:
     async def tell(self, host: str, now: Micros) -> bool:
         """Write the notice of a lasting outage, once; whether it was written now."""
 
-        def write(connection: apsw.Connection) -> bool:
+        def write(connection: Connection) -> bool:
             outage = _outage(connection, host)
             connection.execute(Q["outage_told"], (host,))
             if outage is None or not connection.changes():
@@ -52,7 +52,7 @@ class SqliteOutages:
     async def end(self, host: str, now: Micros, spread: Spread | None) -> bool:
         """The host was reached: begin the spread if there is to be one; whether a notice was written."""
 
-        def write(connection: apsw.Connection) -> bool:
+        def write(connection: Connection) -> bool:
             outage = _outage(connection, host)
             if outage is not None and outage.told:
                 notice = reachable(host, outage, _waiting(connection, now), now)
@@ -74,7 +74,7 @@ class SqliteOutages:
         return not self._spreading
 
 
-def spread_slice(connection: apsw.Connection) -> bool:
+def spread_slice(connection: Connection) -> bool:
     """One slice of the spread under way; True when there is nothing left to spread."""
     under_way = connection.execute(Q["spread_under_way"]).get
     if under_way is None:
@@ -98,10 +98,10 @@ def spread_slice(connection: apsw.Connection) -> bool:
     return False
 
 
-def _outage(connection: apsw.Connection, host: str) -> Outage | None:
+def _outage(connection: Connection, host: str) -> Outage | None:
     row = connection.execute(Q["outage"], (host,)).get
     return None if row is None else Outage(row[0], bool(row[1]))
 
 
-def _waiting(connection: apsw.Connection, now: Micros) -> int:
+def _waiting(connection: Connection, now: Micros) -> int:
     return int(connection.execute(Q["count_waiting"], {"now": now}).get)

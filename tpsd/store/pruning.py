@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 
-import apsw
-
 from tpsd.domain.time import DAY, Micros
 from tpsd.domain.upkeep import Pruned
-from tpsd.store.commits import Q
+from tpsd.store.connection import Connection
+from tpsd.store.queries import Q
 
 IDENTITY_US = 400 * DAY  # of running time: a tap that comes again is never taken for a new one within this
 SLICE = 50  # taps a commit, about 4 ms of work: a passenger's tap waits no longer for its turn
@@ -42,13 +41,13 @@ class Step:
     pruned: Pruned
 
 
-def bounds(connection: apsw.Connection, before: Micros, ran: int, keep_us: int | None) -> Bounds:
+def bounds(connection: Connection, before: Micros, ran: int, keep_us: int | None) -> Bounds:
     """``keep_us`` of running time protects younger taps too; None for a person who says how old is old."""
     last = 2**62 if keep_us is None else _aged(connection, ran - keep_us)
     return Bounds(before, last, _aged(connection, ran - IDENTITY_US))
 
 
-def prune_taps(connection: apsw.Connection, limits: Bounds, after: int, *, dry: bool = False) -> Step:
+def prune_taps(connection: Connection, limits: Bounds, after: int, *, dry: bool = False) -> Step:
     """One slice of the walk, oldest taps first; journeys and what has no tap of its own go with the tap they follow."""
     bindings = {"before": limits.before, "after": after, "last": limits.last, "limit": SLICE}
     rows = list(connection.execute(Q["walk_taps"], bindings))
@@ -59,13 +58,13 @@ def prune_taps(connection: apsw.Connection, limits: Bounds, after: int, *, dry: 
     return Step(rows[-1][0] if rows else 0, len(rows) < SLICE, pruned)
 
 
-def prune_identities(connection: apsw.Connection, limits: Bounds) -> Pruned:
+def prune_identities(connection: Connection, limits: Bounds) -> Pruned:
     """One slice of the identities nobody can ask for any more."""
     connection.execute(Q["prune_identities"], (limits.forget, IDENTITY_SLICE))
     return Pruned(limits.before, identities=connection.changes())
 
 
-def prune_mails(connection: apsw.Connection, limits: Bounds) -> Pruned:
+def prune_mails(connection: Connection, limits: Bounds) -> Pruned:
     """One slice of the mails that SMTP accepted long ago and whose taps have gone."""
     mails = json.dumps([mail for (mail,) in connection.execute(Q["prunable_mails"], (limits.before, MAIL_SLICE))])
     connection.execute(Q["prune_notices_of_mails"], (mails,))
@@ -83,12 +82,12 @@ def total(one: Pruned, other: Pruned) -> Pruned:
     )
 
 
-def _aged(connection: apsw.Connection, ran: int) -> int:
+def _aged(connection: Connection, ran: int) -> int:
     """The highest tap number that stood at this running time."""
     return int(connection.execute(Q["taps_aged"], (ran,)).get)
 
 
-def _remove(connection: apsw.Connection, taps: list[int], uuids: list[str]) -> None:
+def _remove(connection: Connection, taps: list[int], uuids: list[str]) -> None:
     numbers = json.dumps(taps)
     connection.execute(Q["keep_identities"], (numbers,))
     connection.execute(Q["prune_notices_of_taps"], (numbers,))

@@ -1,4 +1,10 @@
-"""Named SQL from ``.sql`` files: ``-- name: claim_due`` begins a query, the next name or the end of file ends it."""
+"""Named SQL from ``.sql`` files: ``-- name: claim_due`` begins a query, the next name or the end of file ends it.
+
+SQLite's files hold every query. Another dialect's hold those that must be worded differently there, under the same
+names and with the same bindings; the others it shares.
+"""
+
+from __future__ import annotations
 
 import re
 from importlib.resources import files
@@ -6,13 +12,28 @@ from importlib.resources import files
 _NAME = re.compile(r"^-- name: ([a-z_]+)\s*$", re.MULTILINE)
 
 
-def load(dialect: str) -> dict[str, str]:
-    """The queries of one dialect by name, from all its files. Raises ValueError for a name given twice."""
-    queries: dict[str, str] = {}
+class Query(str):
+    """A query as SQLite is given it; a connection of another dialect goes by its ``name``."""
+
+    name: str
+
+    def __new__(cls, name: str, sql: str) -> Query:
+        """``sql`` is the text."""
+        query = super().__new__(cls, sql)
+        query.name = name
+        return query
+
+
+def load(dialect: str) -> dict[str, Query]:
+    """The queries in one dialect's own files by name. Raises ValueError for a name given twice."""
+    queries: dict[str, Query] = {}
     for file in sorted((files("tpsd.store") / "sql" / dialect).iterdir(), key=lambda entry: entry.name):
         parts = _NAME.split(file.read_text(encoding="utf-8"))[1:]
         for name, sql in zip(parts[::2], parts[1::2], strict=True):
             if name in queries:
                 raise ValueError(f"{dialect}/{file.name} names {name} a second time")
-            queries[name] = sql.strip()
+            queries[name] = Query(name, sql.strip())
     return queries
+
+
+Q = load("sqlite")

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import apsw
-
 from tpsd.domain.views import AttemptRow, NoticeLine, TapFilter, TapRow, TapStory
 from tpsd.errors import NotFoundError, RefusedError
-from tpsd.store.commits import Q
+from tpsd.store.connection import Connection
+from tpsd.store.queries import Q
 
 _NAME = re.compile(r"^(.+):(\d{1,10}):(\d{1,10})$")
 _UUID_START = re.compile(r"^[0-9a-f][0-9a-f-]{3,35}$")
@@ -17,13 +16,13 @@ NUMBER_DIGITS_MAX = 18  # a tap's number is a 64-bit row id
 _DELIVERED = {0: "not yet", 1: "yes", 2: "never, and a person was told"}
 
 
-def taps(connection: apsw.Connection, which: TapFilter) -> list[TapRow]:
+def taps(connection: Connection, which: TapFilter) -> list[TapRow]:
     """Taps, newest first."""
     bindings = {"lane": which.lane, "state": which.state, "cause": which.cause, "limit": which.limit}
     return [_tap(row) for row in connection.execute(Q["tap_rows"], bindings)]
 
 
-def story(connection: apsw.Connection, reference: str) -> TapStory:
+def story(connection: Connection, reference: str) -> TapStory:
     """One tap with its attempts and notices. Raises NotFoundError."""
     number = find(connection, reference)
     tap = _tap(connection.execute(Q["tap_row"], (number,)).get)
@@ -52,7 +51,7 @@ def story(connection: apsw.Connection, reference: str) -> TapStory:
     )
 
 
-def find(connection: apsw.Connection, reference: str) -> int:
+def find(connection: Connection, reference: str) -> int:
     """The number of the tap that a person means. Raises NotFoundError."""
     reference = reference.strip()
     if reference.isdecimal() and len(reference) <= NUMBER_DIGITS_MAX:
@@ -79,7 +78,7 @@ def find(connection: apsw.Connection, reference: str) -> int:
     )
 
 
-def find_authorisation(connection: apsw.Connection, reference: str) -> str:
+def find_authorisation(connection: Connection, reference: str) -> str:
     """The UUID of the transaction that a person means: of its own, or of a tap. Raises NotFoundError, RefusedError."""
     start = reference.strip().lower()
     if _UUID_START.match(start) and not start.isdecimal():

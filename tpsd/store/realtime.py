@@ -10,8 +10,6 @@ from collections.abc import Callable
 from typing import Any, Final
 from uuid import UUID
 
-import apsw
-
 from tpsd.asking import Answered, Follow, Judge
 from tpsd.core.answering import Ending, Waiting, accepted
 from tpsd.core.candidate import Candidate, Decision
@@ -26,7 +24,6 @@ from tpsd.ports import SettledLate
 from tpsd.store import journeys
 from tpsd.store.commits import (
     OUTCOME_NAMES,
-    Q,
     SealedParts,
     Stamp,
     insert_notices,
@@ -34,6 +31,8 @@ from tpsd.store.commits import (
     ladder_id,
     ladder_of,
 )
+from tpsd.store.connection import Connection
+from tpsd.store.queries import Q
 from tpsd.store.seal import Sealed
 
 PAID_BEFORE: Final = "paid_before"  # the cause of an authorisation that an earlier one makes needless
@@ -43,7 +42,7 @@ SealBody = Callable[[Draft], tuple[Sealed, bytes]]
 
 
 def ask(
-    connection: apsw.Connection,
+    connection: Connection,
     candidate: Candidate,
     decision: Decision,
     parts: SealedParts | None,
@@ -69,7 +68,7 @@ def ask(
 
 
 def _ask_new(
-    connection: apsw.Connection, candidate: Candidate, parts: SealedParts | None, stamp: Stamp
+    connection: Connection, candidate: Candidate, parts: SealedParts | None, stamp: Stamp
 ) -> tuple[str, Claimed]:
     draft = candidate.draft
     if draft is None or draft.body is None or parts is None:
@@ -84,7 +83,7 @@ def _ask_new(
 
 
 def insert_asked(
-    connection: apsw.Connection,
+    connection: Connection,
     draft: Draft,
     place: tuple[str, str],
     digest: bytes | None,
@@ -119,7 +118,7 @@ def claimed_first(draft: Draft, terminal: str, reason: AttemptReason, now: Micro
 
 
 def _ask_same(
-    connection: apsw.Connection, candidate: Candidate, uuid: str, stamp: Stamp
+    connection: Connection, candidate: Candidate, uuid: str, stamp: Stamp
 ) -> tuple[str, Claimed, Sealed | None]:
     attempt, fence, path, credential, amount, may_have_charged, tiers, epoch, *box = connection.execute(
         Q["awaited"], (uuid,)
@@ -144,7 +143,7 @@ def _ask_same(
 
 
 def answer(
-    connection: apsw.Connection,
+    connection: Connection,
     claimed: Claimed,
     outcome: Outcome,
     judge: Judge,
@@ -177,14 +176,14 @@ def answer(
     return Answered(ending.settlement, ending.told, number, noticed, follows=ending.gives_back is not None)
 
 
-def can_be_covered(connection: apsw.Connection, claimed: Claimed) -> bool:
+def can_be_covered(connection: Connection, claimed: Claimed) -> bool:
     """Whether the tap still waits, and its passenger was not turned away meanwhile: they would pay for nothing."""
     if connection.execute(Q["fence_of"], (str(claimed.uuid),)).get != claimed.fence:
         return False
     return _waiting(connection, claimed).shown is not Shown.TURNED_AWAY
 
 
-def cover(connection: apsw.Connection, claimed: Claimed, paid: str, operator: int, stamp: Stamp) -> Answered:
+def cover(connection: Connection, claimed: Claimed, paid: str, operator: int, stamp: Stamp) -> Answered:
     """The tap is paid by an earlier transaction that was found approved."""
     uuid = str(claimed.uuid)
     _end_attempt(connection, claimed, "not_sent", PAID_BEFORE, stamp, charged=False)
@@ -200,9 +199,7 @@ def cover(connection: apsw.Connection, claimed: Claimed, paid: str, operator: in
     return Answered(_COVERED, told, None if tap is None else tap[0])
 
 
-def give_back(
-    connection: apsw.Connection, uuid: str, amount: int, follow: Follow, seal: SealBody, stamp: Stamp
-) -> None:
+def give_back(connection: Connection, uuid: str, amount: int, follow: Follow, seal: SealBody, stamp: Stamp) -> None:
     """What was approved is given back, on the ladder: its refund or release must arrive however long that takes."""
     original = original_of(connection, uuid)
     draft = follow(original, *giving_back(original, amount))
@@ -210,7 +207,7 @@ def give_back(
 
 
 def insert_follower(
-    connection: apsw.Connection, place: tuple[str, str], draft: Draft, sealed: tuple[Sealed, bytes], stamp: Stamp
+    connection: Connection, place: tuple[str, str], draft: Draft, sealed: tuple[Sealed, bytes], stamp: Stamp
 ) -> None:
     """A transaction that follows another, on that one's ladder, due now; ``place`` is its lane and its terminal."""
     body, digest = sealed
@@ -224,7 +221,7 @@ def insert_follower(
     insert_sealed(connection, uuid, "body", body, stamp.ran)
 
 
-def original_of(connection: apsw.Connection, uuid: str) -> Original:
+def original_of(connection: Connection, uuid: str) -> Original:
     """A transaction as one that follows it needs it."""
     (found, kind, state, lane, terminal, serial, type_name, credential, amount, charged, currency, settled_at,
      journey) = connection.execute(Q["original"], (uuid,)).get  # fmt: skip
@@ -245,7 +242,7 @@ def original_of(connection: apsw.Connection, uuid: str) -> Original:
     )
 
 
-def attend(connection: apsw.Connection, expired: Micros, enquires: bool, stamp: Stamp, limit: int) -> int:
+def attend(connection: Connection, expired: Micros, enquires: bool, stamp: Stamp, limit: int) -> int:
     """Some journeys that nobody ended in time."""
     found = [number for (number,) in connection.execute(Q["overdue_journeys"], (expired, limit))]
     for number in found:
@@ -255,7 +252,7 @@ def attend(connection: apsw.Connection, expired: Micros, enquires: bool, stamp: 
     return len(found)
 
 
-def _waiting(connection: apsw.Connection, claimed: Claimed) -> Waiting:
+def _waiting(connection: Connection, claimed: Claimed) -> Waiting:
     uuid = str(claimed.uuid)
     kind, amount, terminal, may_have_charged, unclear, shown = connection.execute(
         Q["waiting"], (uuid, claimed.number)
@@ -274,12 +271,12 @@ def _waiting(connection: apsw.Connection, claimed: Claimed) -> Waiting:
 
 
 def _end_attempt(
-    connection: apsw.Connection, claimed: Claimed, outcome: str, cause: str, stamp: Stamp, *, charged: bool
+    connection: Connection, claimed: Claimed, outcome: str, cause: str, stamp: Stamp, *, charged: bool
 ) -> None:
     connection.execute(Q["end_attempt"], (stamp.at, outcome, cause, int(charged), str(claimed.uuid), claimed.number))
 
 
-def _settle(connection: apsw.Connection, uuid: str, ending: Ending, stamp: Stamp, cause: str) -> None:
+def _settle(connection: Connection, uuid: str, ending: Ending, stamp: Stamp, cause: str) -> None:
     settlement, state = ending.settlement, ending.settlement.state
     connection.execute(
         Q["settle"],
@@ -291,7 +288,7 @@ def _settle(connection: apsw.Connection, uuid: str, ending: Ending, stamp: Stamp
         connection.execute(Q["erase"], (uuid,))
 
 
-def _decide_tap(connection: apsw.Connection, uuid: str, ending: Ending) -> tuple[Any, ...] | None:
+def _decide_tap(connection: Connection, uuid: str, ending: Ending) -> tuple[Any, ...] | None:
     tap: tuple[Any, ...] | None = connection.execute(Q["undecided"], (uuid,)).get
     if tap is not None and ending.told is not None:
         told: Told = ending.told
@@ -300,7 +297,7 @@ def _decide_tap(connection: apsw.Connection, uuid: str, ending: Ending) -> tuple
     return tap
 
 
-def _open_journey(connection: apsw.Connection, check_in: str, operator: int, tap: tuple[Any, ...] | None) -> None:
+def _open_journey(connection: Connection, check_in: str, operator: int, tap: tuple[Any, ...] | None) -> None:
     if tap is None:
         return
     _, opened_at, zone, token, lane = tap

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 
-import apsw
-
 from tpsd.domain.authorisation import State
 from tpsd.domain.receipt import By, Moved, Recorded, Travelled
 from tpsd.domain.tap import Disposition, Kind, Verdict
 from tpsd.store import reading
-from tpsd.store.commits import Q
+from tpsd.store.connection import Connection
+from tpsd.store.queries import Q
 
 
-def recorded(connection: apsw.Connection, reference: str) -> Recorded:
+def recorded(connection: Connection, reference: str) -> Recorded:
     """One tap with its journey, and what was given back of both. Raises NotFoundError."""
     (number, serial, boot, counter, lane, kind, tapped_at, amount, currency, masked, verdict, reason, disposition,
      uuid, state, cause, approved, action_code, may_have_charged, facts) = connection.execute(
@@ -44,7 +43,7 @@ def recorded(connection: apsw.Connection, reference: str) -> Recorded:
     )
 
 
-def _journey(connection: apsw.Connection, uuid: str) -> Travelled | None:
+def _journey(connection: Connection, uuid: str) -> Travelled | None:
     number = connection.execute(Q["journey_of_authorisation"], (uuid,)).get
     if number is None:
         return None
@@ -53,7 +52,7 @@ def _journey(connection: apsw.Connection, uuid: str) -> Travelled | None:
     return Travelled(number, state, currency, _moved(connection, check_in), end)
 
 
-def _refunds(connection: apsw.Connection, uuid: str, kind: str, journey: Travelled | None) -> tuple[Moved, ...]:
+def _refunds(connection: Connection, uuid: str, kind: str, journey: Travelled | None) -> tuple[Moved, ...]:
     """Of the tap's transaction and of its journey's check-out; of a check-in without a journey its release."""
     paid = {uuid: None} if journey is None or journey.check_out is None else {uuid: None, journey.check_out.uuid: None}
     releases = journey is None and kind == Kind.RETAIL_CHECK_IN.value
@@ -61,6 +60,6 @@ def _refunds(connection: apsw.Connection, uuid: str, kind: str, journey: Travell
     return tuple(_moved(connection, refund) for refund in list(found))
 
 
-def _moved(connection: apsw.Connection, uuid: str) -> Moved:
+def _moved(connection: Connection, uuid: str) -> Moved:
     found, kind, state, at, lane, zone, amount, approved, by = connection.execute(Q["receipt_moved"], (uuid,)).get
     return Moved(found, kind, State(state), at, lane, zone, amount, approved, By(by))

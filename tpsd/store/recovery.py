@@ -9,8 +9,6 @@ import json
 from collections.abc import Callable, Collection
 from uuid import UUID
 
-import apsw
-
 from tpsd.core.canary import CANARY_EVERY_US
 from tpsd.core.notices import cause_key
 from tpsd.core.retry import next_due
@@ -22,18 +20,20 @@ from tpsd.domain.outcome import Outcome
 from tpsd.domain.tap import Timing
 from tpsd.domain.time import HOUR, Micros
 from tpsd.store import journeys
-from tpsd.store.commits import Q, Stamp, begin_hold, insert_notices, ladder_of, settle
+from tpsd.store.commits import Stamp, begin_hold, insert_notices, ladder_of, settle
+from tpsd.store.connection import Connection
+from tpsd.store.queries import Q
 
 LATEST_WINDOW = HOUR  # microseconds: the longest mail window (core.notices)
 LATEST_MAIL_TRY = HOUR  # microseconds: the longest pause between two tries at SMTP
 
 
 def recover(
-    connection: apsw.Connection,
+    connection: Connection,
     stamp: Stamp,
     credentials: Collection[str],
     decide: Callable[[Claimed], tuple[Outcome, Settlement]],
-    end_asked: Callable[[apsw.Connection, Claimed], None],
+    end_asked: Callable[[Connection, Claimed], None],
 ) -> dict[str, int]:
     """End the attempts a crash left open, hold rows whose credential is gone, pull in due times of a former clock."""
     now, ended = stamp.at, 0
@@ -90,7 +90,7 @@ def recover(
     }
 
 
-def _hold_without_credential(connection: apsw.Connection, stamp: Stamp, names: str) -> int:
+def _hold_without_credential(connection: Connection, stamp: Stamp, names: str) -> int:
     lone = [uuid for (uuid,) in connection.execute(Q["without_credential"], (names,))]
     connection.execute(Q["hold_without_credential"], (stamp.ran, names))
     if lone:
@@ -106,7 +106,7 @@ def _hold_without_credential(connection: apsw.Connection, stamp: Stamp, names: s
     return len(lone)
 
 
-def _pull_due_times(connection: apsw.Connection, now: Micros) -> int:
+def _pull_due_times(connection: Connection, now: Micros) -> int:
     connection.execute(Q["pull_first_sends"], {"now": now, "latest": now + SPREAD_LONGEST_US})
     pulled = connection.changes()
     for ladder, tiers, sends in list(connection.execute(Q["pending_rungs"], (now,))):

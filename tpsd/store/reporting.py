@@ -6,14 +6,13 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
-import apsw
-
 from tpsd.domain.authorisation import State
 from tpsd.domain.reported import Counted
 from tpsd.domain.tap import Disposition
 from tpsd.domain.time import DAY, Micros
-from tpsd.store.commits import Q
+from tpsd.store.connection import Connection
 from tpsd.store.figures import Reads
+from tpsd.store.queries import Q
 
 PAGE_ROWS = 200  # taps a look: about 2 ms of the writer's time, and then as much of the event loop's
 SLACK_US = DAY  # how much a trusted clock may have been behind for a whole page of taps without one being missed
@@ -48,7 +47,7 @@ class Counts:
             yield [_counted(row) for row in rows]
 
 
-def _taps(below: int, span: tuple[int, int], size: int, connection: apsw.Connection) -> tuple[list[Row], int | None]:
+def _taps(below: int, span: tuple[int, int], size: int, connection: Connection) -> tuple[list[Row], int | None]:
     """The taps of one page in the span, and where to go on; None: no earlier one can be in it."""
     first, received_at, tapped_at = connection.execute(Q["report_page"], (below, size)).get
     if first is None:
@@ -58,9 +57,7 @@ def _taps(below: int, span: tuple[int, int], size: int, connection: apsw.Connect
     return rows, None if over else first
 
 
-def _followers(
-    after: Row, span: tuple[int, int], size: int, connection: apsw.Connection
-) -> tuple[list[Row], Row | None]:
+def _followers(after: Row, span: tuple[int, int], size: int, connection: Connection) -> tuple[list[Row], Row | None]:
     """Those of one page of transactions that follow another, no tap having led to them; None after the last page."""
     end = connection.execute(Q["report_follower_page"], (*after, size - 1)).fetchone()
     rows = list(connection.execute(Q["report_followers"], (*after, *(end or _LAST), *span)))

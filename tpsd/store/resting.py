@@ -6,15 +6,14 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-import apsw
-
 from tpsd.core.operations import what_to_do
 from tpsd.domain.audit import AuditRow
 from tpsd.domain.authorisation import State
 from tpsd.domain.resting import DoubtRow, RestingCause
 from tpsd.domain.time import Micros
 from tpsd.store.audit import AuditLog
-from tpsd.store.commits import Q
+from tpsd.store.connection import Connection
+from tpsd.store.queries import Q
 
 PAGE_ROWS = 2000  # about 3 ms of a covering index: reads come in slices of 5 ms
 
@@ -24,7 +23,7 @@ T = TypeVar("T")
 class Reads(Protocol):
     """A journal open for writing, or only looked at."""
 
-    async def read(self, work: Callable[[apsw.Connection], T]) -> T:
+    async def read(self, work: Callable[[Connection], T]) -> T:
         """Run work outside any transaction."""
 
 
@@ -96,7 +95,7 @@ class _Sum:
         self.since = min(self.since, created_at)
 
 
-def _page_reader(state: State, key: tuple[Any, ...], rows: int) -> Callable[[apsw.Connection], list[tuple[Any, ...]]]:
+def _page_reader(state: State, key: tuple[Any, ...], rows: int) -> Callable[[Connection], list[tuple[Any, ...]]]:
     return lambda connection: list(connection.execute(Q["resting_by_cause"], (state.value, *key, rows)))
 
 

@@ -23,9 +23,10 @@ from tpsd.domain.time import Micros
 from tpsd.domain.upkeep import Restored
 from tpsd.errors import JournalError, RefusedError, SealError
 from tpsd.store import audit, housekeeping, migrations, opening
-from tpsd.store.commits import Q, insert_notices
+from tpsd.store.commits import insert_notices
 from tpsd.store.copying import SPARE_BYTES, sync
 from tpsd.store.epochs import EpochKeys, KeyShelf
+from tpsd.store.queries import Q
 from tpsd.store.seal import Sealed, unseal, unwrap
 
 CAUSE = "restored"

@@ -2,112 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import apsw
 
-from tpsd.asking import Judge as AskedJudge
-from tpsd.core.candidate import Candidate, Decision
-from tpsd.core.notices import cause_key
-from tpsd.core.settlement import Settlement
-from tpsd.domain.authorisation import Claimed, State
-from tpsd.domain.notice import MailRow, NoticeDraft, NoticeKind
-from tpsd.domain.outcome import NotSent, Outcome
-from tpsd.domain.tap import TapReport
-from tpsd.domain.time import Micros
-from tpsd.domain.views import JournalTotals, TapFilter, TapRow, TapStory
-from tpsd.doubts import Judge, never_judged
-from tpsd.errors import JournalError, JournalUnavailableError, SealError
 from tpsd.lockfile import LockFile
-from tpsd.ports import CloseWindow, Decide, Taken
-from tpsd.store import (
-    commits,
-    holds,
-    housekeeping,
-    journeys,
-    mailroom,
-    opening,
-    reading,
-    realtime,
-    recovery,
-    warning,
-    wounds,
-)
-from tpsd.store.asked import SqliteAsked
-from tpsd.store.bodies import SqliteBodies
-from tpsd.store.commits import ClaimedRow, Q, SealedParts, Stamp
-from tpsd.store.denylist import SqliteDenyList
-from tpsd.store.enquiries import SqliteDoubts, set_aside
-from tpsd.store.epochs import EpochKeys, KeyShelf, sync_names
-from tpsd.store.feed import SqliteFeed
-from tpsd.store.figures import JournalNumbers
-from tpsd.store.history import Histories
+from tpsd.store import opening
+from tpsd.store.epochs import sync_names
 from tpsd.store.housekeeping import Keep
-from tpsd.store.lanes import SqliteLanes
-from tpsd.store.operations import SqliteOperations
-from tpsd.store.outages import SqliteOutages
-from tpsd.store.reporting import Counts
-from tpsd.store.rotation import SLICES_MAX, Rotation
-from tpsd.store.seal import KEY_BYTES, Entropy, Pool, Sealed, keyed_digest, unwrap, wrap
-from tpsd.store.totals import totals
+from tpsd.store.journal import Identity, Secrets, SqlJournal
 from tpsd.store.upkeep import Upkeep
-from tpsd.store.writer import InlineWriter, ThreadedWriter, Urgency, Writer
+from tpsd.store.writer import InlineWriter, ThreadedWriter, Writer
+
+__all__ = ["Identity", "Secrets", "SqliteJournal"]
 
 MakeWriter = Callable[[Callable[[], apsw.Connection]], Writer]
 """From how the connection is opened."""
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What a journal was used with; another value while rows work or rest is refused (design 4)."""
-
-    mode: str
-    host: str
-    company_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class Secrets:
-    """The key-encryption key and where the epoch keys stand."""
-
-    kek: bytes = field(repr=False)
-    shelf: KeyShelf
-    entropy: Entropy = field(default_factory=Pool, repr=False)
-
-
-class SqliteJournal:
+class SqliteJournal(SqlJournal):
     """``ports.Journal`` on one SQLite file."""
 
-    def __init__(self, writer: Writer, keep: Keep, entropy: Entropy, lock: LockFile | None) -> None:
-        self._writer = writer
-        self.denylist = SqliteDenyList(writer)
-        self.feed = SqliteFeed(writer, self.denylist)
-        self.doubts: SqliteDoubts
-        self.asked: SqliteAsked
-        self._keep = keep
-        self._entropy = entropy
-        self._lock = lock
-        self._epochs: Rotation
-        self.upkeep: Upkeep
-        self._digest_key: bytes
-        self._ran = 0
-        self._probes = 0
-        self._wounds: dict[str, int] = {}  # mended at opening, and not yet told of
-        self._unopened: list[Claimed] = []  # claimed, and not yet failed for good
-        self._seen_at = Micros(0)  # the schedule clock as callers last gave it
-        self.journal_id = ""
-        self.outages = SqliteOutages(writer)
-        self.numbers = JournalNumbers(writer)
-        self.lanes = SqliteLanes(writer)
-        self.histories = Histories(writer)
-        self.counts = Counts(writer)
-        self.pulse = writer.pulse
-        self.operations: SqliteOperations
-        self.bodies: SqliteBodies
+    KEYS: ClassVar[str] = (
+        "give the kek_file and the epoch_dir it was made with; each journal needs an epoch_dir of its own"
+    )
+
+    _lock: LockFile | None = None
 
     @classmethod
     async def open(
@@ -134,8 +56,8 @@ class SqliteJournal:
         try:
             make_writer = make_writer or (InlineWriter if inline else _threaded)
             writer = make_writer(lambda: opening.connect(path, vfs, sync))
-            journal = cls(writer, keep or Keep(), keys.entropy, lock)
-            journal.upkeep = Upkeep(writer, path, keys.shelf.numbers)
+            journal = cls(writer, keep or Keep(), keys.entropy, Upkeep(writer, path, keys.shelf.numbers))
+            journal._lock = lock
             try:
                 await journal._unlock(identity, keys)
             except BaseException:
@@ -150,324 +72,13 @@ class SqliteJournal:
     async def close(self) -> None:
         """Finish what was submitted and let go of the file."""
         try:
-            await self._writer.close()
+            await super().close()
         finally:
             if self._lock is not None:
                 self._lock.release()
-
-    # --- commit 1 ---
-
-    def digest(self, fingerprint: bytes) -> bytes:
-        """HMAC-SHA256 under the journal's own key."""
-        return keyed_digest(self._digest_key, fingerprint)
-
-    async def take(self, candidate: Candidate, decide: Decide, now: Micros) -> Taken:
-        """Commit 1. Sealing happens here, before the writer's turn."""
-        parts, stamp = self._sealed(candidate), self._stamp(now)
-
-        def ask(
-            connection: apsw.Connection, candidate: Candidate, decision: Decision
-        ) -> tuple[str, Claimed, Sealed | None]:
-            return realtime.ask(connection, candidate, decision, parts, self.asked.seal_body, stamp)
-
-        taken, row = await self._writer.write(
-            lambda connection: commits.take(connection, candidate, decide, parts, stamp, ask), Urgency.INTAKE
-        )
-        if row is None:
-            return taken
-        return replace(taken, asked=self._opened(row))
-
-    async def reject(
-        self,
-        report: TapReport,
-        lane: str,
-        terminal: str,
-        config_digest: str,
-        now: Micros,
-        untrusted: str | None = None,
-    ) -> Taken:
-        """Keep an undecidable tap, its payload sealed until ``keep_failed_days`` have run."""
-        digest, stamp = self.digest(report.fingerprint), self._stamp(now)
-
-        def payload(owner: str) -> Sealed:
-            return self._epochs.seal(owner, "payload", report.payload)
-
-        return await self._writer.write(
-            lambda connection: commits.reject(
-                connection, report, lane, terminal, config_digest, digest, payload, stamp, untrusted
-            ),
-            Urgency.INTAKE,
-        )
-
-    # --- commits 2 and 3 ---
-
-    async def claim(
-        self, now: Micros, limit: int, created_by: Micros | None = None, judge: Judge = never_judged
-    ) -> Sequence[Claimed]:
-        """Commit 2, then the bodies are opened. A body that does not open fails its row for good, with an alarm."""
-        aside = set_aside(judge, self._stamp(now))
-
-        def work(connection: apsw.Connection) -> list[ClaimedRow]:
-            canaries = holds.claim_canaries(connection, now, limit) if created_by is None else []
-            return [*canaries, *commits.claim(connection, now, limit - len(canaries), created_by, aside)]
-
-        if not await self.outages.spread():
-            return []
-        rows = await self._writer.write(work)
-        claims = []
-        for row in rows:
-            try:
-                claims.append(replace(row.claimed, body=self._open_body(row)))
-            except SealError:
-                self._unopened.append(row.claimed)
-        with suppress(JournalUnavailableError) if claims else nullcontext():  # those that open are sent all the same
-            await self._fail_unopened(now)
-        return claims
-
-    async def settle(self, claimed: Claimed, outcome: Outcome, settlement: Settlement, ended_at: Micros) -> bool:
-        """Commit 3."""
-        stamp = self._stamp(ended_at)
-
-        def work(connection: apsw.Connection) -> bool:
-            commits.settle(connection, claimed, outcome, settlement, stamp)
-            told = journeys.follow(connection, str(claimed.uuid), settlement.state, stamp)
-            return told or bool(settlement.notices)
-
-        return await self._writer.write(work)
-
-    async def next_due(self) -> Micros | None:
-        """The earliest due time of a pending row, or of a canary."""
-        return await self._writer.read(holds.next_due)
-
-    async def recover(
-        self,
-        now: Micros,
-        credentials: Collection[str],
-        settle: Callable[[Claimed], tuple[Outcome, Settlement]],
-        judge: AskedJudge,
-    ) -> dict[str, int]:
-        """At start, in one transaction; the wounds that were mended are among what was done."""
-        stamp, whole = self._stamp(now), not self.upkeep.is_unexamined()
-
-        def end(connection: apsw.Connection, claimed: Claimed) -> None:
-            self.asked.end_crashed(connection, claimed, judge, stamp)
-
-        def work(connection: apsw.Connection) -> dict[str, int]:
-            mended = wounds.mend(connection, stamp, self._wounds, whole=whole)
-            return {**recovery.recover(connection, stamp, credentials, settle, end), **mended}
-
-        done = await self._writer.write(work)
-        self._wounds = {}
-        return done
-
-    # --- mail ---
-
-    async def tell(self, notice: NoticeDraft, now: Micros) -> None:
-        """A notice that is about no tap."""
-        await self._writer.write(lambda connection: commits.insert_notices(connection, (notice,), None, None, now))
-
-    async def close_windows(self, now: Micros, close: CloseWindow) -> int:
-        """Close all windows that are over, some a commit."""
-        frozen = 0
-        while True:
-            closed, mails = await self._writer.write(lambda connection: mailroom.close_windows(connection, now, close))
-            frozen += mails
-            if closed < mailroom.WINDOWS_PER_COMMIT:
-                return frozen
-
-    async def mails_due(self, now: Micros, limit: int) -> Sequence[MailRow]:
-        """Frozen mails whose next try is due."""
-        return await self._writer.read(lambda connection: mailroom.mails_due(connection, now, limit))
-
-    async def mail_accepted(self, mail: int, at: Micros) -> None:
-        """SMTP took it."""
-        await self._execute("mail_accepted", (at, mail))
-
-    async def mail_refused(self, mail: int, due: Micros, error: str) -> None:
-        """SMTP did not take it."""
-        await self._execute("mail_refused", (due, error, mail))
-
-    async def next_mail(self) -> Micros | None:
-        """When the mailer has work next."""
-        return await self._writer.read(lambda connection: _scalar(connection, "next_mail"))
-
-    # --- the house ---
-
-    async def probe(self) -> None:
-        """Commit more than a tap does, each time something else: SQLite does not write what stands there already."""
-        self._probes += 1
-        content = self._probes.to_bytes(8, "big") * (housekeeping.PROBE_BYTES // 8)
-        await self._writer.write(lambda connection: housekeeping.write_probe(connection, content))
-
-    async def keep_house(self, ran_us: int) -> dict[str, int]:
-        """See ``housekeeping``; every step is its own commit, and each may be interrupted by a crash."""
-        ran = self._ran + ran_us
-        await self._writer.write(lambda connection: housekeeping.write_ran(connection, ran))
-        self._ran = ran
-        try:
-            warned = await self._warn_rested(ran)
-            erased = await self._erase_rested(ran)
-            turned = await self._epochs.turn(ran, self._seen_at)
-            pruned = await self.upkeep.retire(self._seen_at, ran, self._keep.retention_us)
-            tidied = await self.denylist.tidy(SLICES_MAX)
-            return {
-                "bodies_warned": warned,
-                "taps_erased": erased,
-                "taps_pruned": pruned.taps,
-                **turned,
-                "deny_entries_tidied": tidied,
-            }
-        except SealError as exc:
-            raise JournalUnavailableError(f"the epoch keys cannot be kept in order: {exc}; it is tried again") from exc
-
-    async def _warn_rested(self, ran: int) -> int:
-        warned = 0
-        for _ in range(SLICES_MAX):
-            some = await self._writer.write(
-                lambda connection: warning.warn_rested(connection, ran, self._keep, self._seen_at)
-            )
-            if not some:
-                break
-            warned += some
-        return warned
-
-    async def _erase_rested(self, ran: int) -> int:
-        erased = 0
-        for _ in range(SLICES_MAX):
-            some = await self._writer.write(lambda connection: housekeeping.erase_rested(connection, ran, self._keep))
-            if not some:
-                break
-            erased += some
-        return erased
-
-    # --- for people ---
-
-    async def taps(self, which: TapFilter) -> Sequence[TapRow]:
-        """Taps, newest first."""
-        return await self._writer.read(lambda connection: reading.taps(connection, which))
-
-    async def story(self, reference: str) -> TapStory:
-        """One tap. Raises NotFoundError."""
-        return await self._writer.read(lambda connection: reading.story(connection, reference))
-
-    async def totals(self) -> JournalTotals:
-        """The journal in numbers."""
-        return await totals(self._writer)
-
-    # --- within ---
-
-    async def _unlock(self, identity: Identity, keys: Secrets) -> None:
-        """Open or make the journal's own keys, check what it was used with, and open or begin an epoch."""
-
-        def first(connection: apsw.Connection) -> tuple[str, bytes, int, list[housekeeping.EpochRow]]:
-            journal_id = _meta(connection, "journal_id")
-            if journal_id is None:
-                journal_id = keys.entropy(8).hex()
-                label = f"digest key of journal {journal_id}"
-                _set_meta(connection, "journal_id", journal_id)
-                _set_meta(connection, "digest_key", wrap(keys.kek, keys.entropy(KEY_BYTES), label, keys.entropy))
-            _check_identity(connection, identity)
-            return (
-                str(journal_id),
-                bytes(_meta(connection, "digest_key")),
-                housekeeping.read_ran(connection),
-                housekeeping.live_epochs(connection),
-            )
-
-        self.journal_id, wrapped, self._ran, live = await self._writer.write(first)
-        epoch_keys = EpochKeys(keys.shelf, keys.kek, self.journal_id, keys.entropy)
-        self._epochs = Rotation(self._writer, epoch_keys, keys.entropy)
-        self.operations = SqliteOperations(self._writer, self._epochs, self.digest, self._stamp)
-        self.bodies = SqliteBodies(self._writer, self._epochs, self.digest, self._stamp)
-        self.asked = SqliteAsked(self._writer, self._epochs, self.digest, self._stamp, identity.company_id)
-        self.doubts = SqliteDoubts(self._writer, self.asked, self._stamp)
-        try:
-            self._digest_key = unwrap(keys.kek, wrapped, f"digest key of journal {self.journal_id}")
-            self._wounds = await wounds.reopen_epochs(self._writer, epoch_keys, self._ran)
-            if self._wounds:
-                live = await self._writer.read(housekeeping.live_epochs)
-            await self._epochs.open(live, self._ran)
-        except SealError as exc:
-            raise JournalError(
-                f"the keys do not fit this journal ({exc}): give the kek_file and the epoch_dir it was made with; "
-                "each journal needs an epoch_dir of its own"
-            ) from exc
-
-    def _sealed(self, candidate: Candidate) -> SealedParts | None:
-        """What stays sealed of a candidate: nothing of a realtime tap that can never be sent a second time."""
-        draft = candidate.draft
-        if draft is None:
-            return None
-        owner, body = str(draft.uuid), draft.body
-        digest = None if body is None else self.digest(body)
-        if candidate.realtime and draft.initial is None:
-            return SealedParts(None, None, digest)
-        sealed = None if body is None else self._epochs.seal(owner, "body", body)
-        card = None if candidate.realtime else self._epochs.seal(owner, "tap", candidate.card or b"")
-        return SealedParts(sealed, card, digest)
-
-    def _opened(self, row: ClaimedRow) -> Claimed:
-        """A realtime claim with its bytes; one whose sealed body does not open goes without, and fails."""
-        if row.sealed is None:
-            return row.claimed
-        with suppress(SealError):
-            return replace(row.claimed, body=self._open_body(row))
-        return row.claimed
-
-    def _open_body(self, row: ClaimedRow) -> bytes:
-        if row.sealed is None:
-            raise SealError(f"the body of {row.claimed.uuid} is gone")
-        return self._epochs.unseal(str(row.claimed.uuid), "body", row.sealed)
-
-    async def _fail_unopened(self, now: Micros) -> None:
-        notices = tuple(
-            NoticeDraft(kind, cause_key(kind, "seal"), "its sealed body did not open, so it cannot be sent")
-            for kind in (NoticeKind.PERMANENTLY_FAILED, NoticeKind.ALARM)
-        )
-        while self._unopened:
-            claimed = self._unopened[0]
-            failed = Settlement(State.PERMANENTLY_FAILED, "seal", None, claimed.progress.may_have_charged, notices)
-            await self.settle(claimed, NotSent("seal", clean=True), failed, now)
-            del self._unopened[0]
-
-    def _stamp(self, at: Micros) -> Stamp:
-        self._seen_at = at
-        return Stamp(at, self._ran)
-
-    async def _execute(self, name: str, bindings: tuple[object, ...]) -> None:
-        await self._writer.write(lambda connection: connection.execute(Q[name], bindings) and None)
 
 
 def _threaded(connect: Callable[[], apsw.Connection]) -> ThreadedWriter:
     writer = ThreadedWriter(connect)
     writer.start()
     return writer
-
-
-def _check_identity(connection: apsw.Connection, identity: Identity) -> None:
-    now = {"mode": identity.mode, "host": identity.host, "company": str(identity.company_id)}
-    before = {name: _meta(connection, name) for name in now}
-    different = [name for name in now if before[name] is not None and before[name] != now[name]]
-    # A wrong company is mended in the configuration, and its refused taps are rebuilt under the right one.
-    query = "any_not_rebuildable" if different == ["company"] else "any_unfinished"
-    if different and connection.execute(Q[query]).get:
-        what = ", ".join(f"{name} was {before[name]}, is {now[name]}" for name in different)
-        raise JournalError(
-            f"this journal holds unfinished taps of another set-up ({what}): finish or close them under the old "
-            "configuration, or use another journal"
-        )
-    for name, value in now.items():
-        _set_meta(connection, name, value)
-
-
-def _meta(connection: apsw.Connection, key: str) -> Any:
-    return connection.execute(Q["get_meta"], (key,)).get
-
-
-def _set_meta(connection: apsw.Connection, key: str, value: object) -> None:
-    connection.execute(Q["set_meta"], (key, value))
-
-
-def _scalar(connection: apsw.Connection, name: str) -> Micros | None:
-    value = connection.execute(Q[name]).get
-    return None if value is None else Micros(value)

@@ -6,13 +6,12 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-import apsw
-
 from tpsd.domain.tap import Verdict
 from tpsd.domain.time import Micros
 from tpsd.domain.views import JournalTotals
-from tpsd.store.commits import Q
+from tpsd.store.connection import Connection
 from tpsd.store.figures import Reads
+from tpsd.store.queries import Q
 
 PAGE_ROWS = 2000  # about 2 ms of the writer's time
 
@@ -50,21 +49,21 @@ async def totals(reads: Reads, page_rows: int = PAGE_ROWS) -> JournalTotals:
     )
 
 
-def _taps(after: int, upto: int) -> Callable[[apsw.Connection], list[tuple[Any, ...]]]:
+def _taps(after: int, upto: int) -> Callable[[Connection], list[tuple[Any, ...]]]:
     return lambda connection: list(connection.execute(Q["tap_totals"], (after, upto)))
 
 
-def _authorisations(after: str, size: int) -> Callable[[apsw.Connection], tuple[list[tuple[Any, ...]], str]]:
+def _authorisations(after: str, size: int) -> Callable[[Connection], tuple[list[tuple[Any, ...]], str]]:
     """One page's counts and the UUID it ends at, which is behind all of them for the last page."""
 
-    def work(connection: apsw.Connection) -> tuple[list[tuple[Any, ...]], str]:
+    def work(connection: Connection) -> tuple[list[tuple[Any, ...]], str]:
         end = connection.execute(Q["authorisation_page"], (after, size - 1)).get or _LAST_UUID
         return list(connection.execute(Q["authorisation_totals"], (after, end))), end
 
     return work
 
 
-def _singles(connection: apsw.Connection) -> tuple[int, int, Micros | None, Micros | None]:
+def _singles(connection: Connection) -> tuple[int, int, Micros | None, Micros | None]:
     waiting, accepted = connection.execute(Q["count_mails"]).get
     _, sending = connection.execute(Q["sending_now"]).get
     found = (connection.execute(Q[name]).get for name in ("oldest_waiting", "oldest_unsealed", "awaiting_oldest"))

@@ -1,4 +1,4 @@
-"""The journal's upkeep while it is at work: checked, pruned and copied in slices, so that no tap waits for it."""
+"""An SQLite journal's upkeep while it is at work: checked and copied in slices, so that no tap waits for it."""
 
 from __future__ import annotations
 
@@ -11,21 +11,17 @@ from pathlib import Path
 import apsw
 
 from tpsd.domain.audit import AuditDraft
-from tpsd.domain.time import DAY, Micros
-from tpsd.domain.upkeep import DAMAGE, BackedUp, Finding, Pruned
-from tpsd.errors import JournalError, RefusedError
-from tpsd.store import audit, checking, pruning
-from tpsd.store.commits import Q
+from tpsd.domain.upkeep import DAMAGE, BackedUp, Finding
+from tpsd.errors import JournalError
+from tpsd.store import audit, checking
 from tpsd.store.copying import Copy
 from tpsd.store.opening import QUICK_CHECK_BYTES_MAX, checkpoint_when_long
-from tpsd.store.pruning import Bounds, Step, total
+from tpsd.store.queries import Q
+from tpsd.store.retiring import Retiring
 from tpsd.store.writer import Writer
 
-SLICES_A_ROUND = 100  # of 50 taps a minute: above the 50 taps/s one device is built for
-YOUNGEST_US = 1 * DAY  # what a person may prune: what failed today is still being looked at
 
-
-class Upkeep:
+class Upkeep(Retiring):
     """``upkeep.Upkeep`` on SQLite. ``keys`` gives the epochs whose key file stands.
 
     ``examined_bytes``: how large a file was looked through when it was opened.
@@ -38,11 +34,10 @@ class Upkeep:
         keys: Callable[[], Collection[int]],
         examined_bytes: int = QUICK_CHECK_BYTES_MAX,
     ) -> None:
-        self._writer = writer
+        super().__init__(writer)
         self._path = path
         self._keys = keys
         self._examined_bytes = examined_bytes
-        self._after = 0
         self._one = asyncio.Lock()  # a check stands on the file as it is, a copy on the connection: one at a time
 
     def is_unexamined(self) -> bool:
@@ -71,40 +66,6 @@ class Upkeep:
             with suppress(JournalError):
                 await self._writer.write(partial(_condemn, damage=damage))
         return findings
-
-    async def prune(self, older_than_us: int, now: Micros, by: AuditDraft | None, *, dry: bool = False) -> Pruned:
-        """Remove what was final ``older_than_us`` before ``now``, whatever the configuration keeps; audited.
-
-        Raises RefusedError for less than a day.
-        """
-        if older_than_us < YOUNGEST_US:
-            raise RefusedError("what was final within the last day stays: give a day or more")
-        before = Micros(now - older_than_us)
-        limits = await self._writer.read(lambda connection: pruning.bounds(connection, before, 0, None))
-        if by is not None and not dry:
-            subject = f"{older_than_us // DAY} days"
-            await self._writer.write(lambda connection: audit.write(connection, by, subject))
-        done, after = Pruned(before), 0
-        while True:
-            step = await self._slice(limits, after, dry=dry)
-            done, after = total(done, step.pruned), step.after
-            if step.done:
-                break
-        return done if dry else total(done, await self._mails(limits))
-
-    async def retire(self, now: Micros, ran: int, keep_us: int) -> Pruned:
-        """A round of what the house does by itself: rows final ``keep_us`` ago in both clocks, then identities."""
-        before = Micros(now - keep_us)
-        limits = await self._writer.read(lambda connection: pruning.bounds(connection, before, ran, keep_us))
-        done = Pruned(before)
-        for _ in range(SLICES_A_ROUND):
-            step = await self._slice(limits, self._after)
-            done, self._after = total(done, step.pruned), step.after
-            if step.done:
-                self._after = 0
-                break
-        done = total(done, await self._writer.write(partial(pruning.prune_identities, limits=limits)))
-        return total(done, await self._writer.write(partial(pruning.prune_mails, limits=limits)))
 
     async def backup(self, target: Path, by: AuditDraft) -> BackedUp:
         """A marked copy of the journal at ``target``, mode 0600. Raises RefusedError; JournalError when it fails."""
@@ -145,18 +106,6 @@ class Upkeep:
             await self._writer.read(lambda connection: copy.abandon(whole=whole))
             return
         copy.abandon(whole=whole)
-
-    async def _slice(self, limits: Bounds, after: int, *, dry: bool = False) -> Step:
-        work = partial(pruning.prune_taps, limits=limits, after=after, dry=dry)
-        return await (self._writer.read(work) if dry else self._writer.write(work))
-
-    async def _mails(self, limits: Bounds) -> Pruned:
-        done = Pruned(limits.before)
-        while True:
-            some = await self._writer.write(partial(pruning.prune_mails, limits=limits))
-            done = total(done, some)
-            if some.mails < pruning.MAIL_SLICE:
-                return done
 
     def _stand_still(self, connection: apsw.Connection) -> Path | None:
         """Bring the file up to date and let nothing but the write-ahead log be written from now on."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import apsw
 
@@ -21,36 +22,47 @@ from tpsd.store.totals import totals
 T = TypeVar("T")
 
 
-class JournalView:
-    """The reading half of ``ports.Journal`` on a file that no daemon has open. Raises JournalError."""
+class Reading(ABC):
+    """The reading half of ``ports.Journal`` on whatever reads."""
+
+    def __init__(self) -> None:
+        self.operations = RestingReader(self)
+        self.journeys = JourneyRows(self)
+        self.numbers = JournalNumbers(self)
+        self.histories = Histories(self)
+        self.counts = Counts(self)
+
+    @abstractmethod
+    async def read(self, work: Callable[[Any], T]) -> T:
+        """Run ``work`` on the connection, outside any transaction."""
+
+    async def taps(self, which: TapFilter) -> Sequence[TapRow]:
+        """Taps, newest first."""
+        return await self.read(lambda connection: reading.taps(connection, which))
+
+    async def story(self, reference: str) -> TapStory:
+        """One tap. Raises NotFoundError."""
+        return await self.read(lambda connection: reading.story(connection, reference))
+
+    async def totals(self) -> JournalTotals:
+        """The journal in numbers."""
+        return await totals(self)
+
+
+class JournalView(Reading):
+    """A file that no daemon has open. Raises JournalError."""
 
     def __init__(self, path: Path) -> None:
         opening.refuse_what_is_no_journal(path)
         self._lock = opening.lock(path)
         try:
             self._connection = _looking(path)
-            self.operations = RestingReader(self)
-            self.journeys = JourneyRows(self)
-            self.numbers = JournalNumbers(self)
-            self.histories = Histories(self)
-            self.counts = Counts(self)
+            super().__init__()
         except BaseException:
             self._lock.release()
             raise
 
-    async def taps(self, which: TapFilter) -> Sequence[TapRow]:
-        """Taps, newest first."""
-        return reading.taps(self._connection, which)
-
-    async def story(self, reference: str) -> TapStory:
-        """One tap. Raises NotFoundError."""
-        return reading.story(self._connection, reference)
-
-    async def totals(self) -> JournalTotals:
-        """The journal in numbers."""
-        return await totals(self)
-
-    async def read(self, work: Callable[[apsw.Connection], T]) -> T:
+    async def read(self, work: Callable[[Any], T]) -> T:
         """Run ``work`` on the connection."""
         return work(self._connection)
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import apsw
-
 from tpsd.core.notices import cause_key
 from tpsd.domain.notice import NoticeDraft, NoticeKind
 from tpsd.domain.time import HOUR, Micros
-from tpsd.store.commits import Q, insert_notices
+from tpsd.store.commits import insert_notices
+from tpsd.store.connection import Connection
 from tpsd.store.housekeeping import Keep
+from tpsd.store.queries import Q
 
 WARN_US = 48 * HOUR  # running time: two working days for a person to decide (design 5)
 WARN_SLICE = 100  # rows: about 5 ms of work
 
 
-def warn_rested(connection: apsw.Connection, ran: int, keep: Keep, now: Micros) -> int:
+def warn_rested(connection: Connection, ran: int, keep: Keep, now: Micros) -> int:
     """Tell of some bodies that go within WARN_US, each once a rest; 0 when there is none left to tell of."""
     warned = 0
     for state, limit_us in (

@@ -11,13 +11,13 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
-import apsw
-
 from tpsd.core.notices import cause_key, open_episode
 from tpsd.domain.notice import NoticeDraft, NoticeKind
 from tpsd.errors import SealError
-from tpsd.store.commits import Q, Stamp, insert_notices
+from tpsd.store.commits import Stamp, insert_notices
+from tpsd.store.connection import Connection
 from tpsd.store.epochs import EpochKeys
+from tpsd.store.queries import Q
 from tpsd.store.writer import Writer
 
 WOUNDS: Final[dict[str, str]] = {
@@ -65,7 +65,7 @@ async def reopen_epochs(writer: Writer, keys: EpochKeys, ran: int) -> Counts:
     return await writer.write(partial(_reopen, opened=opened, ran=ran))
 
 
-def mend(connection: apsw.Connection, stamp: Stamp, found: Counts, *, whole: bool) -> Counts:
+def mend(connection: Connection, stamp: Stamp, found: Counts, *, whole: bool) -> Counts:
     """Mend the rows; every kind of wound with its count, ``found`` (by ``reopen_epochs``) among them, none with 0.
 
     ``whole``: look at final rows and pruned taps too, which takes time with their number.
@@ -85,11 +85,11 @@ def mend(connection: apsw.Connection, stamp: Stamp, found: Counts, *, whole: boo
     return counts
 
 
-def _epochs_not_live(connection: apsw.Connection) -> list[int]:
+def _epochs_not_live(connection: Connection) -> list[int]:
     return [number for (number,) in connection.execute(Q["wound_epochs"])]
 
 
-def _reopen(connection: apsw.Connection, opened: list[int], ran: int) -> Counts:
+def _reopen(connection: Connection, opened: list[int], ran: int) -> Counts:
     counts: Counts = {}
     for number in opened:
         connection.execute(Q["wound_epoch_reopened"], (number, ran))
@@ -99,7 +99,7 @@ def _reopen(connection: apsw.Connection, opened: list[int], ran: int) -> Counts:
     return counts
 
 
-def _mend_row(connection: apsw.Connection, uuid: str, stamp: Stamp, counts: Counts) -> None:
+def _mend_row(connection: Connection, uuid: str, stamp: Stamp, counts: Counts) -> None:
     done = []
     for name, query in _ROW:
         connection.execute(Q[query], {"uuid": uuid, "at": stamp.at, "ran": stamp.ran})
@@ -110,7 +110,7 @@ def _mend_row(connection: apsw.Connection, uuid: str, stamp: Stamp, counts: Coun
         _tell(connection, gravest, uuid, stamp)
 
 
-def _erase_what_is_nobodys(connection: apsw.Connection, stamp: Stamp, counts: Counts) -> None:
+def _erase_what_is_nobodys(connection: Connection, stamp: Stamp, counts: Counts) -> None:
     finals = set()
     for owner, purpose, uuid in list(connection.execute(Q["wound_sealed"])):
         connection.execute(Q["wound_erase"], (owner, purpose))
@@ -120,7 +120,7 @@ def _erase_what_is_nobodys(connection: apsw.Connection, stamp: Stamp, counts: Co
     _tell_each(connection, "final_cards_erased", finals - {None}, stamp)
 
 
-def _erase_what_cannot_be_read(connection: apsw.Connection, stamp: Stamp, counts: Counts) -> None:
+def _erase_what_cannot_be_read(connection: Connection, stamp: Stamp, counts: Counts) -> None:
     owners = set()
     for number in _epochs_not_live(connection):
         for owner, purpose, uuid in list(connection.execute(Q["wound_sealed_under"], (number,))):
@@ -130,7 +130,7 @@ def _erase_what_cannot_be_read(connection: apsw.Connection, stamp: Stamp, counts
     _tell_each(connection, "unreadable_cards_erased", owners, stamp)
 
 
-def _open_windows(connection: apsw.Connection, stamp: Stamp, counts: Counts) -> None:
+def _open_windows(connection: Connection, stamp: Stamp, counts: Counts) -> None:
     """By a window like that of a first notice."""
     for kind, cause in list(connection.execute(Q["wound_unheard"])):
         window = open_episode(NoticeDraft(NoticeKind(kind), cause), stamp.at)
@@ -138,12 +138,12 @@ def _open_windows(connection: apsw.Connection, stamp: Stamp, counts: Counts) -> 
         _count(counts, "windows_opened", 1)
 
 
-def _tell_each(connection: apsw.Connection, name: str, uuids: Iterable[str | None], stamp: Stamp) -> None:
+def _tell_each(connection: Connection, name: str, uuids: Iterable[str | None], stamp: Stamp) -> None:
     for uuid in sorted(uuids, key=str):
         _tell(connection, name, uuid, stamp)
 
 
-def _tell(connection: apsw.Connection, name: str, uuid: str | None, stamp: Stamp) -> None:
+def _tell(connection: Connection, name: str, uuid: str | None, stamp: Stamp) -> None:
     """An alarm, about a tap where one is concerned."""
     alarm = NoticeDraft(NoticeKind.ALARM, cause_key(NoticeKind.ALARM, "wound"), WOUNDS[name])
     tap = None if uuid is None else connection.execute(Q["tap_of_uuid"], (uuid,)).get

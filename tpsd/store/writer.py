@@ -1,4 +1,4 @@
-"""The one writer of an SQLite journal: who waits, whose turn it is, and where the work runs (design 6).
+"""The one writer of a journal: who waits, whose turn it is, and where the work runs (design 6).
 
 Everything that waits goes into the next group commit, intake first.
 """
@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Protocol, TypeVar
 
-import apsw
-
 from tpsd.errors import JournalError
+from tpsd.store.connection import Connection
+from tpsd.store.faults import SQLITE, Faults
 from tpsd.store.group import GroupCommit, Job, Pulse, Work, forget_locals
 
 GROUP_SECONDS = 0.010  # a group closes after this long, so that the first in it still answers within the tap's 20 ms
@@ -58,8 +58,9 @@ class _Waiting(Job):
 class ThreadedWriter:
     """The writer in a thread of its own, so that a disk flush never stops the links."""
 
-    def __init__(self, connect: Callable[[], apsw.Connection]) -> None:
+    def __init__(self, connect: Callable[[], Connection], faults: Faults = SQLITE) -> None:
         self._connect = connect
+        self._faults = faults
         self._lanes: tuple[deque[_Waiting], ...] = tuple(deque() for _ in Urgency)
         self._wake = threading.Condition()
         self._closing = False
@@ -110,7 +111,7 @@ class ThreadedWriter:
 
     def _run(self) -> None:
         try:
-            group = GroupCommit(self._connect(), self.pulse)
+            group = GroupCommit(self._connect(), self.pulse, self._faults)
         except BaseException as exc:
             self._opened.append(exc)
             self._ready.set()
@@ -182,7 +183,7 @@ class ThreadedWriter:
 class InlineWriter:
     """The same contract with every call run at once, one transaction each: for simulated worlds and commands."""
 
-    def __init__(self, connect: Callable[[], apsw.Connection]) -> None:
+    def __init__(self, connect: Callable[[], Connection]) -> None:
         self.pulse = Pulse()
         self._group = GroupCommit(connect(), self.pulse)
         self._closed = False

