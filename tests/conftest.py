@@ -1,8 +1,16 @@
-"""What all tests share: no card number may be in a log, and property tests do not depend on chance or on load."""
+"""What all tests share: no card number may be in a log, property tests do not depend on chance or on load, and where
+folders are asked for, two processes share their files.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Final
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.cores import CORES
 
 pytest_plugins = ("tests.log_guard",)
 
@@ -10,3 +18,25 @@ settings.register_profile(
     "steady", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("steady")
+
+LONGEST: Final = (
+    "sim/test_world.py",
+    "kill/test_kill.py",
+    "faults/test_matrix.py",
+    "power/test_cuts.py",
+    "power/test_faults.py",
+    "planted/test_planted.py",
+)
+"""Files of more than half a minute, the longest first: begun last, one would run alone at the end."""
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """None for single files, which are done before a second process has begun."""
+    return CORES if any(Path(asked.partition("::")[0]).is_dir() for asked in config.args) else 0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first; all others in their order."""
+    here = Path(__file__).parent
+    ranks = {here / name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))

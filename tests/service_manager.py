@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-BOUND_SECONDS = 20.0
+BOUND_SECONDS = 60.0
 
 
 class ServiceManager:

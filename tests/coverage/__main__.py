@@ -49,7 +49,7 @@ def _run() -> bool:
     from tests.power.cuts import cuts  # noqa: PLC0415
     from tests.sim.run import run  # noqa: PLC0415
 
-    failed = pytest.main(["-q", "-p", "no:cacheprovider", *TESTS, *sys.argv[1:]]) != 0
+    failed = pytest.main(["-q", "-n", "0", "-p", "no:cacheprovider", *TESTS, *sys.argv[1:]]) != 0
     print(cuts(1, CUTS))
     for seed in WORLDS:
         report = run(seed)

@@ -26,7 +26,7 @@ from tests.faults.toxics import (
 )
 from tests.integration.gate import until
 
-BOUND_SECONDS = 10.0
+BOUND_SECONDS = 60.0
 TEXT = b"0123456789" * 10
 
 

@@ -27,7 +27,7 @@ from tpsd.demo.clock import WarpClock
 from tpsd.domain.time import Micros
 from tpsd.simulated_lane import SimulatedLane
 
-BOUND_SECONDS = 20.0  # for anything that is waited for: far above what it takes on a busy machine
+BOUND_SECONDS = 60.0  # for anything that is waited for: far above what it takes on a busy machine
 LOOK_SECONDS = 0.002
 VISA = CARDS[0]
 

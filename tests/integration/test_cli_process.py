@@ -19,7 +19,7 @@ import pytest
 from tests.configurations import values, write
 from tpsd.sfey.ledger import Ledger
 
-BOUND_SECONDS = 30.0
+BOUND_SECONDS = 60.0
 
 
 def tpsd(*arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:

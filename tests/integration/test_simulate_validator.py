@@ -34,7 +34,7 @@ PLAN = Plan(
     patience=None,
     boot=9,
 )
-BOUND_SECONDS = 10.0
+BOUND_SECONDS = 60.0
 
 
 class Counterpart:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from device.vl1.codes import TapKind
-from tests.integration.processes import Running
+from tests.integration.processes import BOUND_SECONDS, Running
 from tests.integration.stage import until
 from tests.kill.world import LANES, SENDS_MAX, Made, World, world
 from tpsd.sfey.ledger import Ledger
@@ -68,7 +68,7 @@ async def at_a_random_moment(here: World, running: Running, number: int) -> None
         assert running.process.poll() is None, running.said()
         return here.ledger_events() >= goal
 
-    await until(come, f"{goal} entries in TPS's ledger", 30.0)
+    await until(come, f"{goal} entries in TPS's ledger", BOUND_SECONDS)
     moment = asyncio.Event()
     asyncio.get_running_loop().call_later(here.rng.uniform(0, 0.05), moment.set)
     await moment.wait()
@@ -88,7 +88,7 @@ async def at_a_verdict(here: World, running: Running, number: int) -> None:
             sent.set()
 
     here.on_verdict = told
-    async with asyncio.timeout(30.0):
+    async with asyncio.timeout(BOUND_SECONDS):
         await sent.wait()
 
 

@@ -15,6 +15,9 @@ TRACE_KEPT = 60  # lines of a failed run: the whole comes with the command
 
 def sweep(seeds: Iterable[int], jobs: int = JOBS) -> Iterator[Report]:
     """The reports of all seeds, in their order."""
+    if jobs == 1:
+        yield from map(_run, seeds)
+        return
     # Not forked: a child would take over the loops and disks of whoever tests beside this.
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
         yield from pool.imap(_run, seeds, chunksize=4)

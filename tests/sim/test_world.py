@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+from tests import cores
 from tests.sim.run import Report
 from tests.sim.seeding import TAPS, drawn
 from tests.sim.shrink import command, shrunk
@@ -39,7 +40,7 @@ for seed in range(1, {REPLAYED + 1}):
 
 def test_every_seed_keeps_every_invariant() -> None:
     kept = [seed for seed in kept_seeds() if seed > SEEDS]
-    reports = list(sweep([*range(1, SEEDS + 1), *kept]))
+    reports = list(sweep([*range(1, SEEDS + 1), *kept], cores.free()))
     failed = [report for report in reports if report.failure is not None]
     assert not failed, told(failed[0])
     assert sum(report.taps for report in reports) == TAPS * len(reports)

@@ -81,7 +81,7 @@ def test_the_summary_of_sixty_taps(demos: list[Played]) -> None:
     assert (outcomes["pending"], outcomes["permanently_failed"]) == (0, 1)
     assert summary["sends"] >= summary["accepted"] + 12
     assert summary["emails_received"] >= 3, "permanently failed, held, tap refused"
-    assert 0 < summary["verdict_ms"]["p50"] <= summary["verdict_ms"]["p99"] < 500
+    assert 0 < summary["verdict_ms"]["p50"] <= summary["verdict_ms"]["p99"], "how long is the machine's affair"
     assert summary["ladder_minutes"] == LADDER
 
 

@@ -14,7 +14,7 @@ from tpsd.store.writer import ThreadedWriter
 from tpsd.workers.heartbeat import BEATS_PER_WATCHDOG, Heartbeat
 
 WATCHDOG_SECONDS = 0.03
-BOUND_SECONDS = 10.0
+BOUND_SECONDS = 60.0
 
 
 class Beats:

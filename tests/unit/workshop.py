@@ -19,7 +19,7 @@ from tpsd.domain.outcome import Answer, Exchange
 from tpsd.domain.time import Micros
 from tpsd.errors import MailError
 
-BOUND_SECONDS = 10.0
+BOUND_SECONDS = 60.0
 COMMON = "common"
 
 

@@ -8,8 +8,8 @@ import os
 import pty
 import secrets
 import tty
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -21,10 +21,12 @@ from schemas.config import Configuration
 from tpsd.config import load
 from tpsd.ports import Clock
 from tpsd.sfey.certificates import Files, make, server_context
+from tpsd.sfey.fates import Asked, Delivery, Fate, by_amount
 from tpsd.sfey.simulator import Simulator
 from tpsd.sfey.teller import AFC_BASE_PATH
 
-SEND_SECONDS = 0.5  # the demo's send time-out: an unanswered send costs this much of its half minute
+SEND_SECONDS = 5.0  # the demo's send time-out: no answer of a busy machine comes so late
+SILENT_SECONDS = 0.5  # after so long TPS hangs up instead of an answer: each costs this much of the demo's half minute
 LANES = ("front", "middle", "rear")
 GATES = ("gate-in", "gate-out")  # check-in and check-out
 READER = "side"  # a ViVOpay reader's
@@ -69,7 +71,7 @@ class Stage:
 async def built(folder: Path, clock: Clock) -> AsyncIterator[Stage]:
     """Build the stage in ``folder``, on loopback and free ports; take it down at the end."""
     certificates = make(folder, datetime.now(UTC))
-    tps = Simulator(wall=clock.wall)
+    tps = Simulator(_by_amount, wall=clock.wall)
     mailbox = Mailbox()
     loop = asyncio.get_running_loop()
     mail_server = await loop.create_server(lambda: SMTP(mailbox, enable_SMTPUTF8=True), "127.0.0.1", 0)
@@ -83,6 +85,14 @@ async def built(folder: Path, clock: Clock) -> AsyncIterator[Stage]:
     finally:
         mail_server.close()
         await mail_server.wait_closed()
+
+
+def _by_amount(asked: Asked) -> Sequence[Fate]:
+    """As everywhere, but silence ends by itself: how long it lasts must not depend on how fast this machine is."""
+    return [
+        replace(fate, delivery=Delivery.CLOSE, delay_seconds=SILENT_SECONDS) if fate.delivery is Delivery.HOLD else fate
+        for fate in by_amount(asked)
+    ]
 
 
 @contextlib.contextmanager

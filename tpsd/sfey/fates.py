@@ -12,7 +12,7 @@ from enum import Enum
 
 from tpsd.domain.time import Micros
 
-SLOW_SECONDS = 3.0  # s: longer than the demo's send time-out, shorter than the daemon's
+SLOW_SECONDS = 3.0  # s: long for a passenger who waits, shorter than the daemon's time-out
 
 
 class Delivery(Enum):
