@@ -21,7 +21,7 @@ from tpsd.config.changes import LaneChanges, language_of
 from tpsd.config.keys import read_hex_key, read_ttk
 from tpsd.core.candidate import CardKeys, LanePolicy, Operator, Setting
 from tpsd.core.texts import load as load_texts
-from tpsd.domain.time import SECOND
+from tpsd.domain.time import HOUR, SECOND
 from tpsd.errors import ConfigError, PortError
 from tpsd.link.naming import port_named
 from tpsd.link.network import NetworkPort
@@ -163,6 +163,7 @@ def setting_of(config: Configuration, journal: Journal) -> Setting:
         clock_floor=settings.clock_floor(config),
         zones=settings.zones(config),
         enquires=config.sfey.afc_base_url is not None,
+        journey_us=round(config.realtime.journey_hours * HOUR),
         gives_back=config.realtime.found_approved == "refund",
     )
 

@@ -32,7 +32,7 @@ from tpsd.core.texts import REASONS
 from tpsd.domain.authorisation import State
 from tpsd.domain.journey import Journey, LastTry
 from tpsd.domain.tap import Disposition, Kind, Oda, Shown, Told, Verdict
-from tpsd.domain.time import SECOND, Micros
+from tpsd.domain.time import MINUTE, SECOND, Micros
 
 CLOCK = Told(Verdict.OUT_OF_SERVICE, "clock")
 NO_KEY: dict[str, Any] = {"keys": CardKeys()}
@@ -330,6 +330,21 @@ def test_a_journey_concerns_only_taps_that_keep_one() -> None:
 @pytest.mark.parametrize("lane", [PAYMENT, KNOWN_FARE])
 def test_a_kind_that_its_lane_refuses_is_refused_whatever_the_cards_journey(lane: LanePolicy, code: TapKind) -> None:
     assert decide(realtime(lane, kind=code), Facts(journey=OPEN)).told == denied("kind")
+
+
+@pytest.mark.parametrize("journey", [OPEN, trying(1), trying(2, State.DECLINED)])
+@pytest.mark.parametrize("late", [False, True])
+def test_a_journey_that_is_over_is_continued_by_no_tap(journey: Journey, late: bool) -> None:
+    """Its attendant may be late after a machine's sleep; TPS may know the last try's UUID no more."""
+    configured = {"journey_us": 20 * MINUTE - late}
+    told = None if not late else denied("no_check_in")
+    for lane, code in ((CHECK_OUT, TapKind.LANE), (GATE, TapKind.CHECK_OUT)):
+        assert decide(realtime(lane, journey, configured, kind=code), Facts(journey=journey)).told == told
+    for lane, code in ((CHECK_IN, TapKind.LANE), (CLOSING, TapKind.LANE), (GATE, TapKind.CHECK_IN)):
+        decision = decide(realtime(lane, journey, configured, kind=code), Facts(journey=journey))
+        assert (decision.told == UNDER_WAY) == late
+    by_journey = realtime(GATE, journey, configured)
+    assert by_journey.kind is (Kind.RETAIL_CHECK_IN if late else Kind.RETAIL_CHECK_OUT)
 
 
 CLOSING = replace(CHECK_IN, closes_old_journey=True)

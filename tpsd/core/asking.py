@@ -32,7 +32,7 @@ def check_journey(candidate: Candidate, facts: Facts) -> None:
 def begin(candidate: Candidate, facts: Facts, told: Told, notices: tuple[NoticeDraft, ...]) -> Decision:
     """``told`` is the local checks' verdict; of a passenger who was let in although it denies, TPS is asked too."""
     note = None if told.verdict.accepts else told.reason
-    if facts.under_way:
+    if facts.under_way or (candidate.kind is Kind.RETAIL_CHECK_IN and candidate.journey_over):
         return Decision(UNDER_WAY, disposition=Disposition.REPEAT, notices=notices)
     asking = _RULES[candidate.kind](candidate, facts) if candidate.kind in _RULES else _payment(candidate, facts)
     if isinstance(asking, Told):
@@ -54,7 +54,8 @@ def _check_in(candidate: Candidate, facts: Facts) -> Asking | Told:
 
 def _check_out(candidate: Candidate, facts: Facts) -> Asking | Told:
     journey = facts.journey
-    if journey is None:
+    # After a machine's sleep the attendant may be late, and TPS may know the last try no more.
+    if journey is None or candidate.journey_over:
         return Told(Verdict.DENIED, "no_check_in")
     if journey.last is not None and journey.last.state is State.IN_DOUBT:
         return Told(Verdict.CHECK_OUT_FAILED, "in_doubt")

@@ -19,7 +19,7 @@ from tpsd.domain.card import CardToken, MaskedPan
 from tpsd.domain.journey import Journey
 from tpsd.domain.notice import NoticeDraft
 from tpsd.domain.tap import Disposition, Kind, Shown, TapReport, Told
-from tpsd.domain.time import SECOND, Micros
+from tpsd.domain.time import HOUR, SECOND, Micros
 from tpsd.emv import tapdata
 
 KIND_BY_CODE = {
@@ -40,6 +40,9 @@ JOURNEY_KINDS = frozenset({Kind.RETAIL_CHECK_IN, Kind.RETAIL_CHECK_OUT})
 
 VERDICT_US = 10 * SECOND
 """The default patience of a realtime lane: most banks answer within three seconds, and a queue bears ten."""
+
+JOURNEY_US = 18 * HOUR
+"""How long a journey may stay open by default: longer than a service day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,7 @@ class Setting:
     clock_floor: Micros = CLOCK_FLOOR
     zones: Zones = NO_ZONES
     enquires: bool = False  # TPS can be asked about a transaction
+    journey_us: int = JOURNEY_US  # how long a journey may stay open, microseconds
     gives_back: bool = False  # what is found charged though the passenger was turned away is given back unasked
 
 
@@ -124,6 +128,7 @@ class Candidate:
     operator: int = 0  # Sfey's company id
     realtime: bool = False
     journey: Journey | None = None  # the card's, as it was when the request was made
+    journey_over: bool = False  # open for longer than it may, and the attendant has not been there
     closes_old_journey: bool = False
     closing: Draft | None = None  # the old journey's check-out, where a check-in ends it
     enquires: bool = False

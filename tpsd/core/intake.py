@@ -97,7 +97,8 @@ def prepare(
     terminal_sn, terminal_type = lane.terminal_sn or report.serial, lane.terminal_type or report.type_name
     clock_life = None if has_own_time(report, setting.clock_floor) else untrusted
     tapped_at = tap_time(report, setting.clock_floor) if clock_life is None else received_less_age(report)
-    kind = kind_of(report, lane, journey)
+    over = journey is not None and report.received_at - journey.opened_at > setting.journey_us
+    kind = kind_of(report, lane, None if over else journey)
     start = None if journey is None else journey.zone
     currency = report.currency or setting.operator.currency
     report = report.masked()
@@ -161,6 +162,7 @@ def prepare(
         operator=setting.operator.company_id,
         realtime=lane.realtime,
         journey=journey,
+        journey_over=over,
         closes_old_journey=lane.closes_old_journey,
         closing=ending,
         enquires=setting.enquires,
