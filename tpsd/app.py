@@ -14,21 +14,35 @@ from aiohttp import web
 
 from schemas.config import Configuration
 from tpsd import config as settings
-from tpsd.admin import denylist, explaining, feed, journeys, lanes, mailing, operations, reporting, upkeep, watching
+from tpsd.admin import (
+    denylist,
+    explaining,
+    feed,
+    journeys,
+    lanes,
+    mailing,
+    operations,
+    preflight,
+    reporting,
+    upkeep,
+    watching,
+)
 from tpsd.clock import SystemClock
 from tpsd.config.keys import read_hex_key
 from tpsd.credentials import (
     afc_client,
-    tls_contexts,
     update_client,
+    usable_contexts,
 )
 from tpsd.daemon import Daemon, Ends, World
+from tpsd.errors import ConfigError
 from tpsd.lanes import COMMON_CREDENTIAL, port_of, wire_profile
 from tpsd.link.serial import SerialPort
 from tpsd.mail.smtp import SmtpMailer
 from tpsd.ports import Timepiece
 from tpsd.sfey.afc import AfcClient
 from tpsd.sfey.client import TpsClient
+from tpsd.sfey.terminals import ask_about
 from tpsd.sfey.updates import UpdateClient
 from tpsd.store.epochs import KeyFolder
 from tpsd.store.housekeeping import Keep
@@ -50,7 +64,11 @@ async def assembled(config: Configuration, world: World | None = None) -> AsyncI
     world = world or real_world(config)
     clock = world.clock
     ports = [port_of(section) for section in config.lanes]
-    contexts = tls_contexts(config, clock.judging)
+    contexts, unusable = usable_contexts(config, clock.judging)
+    if COMMON_CREDENTIAL in unusable:
+        raise ConfigError(unusable[COMMON_CREDENTIAL])
+    for name, why in unusable.items():
+        log.error("certificate_unusable", credential=name, why=why)
     locked = [port for port in ports if isinstance(port, SerialPort)]
     try:
         for port in locked:
@@ -65,6 +83,7 @@ async def assembled(config: Configuration, world: World | None = None) -> AsyncI
                 profile=wire_profile(config),
                 dated=lambda: clock.trusted,
                 on_date=clock.adopt,
+                unusable=unusable,
             )
             afc = updates = None
             try:
@@ -74,10 +93,11 @@ async def assembled(config: Configuration, world: World | None = None) -> AsyncI
                     client,
                     partial(_postman, clock),
                     ports,
-                    frozenset(contexts),
+                    frozenset(contexts) | unusable.keys(),
                     enquire=None if afc is None else afc.ask,
                     renew=partial(_renew_all, client, afc, updates),
                     updates=None if updates is None else updates.ask,
+                    ask_terminal=partial(ask_about, client, profile=wire_profile(config)),
                 )
                 daemon = Daemon(config, world, journal, ends)
                 try:
@@ -129,6 +149,7 @@ def admin_routes(daemon: Daemon) -> list[web.RouteDef]:
         *operations.routes(daemon.journal.operations, daemon.desk),
         *mailing.routes(daemon.try_mail),
         *watching.routes(daemon.observer.queue),
+        *preflight.routes(daemon.inspector),
         *lanes.routes(daemon.doorkeeper, daemon.observer.lanes),
         *denylist.routes(daemon.journal.denylist, clock.wall),
         *explaining.routes(daemon.journal.histories, lambda: settings.keeping(daemon.config), clock.wall),

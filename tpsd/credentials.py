@@ -8,8 +8,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from schemas.config import Configuration
+from schemas.config import Lane as LaneSection
 from tpsd import config as settings
 from tpsd.dating import Judge, by_the_system
+from tpsd.errors import ConfigError
 from tpsd.lanes import COMMON_CREDENTIAL, credential_of, wire_profile
 from tpsd.ports import Timepiece
 from tpsd.sfey.afc import AfcClient
@@ -23,6 +25,20 @@ def tls_contexts(config: Configuration, judge: Judge = by_the_system) -> dict[st
     if not speaks_tls(config):
         return dict.fromkeys(names)
     return {name: context_of(config, name, judge) for name in names}
+
+
+def usable_contexts(
+    config: Configuration, judge: Judge = by_the_system
+) -> tuple[dict[str, ssl.SSLContext | None], dict[str, str]]:
+    """The credentials that can be used, and why the others cannot; a lane whose own cannot stays closed."""
+    contexts: dict[str, ssl.SSLContext | None] = {}
+    unusable: dict[str, str] = {}
+    for name in _pairs(config):
+        try:
+            contexts[name] = context_of(config, name, judge) if speaks_tls(config) else None
+        except ConfigError as exc:
+            unusable[name] = str(exc)
+    return contexts, unusable
 
 
 def context_of(config: Configuration, name: str, judge: Judge = by_the_system) -> ssl.SSLContext:
@@ -41,6 +57,11 @@ def files_of(config: Configuration) -> dict[str, tuple[Path, ...]]:
 def speaks_tls(config: Configuration) -> bool:
     """Whether TPS is spoken to over TLS."""
     return urlsplit(str(config.sfey.base_url)).scheme == "https"
+
+
+def pair_of(config: Configuration, section: LaneSection) -> tuple[Path | None, Path | None]:
+    """Certificate and key that a lane's terminal shows: its own, else the common ones."""
+    return _pairs(config)[credential_of(section)]
 
 
 def _pairs(config: Configuration) -> dict[str, tuple[Path | None, Path | None]]:

@@ -49,6 +49,7 @@ from tpsd.mail.render import all_clear_mail, window_mail
 from tpsd.mail.trial import Trial, try_mail
 from tpsd.observer import MeteredTps, Observer
 from tpsd.ports import Port, Postman, Taken, Timepiece, Tps, WindowPlan
+from tpsd.preflight import AskTerminal, Preflight
 from tpsd.reloading import Reloading
 from tpsd.renewal import Renewal
 from tpsd.sfey.updates import Terminal
@@ -64,6 +65,7 @@ from tpsd.workers.doorkeeper import Doorkeeper
 from tpsd.workers.enquirer import Enquirer, Heed, conclude_crashed
 from tpsd.workers.examiner import Examiner
 from tpsd.workers.feed import Feed
+from tpsd.workers.inspector import Inspector
 from tpsd.workers.mailer import Mailer
 from tpsd.workers.reader import Asking, Lane, LaneParts
 from tpsd.workers.roll import Roll
@@ -89,7 +91,8 @@ class Ends:
     """Whom it speaks to. ``postman`` is made anew of a configuration that is reloaded; ``credentials`` by name.
 
     ``enquire`` asks what became of a transaction, ``updates`` for the deny list's next page, where that is configured;
-    ``renew`` takes a credential's new certificate.
+    ``renew`` takes a credential's new certificate. ``ask_terminal`` asks TPS about a terminal; with it lanes pass a
+    preflight before they open.
     """
 
     tps: Tps
@@ -99,6 +102,7 @@ class Ends:
     enquire: Ask | None = None
     renew: Callable[[str, ssl.SSLContext | None], Awaitable[None]] | None = None
     updates: Callable[[Terminal, str | None], Awaitable[Heard]] | None = None
+    ask_terminal: AskTerminal | None = None
 
 
 class Daemon:
@@ -191,6 +195,10 @@ class Daemon:
         self._metrics = self.dispatcher.meter = self.authoriser.meter = metrics
         self.doorkeeper = Doorkeeper(journal.lanes, lambda: self.lanes, world.clock)
         self.roll = Roll(journal.lanes, lambda: [lane.state for lane in self.lanes], world.clock, tell)
+        self.inspector: Inspector | None = None
+        if ends.ask_terminal is not None:
+            looks = Preflight(lambda: self.config, ends.ask_terminal, world.clock)
+            self.inspector = Inspector(looks, lambda: self.lanes, world.clock, journal.tell, tell)
         self.fleet = Lanes(config, ends.ports, setting, self._lane, world.rng)
         self.lanes = self.fleet.running
         self.observer = Observer(
@@ -204,6 +212,7 @@ class Daemon:
         self.observer.time = lambda: (world.clock.trusted, world.clock.offset_us / SECOND)
         self.feed = None if ends.updates is None else self._feed(world)
         self.observer.feed = lambda: None if self.feed is None else self.feed.facts()
+        self.observer.preflight = lambda: [] if self.inspector is None else self.inspector.warnings()
         self.reloading = Reloading(self.adopt, world.clock)
         self.renewal = Renewal(lambda: files_of(self.config), self._put_certificate, self._alarm_of_certificate)
         self.desk.setting = setting
@@ -228,6 +237,7 @@ class Daemon:
         log.info("doubts_recovered", **asked)
         async with asyncio.TaskGroup() as loops:
             self.fleet.start(loops)
+            inspector = None if self.inspector is None else loops.create_task(self.inspector.run(), name="inspector")
             reloading = loops.create_task(self.reloading.run(), name="reloading")
             renewal = loops.create_task(self.renewal.run(), name="renewal") if speaks_tls(self.config) else None
             bodies = loops.create_task(self.bodies.run(), name="bodies")
@@ -246,7 +256,7 @@ class Daemon:
             self.on_ready()
             await self._stopping.wait()
             # Stop reading, then claiming, then let the sends in flight finish (design 10).
-            for loop in (reloading, renewal, uplink, examiner, bodies, timekeeper, roll, attendant, feed):
+            for loop in (reloading, renewal, uplink, examiner, bodies, timekeeper, roll, attendant, feed, inspector):
                 if loop is not None:
                     loop.cancel()
             self.fleet.stop()
@@ -311,6 +321,7 @@ class Daemon:
         self.bodies.setting = self.authoriser.setting = setting
         self._catalogue, self.config = catalogue, new
         self.mailer.use(postman)
+        self._inspect()
         self._wake_sends()  # a lane that left may have kept a tap and told nobody
         self.mailer.wake.set()
         return changes
@@ -319,6 +330,7 @@ class Daemon:
         context = await asyncio.to_thread(context_of, self.config, name, self.clock.judging)
         if self._ends.renew is not None:
             await self._ends.renew(name, context)
+        self._inspect()
 
     async def _alarm_of_certificate(self, name: str, why: str) -> None:
         cause = cause_key(NoticeKind.ALARM, "certificate", name)
@@ -332,8 +344,10 @@ class Daemon:
 
     def _lane(self, parts: LaneParts, alias: str, setting: Setting) -> Lane:
         lane = Lane(parts, alias, self.journal, setting, self.clock, self._rng, self._on_taken, self._ask)
-        lane.meter, lane.on_up = self._metrics, self._on_up
+        lane.meter, lane.on_up = self._metrics, partial(self._on_up, lane)
         self.doorkeeper.greet(lane)
+        if self.inspector is not None:
+            self.inspector.greet(lane)
         return lane
 
     def _ask(self, asking: Asking) -> None:
@@ -368,7 +382,13 @@ class Daemon:
         poll_us = settings.poll_us(self.config)
         return Feed(self.journal.feed, self._ask_for_updates, clock, world.rng, poll_us, self.journal.tell, told)
 
-    def _on_up(self) -> None:
+    def _inspect(self) -> None:
+        if self.inspector is not None:
+            self.inspector.look()
+
+    def _on_up(self, lane: Lane) -> None:
+        if self.inspector is not None:
+            self.inspector.terminal_is_known(lane)
         self.roll.wake.set()
         if self.feed is not None:
             self.feed.terminal_is_known()
@@ -395,6 +415,7 @@ class Daemon:
     def _time_is_known(self) -> None:
         self.bodies.wake.set()
         self.attendant.wake.set()
+        self._inspect()
         for lane in self.lanes:
             lane.time_is_known()
 

@@ -26,6 +26,7 @@ from tpsd.cli import (
     journeys,
     lanes,
     orders,
+    preflight,
     receipts,
     report,
     resting,
@@ -65,8 +66,8 @@ def _options(
 _OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT})
 
 for _part in (
-    run, check, doctor, simulate, inspect, explain, resting, orders, journeys, receipts, report, engineers, denylist,
-    upkeep, frame, watching, lanes, conform,
+    run, check, doctor, preflight, simulate, inspect, explain, resting, orders, journeys, receipts, report, engineers,
+    denylist, upkeep, frame, watching, lanes, conform,
 ):  # fmt: skip
     _part.register(app)
 

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
-VALID_DAYS = 30  # longer than any run, and no one should meet these afterwards
+VALID_DAYS = 45  # longer than any run, and than what preflight warns of; no one should meet these afterwards
 _BEFORE = timedelta(days=1)  # valid since yesterday: the clocks of two processes need not agree
 
 

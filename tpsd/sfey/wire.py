@@ -33,7 +33,8 @@ class Profile:
     ``fields`` maps a part of the request (``TransactionRequest``'s names) to its dotted place in the JSON
     body; the mapping's order is the order of the keys. ``types`` and ``statuses`` map our words to Sfey's,
     ``results`` the parts of an answer to their places, ``formats`` a kind of value to one of ``FORMATS``.
-    ``updates``: the update feed's query, the places in its answer and in a record, and its words.
+    ``updates``: the update feed's query, the places in its answer and in a record, and its words. ``terminals``: the
+    places in the answer about a terminal.
     """
 
     name: str
@@ -41,12 +42,14 @@ class Profile:
     enquiry_path: str
     probe_path: str
     update_path: str
+    terminal_path: str
     fields: Mapping[str, str]
     types: Mapping[str, str]
     statuses: Mapping[str, str]
     results: Mapping[str, str]
     formats: Mapping[str, str]
     updates: Mapping[str, str]
+    terminals: Mapping[str, str]
 
 
 FORMATS: Mapping[str, tuple[str, ...]] = {
@@ -61,6 +64,7 @@ DEVICE_V1 = Profile(
     enquiry_path="/company/{companyId}/transaction/{transactionUuid}",
     probe_path="/device-api/v1/health",
     update_path="/device-api/v1/update/{terminalSn}/type/{terminalTypeName}",
+    terminal_path="/device-api/v1/terminal/{terminalSn}/type/{terminalTypeName}",
     fields=MappingProxyType(
         {
             "uuid": "transactionUuid",
@@ -116,6 +120,7 @@ DEVICE_V1 = Profile(
             "flush": "FLUSH",
         }
     ),
+    terminals=MappingProxyType({"company_id": "companyId", "stock_location_id": "stockLocationId"}),
 )
 
 PROFILES: Mapping[str, Profile] = {DEVICE_V1.name: DEVICE_V1}
@@ -127,6 +132,7 @@ _KNOWN: Mapping[str, tuple[Standing, str]] = {
     "enquiry_path": (_INFERRED, "where a transaction is asked for, below afc_base_url, by GET"),
     "probe_path": (_ASSUMED, "a GET without effect, below base_url; any HTTP answer will do"),
     "update_path": (_PRINTED, "where a terminal asks for updates, below the feed's base URL; by GET is assumed"),
+    "terminal_path": (_ASSUMED, "where TPS is asked about a terminal before its lane opens, below base_url, by GET"),
     "field_order": (_ASSUMED, "the order of the body's keys"),
     "field.uuid": (_PRINTED, "the transaction's UUID; its place at the top of the body is assumed"),
     "field.company_id": (_ASSUMED, "the organisation"),
@@ -169,6 +175,8 @@ _KNOWN: Mapping[str, tuple[Standing, str]] = {
     "update.update": (_ASSUMED, "the action that changes an entry; the card stays listed"),
     "update.delete": (_ASSUMED, "the action that strikes a card"),
     "update.flush": (_PRINTED, "the action that begins a list anew"),
+    "terminal.company_id": (_ASSUMED, "the organisation a terminal belongs to, in the answer about it"),
+    "terminal.stock_location_id": (_ASSUMED, "the stock location a terminal is at, in the answer about it"),
 }
 
 _GROUPS = {
@@ -178,8 +186,9 @@ _GROUPS = {
     "result": "results",
     "format": "formats",
     "update": "updates",
+    "terminal": "terminals",
 }
-_PATHS = ("transaction_path", "enquiry_path", "probe_path", "update_path")
+_PATHS = ("transaction_path", "enquiry_path", "probe_path", "update_path", "terminal_path")
 _PLACEHOLDERS = frozenset({"terminalSn", "terminalTypeName", "companyId", "transactionUuid"})
 _PATH_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/%{}")
 

@@ -48,6 +48,7 @@ from tpsd.ports import (
 
 TAPS_WAITING_MAX = 64  # taps: a validator has at most two under way; more is a flood, and dropped ones come again
 MOVES_MAX = 5  # times a card's journey may move while its tap is prepared; more is a fault of ours
+PREFLIGHT = "preflight"  # the reason of a lane of which nothing has been found yet
 REOPEN_SECONDS = 1.0  # how often a lane that could not commit tries the journal again
 
 log = structlog.get_logger("tpsd.lane")
@@ -131,6 +132,8 @@ class Lane:
         self._taps: asyncio.Queue[tuple[TapArrived, bool]] = asyncio.Queue(TAPS_WAITING_MAX)
         self._journal_ok = True
         self._closed: LaneClosed | None = None
+        self._held_back = ""  # why preflight keeps it closed
+        self._undecided = False  # preflight has yet to say: the validator hears nothing meanwhile
         self._link = Trouble()
         self._validator = Trouble()
         self._flood = Trouble()
@@ -164,6 +167,21 @@ class Lane:
     def close_by_hand(self, closed: LaneClosed | None) -> None:
         """Passengers are sent elsewhere from now on, until None opens it; a tap that comes all the same is taken."""
         self._closed = closed
+        if self.state.state in ("ready", "closed"):
+            self._say_open()
+
+    def await_preflight(self) -> None:
+        """It opens once ``preflight_said`` so; until then its validator is told nothing."""
+        self._undecided, self._held_back = True, PREFLIGHT
+        if self.state.state in ("ready", "closed"):
+            self._say_open()
+
+    def preflight_said(self, why_not: str) -> None:
+        """It may open where ``why_not`` is empty; a tap that comes to a closed lane all the same is taken."""
+        undecided, self._undecided = self._undecided, False
+        if why_not == self._held_back and not undecided:
+            return
+        self._held_back = why_not
         if self.state.state in ("ready", "closed"):
             self._say_open()
 
@@ -263,14 +281,15 @@ class Lane:
         if event.alarm:
             log.error("validator_alarm", lane=self._policy.name, serial=event.serial, what=event.alarm)
         self._has_type = bool(type_name)
-        self._say_open()
         self.on_up()
+        self._say_open()
 
     def _status(self, event: DeviceStatus) -> None:
         now, lane = self._clock.monotonic(), self._policy.name
         said = f"{event.state} {event.text}".strip()
         if event.state == "ready":
-            self.state.reason = ""
+            if self.state.state != "closed":
+                self.state.reason = ""
             if (times := self._validator.over(now)) is not None:
                 log.info("validator_well", lane=lane, times=times)
             return
@@ -321,6 +340,10 @@ class Lane:
             self._show("closed", str(self._closed))
         elif self._policy.realtime and not self._clock.trusted:
             self._show("closed", "clock")
+        elif self._held_back:
+            self._show("closed", self._held_back)
+            if self._undecided:
+                return
         else:
             self._show("ready", "")
         wall = self._clock.wall() if self._clock.trusted else None
