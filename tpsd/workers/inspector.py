@@ -70,6 +70,7 @@ class _Standing:
     lane: Lane
     terminal: str | None = None  # whose word counts
     findings: tuple[Finding, ...] = ()
+    said: list[Finding] = field(default_factory=list)  # those of TPS's last answer
     passed: bool = False  # TPS was heard and nothing closed it
     failures: int = 0
     due: float = 0.0  # of the next look, monotonic seconds
@@ -119,6 +120,7 @@ class Inspector:
         if standing.terminal is not None:
             lane.await_preflight()
         standing.terminal, standing.passed, standing.failures, standing.due = lane.state.terminal, False, 0, 0.0
+        standing.said = []
         self._wake.set()
 
     def look(self) -> None:
@@ -130,7 +132,7 @@ class Inspector:
     async def reports(self) -> list[Report]:
         """Every lane, looked at now."""
         present = self._present()
-        await asyncio.gather(*(self._examine(standing) for standing in present))
+        await asyncio.gather(*(self._examine(standing, asks=True) for standing in present))
         return [self._report(standing) for standing in present]
 
     def warnings(self) -> list[str]:
@@ -150,27 +152,30 @@ class Inspector:
 
     async def _look(self, standing: _Standing) -> None:
         try:
-            await self._examine(standing)
+            await self._examine(standing, asks=not standing.passed)
         finally:
             standing.task = None
             self._wake.set()
 
-    async def _examine(self, standing: _Standing) -> None:
+    async def _examine(self, standing: _Standing, *, asks: bool) -> None:
+        """TPS is not asked again about a lane that passed: its taps show what TPS thinks of it."""
         lane, terminal = standing.lane, standing.terminal
         name = lane.state.name
         found = await asyncio.to_thread(self._looks.at_rest, name, terminal)
-        if terminal is not None:
+        said = standing.said
+        if terminal is not None and asks:
             asking = asyncio.create_task(self._looks.asked(name, terminal), name=f"preflight of {name}")
             try:
                 if not standing.passed and not lane.policy.realtime and not closing(found, realtime=False):
                     done, _ = await asyncio.wait({asking}, timeout=OPEN_ANYWAY_SECONDS)
                     if not done and not standing.failures:
                         lane.preflight_said("")
-                found += await asking
+                said = await asking
             finally:
                 asking.cancel()
         if standing.terminal == terminal and standing.lane is lane:
-            await self._conclude(standing, found)
+            standing.said = said
+            await self._conclude(standing, [*found, *said])
 
     async def _conclude(self, standing: _Standing, found: list[Finding]) -> None:
         lane, now = standing.lane, self._clock.monotonic()
