@@ -121,6 +121,10 @@ class Keys(Section):
         default=None,
         description="key id as BCD digits, a space, 16 bytes as hex; encrypts clear card data (mode 01)",
     )
+    exchange_key_file: KeyFile | None = Field(
+        default=None,
+        description="key-exchange key, 16, 24 or 32 bytes as hex; opens device keys of format AES; default: none",
+    )
     keep_failed_days: StrictInt = Field(
         default=7,
         ge=1,

@@ -47,6 +47,7 @@ SAMPLES: Mapping[str, Any] = {
     "sfey.wire": {"field.tag": "tag"},
     "keys.token_key_file": f"{_CREDENTIALS}/salt.hex",
     "keys.ttk_file": f"{_CREDENTIALS}/ttk",
+    "keys.exchange_key_file": f"{_CREDENTIALS}/exchange.hex",
     "admin.listen": "127.0.0.1:9190",
     "feed.base_url": "https://api.sfey.com",
     "feed.lane": "front",

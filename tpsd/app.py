@@ -19,6 +19,7 @@ from tpsd.admin import (
     explaining,
     feed,
     journeys,
+    keys,
     lanes,
     mailing,
     operations,
@@ -35,6 +36,7 @@ from tpsd.credentials import (
     usable_contexts,
 )
 from tpsd.daemon import Daemon, Ends, World
+from tpsd.domain.device_key import DeviceKey
 from tpsd.errors import ConfigError
 from tpsd.lanes import COMMON_CREDENTIAL, port_of, wire_profile
 from tpsd.link.serial import SerialPort
@@ -42,6 +44,7 @@ from tpsd.mail.smtp import SmtpMailer
 from tpsd.ports import Timepiece
 from tpsd.sfey.afc import AfcClient
 from tpsd.sfey.client import TpsClient
+from tpsd.sfey.device_keys import read_keys
 from tpsd.sfey.terminals import ask_about
 from tpsd.sfey.updates import UpdateClient
 from tpsd.store.epochs import KeyFolder
@@ -97,6 +100,7 @@ async def assembled(config: Configuration, world: World | None = None) -> AsyncI
                     enquire=None if afc is None else afc.ask,
                     renew=partial(_renew_all, client, afc, updates),
                     updates=None if updates is None else updates.ask,
+                    ask_keys=None if updates is None else updates.ask_keys,
                     ask_terminal=partial(ask_about, client, profile=wire_profile(config)),
                 )
                 daemon = Daemon(config, world, journal, ends)
@@ -150,6 +154,7 @@ def admin_routes(daemon: Daemon) -> list[web.RouteDef]:
         *mailing.routes(daemon.try_mail),
         *watching.routes(daemon.observer.queue),
         *preflight.routes(daemon.inspector),
+        *keys.routes(daemon.journal.device_keys, daemon.courier, partial(_read_keys, daemon.config), clock.wall),
         *lanes.routes(daemon.doorkeeper, daemon.observer.lanes),
         *denylist.routes(daemon.journal.denylist, clock.wall),
         *explaining.routes(daemon.journal.histories, lambda: settings.keeping(daemon.config), clock.wall),
@@ -157,6 +162,10 @@ def admin_routes(daemon: Daemon) -> list[web.RouteDef]:
         *feed.routes(daemon.journal.feed, daemon.feed, clock.wall),
         *journeys.routes(daemon.journal.asked, daemon.cashier, lambda: settings.labels(daemon.config), clock.wall),
     ]
+
+
+def _read_keys(config: Configuration, document: str) -> list[DeviceKey]:
+    return read_keys(document, wire_profile(config))
 
 
 async def _renew_all(

@@ -114,11 +114,14 @@ def update_client(
     )
 
 
-def terminals_of(config: Configuration, known: Mapping[str, str | None]) -> list[Terminal]:
-    """Who may ask for updates: the lane that is set, else all whose terminal is known (``TYPE:SERIAL`` by lane)."""
+def terminals_of(config: Configuration, known: Mapping[str, str | None], *, every: bool = False) -> list[Terminal]:
+    """Who may ask for updates: the lane that is set, else all whose terminal is known (``TYPE:SERIAL`` by lane).
+
+    ``every``: all of them, whichever lane is set.
+    """
     terminals = []
     for lane in config.lanes:
-        if config.feed.lane not in (None, lane.name):
+        if not every and config.feed.lane not in (None, lane.name):
             continue
         type_name, _, serial = (known.get(lane.name) or "").partition(":")
         type_name, serial = lane.terminal_type or type_name, lane.terminal_sn or serial

@@ -38,13 +38,14 @@ from tpsd.credentials import (
     tls_contexts,
 )
 from tpsd.domain.authorisation import Claimed
+from tpsd.domain.device_key import DeviceKey
 from tpsd.domain.feed import Heard
 from tpsd.domain.notice import Episode, NoticeDraft, NoticeKind, NoticeRow
 from tpsd.domain.outcome import NoAnswer, Outcome
 from tpsd.domain.time import HOUR, SECOND, iso_millis
 from tpsd.doubts import Ask
 from tpsd.errors import ConfigError
-from tpsd.lanes import Lanes, policy_of, setting_anew, setting_of
+from tpsd.lanes import Lanes, in_force, policy_of, setting_anew, setting_of
 from tpsd.mail.render import all_clear_mail, window_mail
 from tpsd.mail.trial import Trial, try_mail
 from tpsd.observer import MeteredTps, Observer
@@ -59,6 +60,7 @@ from tpsd.workers.attendant import Attendant
 from tpsd.workers.authoriser import Authoriser, terms_of
 from tpsd.workers.bodies import BodyMaker
 from tpsd.workers.cashier import Cashier
+from tpsd.workers.courier import Courier
 from tpsd.workers.desk import Desk
 from tpsd.workers.dispatcher import Dispatcher
 from tpsd.workers.doorkeeper import Doorkeeper
@@ -92,7 +94,7 @@ class Ends:
 
     ``enquire`` asks what became of a transaction, ``updates`` for the deny list's next page, where that is configured;
     ``renew`` takes a credential's new certificate. ``ask_terminal`` asks TPS about a terminal; with it lanes pass a
-    preflight before they open.
+    preflight before they open. ``ask_keys`` asks for a terminal's device keys, where the feed is on.
     """
 
     tps: Tps
@@ -103,6 +105,7 @@ class Ends:
     renew: Callable[[str, ssl.SSLContext | None], Awaitable[None]] | None = None
     updates: Callable[[Terminal, str | None], Awaitable[Heard]] | None = None
     ask_terminal: AskTerminal | None = None
+    ask_keys: Callable[[Terminal], Awaitable[list[DeviceKey] | str]] | None = None
 
 
 class Daemon:
@@ -211,6 +214,13 @@ class Daemon:
         )
         self.observer.time = lambda: (world.clock.trusted, world.clock.offset_us / SECOND)
         self.feed = None if ends.updates is None else self._feed(world)
+        self.courier = Courier(
+            journal.device_keys,
+            settings.exchange_key(config),
+            world.clock,
+            in_force(setting.keys),
+            None if ends.ask_keys is None else self._fetch_keys,
+        )
         self.observer.feed = lambda: None if self.feed is None else self.feed.facts()
         self.observer.preflight = lambda: [] if self.inspector is None else self.inspector.warnings()
         self.reloading = Reloading(self.adopt, world.clock)
@@ -252,11 +262,24 @@ class Daemon:
             roll = loops.create_task(self.roll.run(), name="roll")
             attendant = loops.create_task(self.attendant.run(), name="attendant")
             feed = None if self.feed is None else loops.create_task(self.feed.run(), name="feed")
+            courier = loops.create_task(self.courier.run(), name="courier")
             log.info("ready", lanes=len(self.lanes))
             self.on_ready()
             await self._stopping.wait()
             # Stop reading, then claiming, then let the sends in flight finish (design 10).
-            for loop in (reloading, renewal, uplink, examiner, bodies, timekeeper, roll, attendant, feed, inspector):
+            for loop in (
+                reloading,
+                renewal,
+                uplink,
+                examiner,
+                bodies,
+                timekeeper,
+                roll,
+                attendant,
+                feed,
+                inspector,
+                courier,
+            ):
                 if loop is not None:
                     loop.cancel()
             self.fleet.stop()
@@ -390,6 +413,7 @@ class Daemon:
         if self.inspector is not None:
             self.inspector.terminal_is_known(lane)
         self.roll.wake.set()
+        self.courier.terminal_is_known()
         if self.feed is not None:
             self.feed.terminal_is_known()
 
@@ -398,6 +422,14 @@ class Daemon:
         if not terminals or self._ends.updates is None:
             return NOBODY
         return await self._ends.updates(terminals[turn % len(terminals)], token)
+
+    async def _fetch_keys(self) -> dict[str, list[DeviceKey] | str]:
+        ask = self._ends.ask_keys
+        if ask is None:
+            return {}
+        known = {lane.state.name: lane.state.terminal for lane in self.lanes}
+        terminals = terminals_of(self.config, known, every=True)
+        return {f"{terminal.type_name}:{terminal.serial}": await ask(terminal) for terminal in terminals}
 
     def _wake_sends(self) -> None:
         self.bodies.wake.set()  # what was released may wait for its body

@@ -20,6 +20,7 @@ from tpsd import config as settings
 from tpsd.config.changes import LaneChanges, language_of
 from tpsd.config.keys import read_hex_key, read_ttk
 from tpsd.core.candidate import CardKeys, LanePolicy, Operator, Setting
+from tpsd.core.device_keys import SALT, TTK, check_value
 from tpsd.core.texts import load as load_texts
 from tpsd.domain.time import SECOND
 from tpsd.errors import ConfigError, PortError
@@ -165,6 +166,12 @@ def setting_of(config: Configuration, journal: Journal) -> Setting:
         enquires=config.sfey.afc_base_url is not None,
         gives_back=config.realtime.found_approved == "refund",
     )
+
+
+def in_force(keys: CardKeys) -> dict[str, str]:
+    """The check values of the keys that are used, by type."""
+    used = {SALT: keys.salt, TTK: None if keys.ttk is None else keys.ttk.key}
+    return {kind: check_value(kind, secret) for kind, secret in used.items() if secret is not None}
 
 
 def setting_anew(before: Setting, config: Configuration) -> Setting:

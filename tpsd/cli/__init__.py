@@ -24,6 +24,7 @@ from tpsd.cli import (
     frame,
     inspect,
     journeys,
+    keys,
     lanes,
     orders,
     preflight,
@@ -67,7 +68,7 @@ _OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT})
 
 for _part in (
     run, check, doctor, preflight, simulate, inspect, explain, resting, orders, journeys, receipts, report, engineers,
-    denylist, upkeep, frame, watching, lanes, conform,
+    denylist, upkeep, frame, keys, watching, lanes, conform,
 ):  # fmt: skip
     _part.register(app)
 

@@ -58,8 +58,10 @@ def enquiry(profile: Profile, company_id: int, uuid: UUID) -> str:
     )
 
 
-def update(profile: Profile, terminal_sn: str, terminal_type: str, token: str | None, records: int) -> str:
-    """The path, with its query, that asks for deny-list records after ``token``, or for all."""
+def update(
+    profile: Profile, terminal_sn: str, terminal_type: str, token: str | None, records: int, kind: str = "deny_list"
+) -> str:
+    """The path, with its query, that asks for records of a ``kind`` after ``token``, or for all."""
     path = profile.update_path.format_map(
         {
             "terminalSn": _segment(terminal_sn),
@@ -69,7 +71,7 @@ def update(profile: Profile, terminal_sn: str, terminal_type: str, token: str | 
         }
     )
     words = profile.updates
-    query = {words["count_query"]: str(records), words["type_query"]: words["deny_list"]}
+    query = {words["count_query"]: str(records), words["type_query"]: words[kind]}
     if token is not None:
         query[words["token_query"]] = token
     return f"{path}?{urlencode(query, quote_via=quote, safe='')}"

@@ -34,7 +34,7 @@ class Profile:
     body; the mapping's order is the order of the keys. ``types`` and ``statuses`` map our words to Sfey's,
     ``results`` the parts of an answer to their places, ``formats`` a kind of value to one of ``FORMATS``.
     ``updates``: the update feed's query, the places in its answer and in a record, and its words. ``terminals``: the
-    places in the answer about a terminal.
+    places in the answer about a terminal. ``keys``: the places in a device key.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Profile:
     formats: Mapping[str, str]
     updates: Mapping[str, str]
     terminals: Mapping[str, str]
+    keys: Mapping[str, str]
 
 
 FORMATS: Mapping[str, tuple[str, ...]] = {
@@ -114,6 +115,7 @@ DEVICE_V1 = Profile(
             "action": "action",
             "card": "cpanToken",
             "deny_list": "DENY_LIST",
+            "device_key": "DEVICE_KEY",
             "insert": "INSERT",
             "update": "UPDATE",
             "delete": "DELETE",
@@ -121,6 +123,15 @@ DEVICE_V1 = Profile(
         }
     ),
     terminals=MappingProxyType({"company_id": "companyId", "stock_location_id": "stockLocationId"}),
+    keys=MappingProxyType(
+        {
+            "type": "keyTypeName",
+            "format": "keyDataFormat",
+            "algorithm": "algorithm",
+            "data": "keyData",
+            "index": "keyIndex",
+        }
+    ),
 )
 
 PROFILES: Mapping[str, Profile] = {DEVICE_V1.name: DEVICE_V1}
@@ -171,10 +182,16 @@ _KNOWN: Mapping[str, tuple[Standing, str]] = {
     "update.action": (_ASSUMED, "what a record does"),
     "update.card": (_PRINTED, "the card token of a record of the deny list; its place in the record is assumed"),
     "update.deny_list": (_ASSUMED, "the type of records of the deny list"),
+    "update.device_key": (_ASSUMED, "the type of records of device keys; a key's fields beside it is assumed too"),
     "update.insert": (_PRINTED, "the action that enters a card"),
     "update.update": (_ASSUMED, "the action that changes an entry; the card stays listed"),
     "update.delete": (_ASSUMED, "the action that strikes a card"),
     "update.flush": (_PRINTED, "the action that begins a list anew"),
+    "key.type": (_PRINTED, "a device key's type"),
+    "key.format": (_PRINTED, "the format of a device key's data"),
+    "key.algorithm": (_PRINTED, "what a device key is for"),
+    "key.data": (_PRINTED, "a device key's data"),
+    "key.index": (_PRINTED, "a device key's index; in format AES the IV"),
     "terminal.company_id": (_ASSUMED, "the organisation a terminal belongs to, in the answer about it"),
     "terminal.stock_location_id": (_ASSUMED, "the stock location a terminal is at, in the answer about it"),
 }
@@ -187,6 +204,7 @@ _GROUPS = {
     "format": "formats",
     "update": "updates",
     "terminal": "terminals",
+    "key": "keys",
 }
 _PATHS = ("transaction_path", "enquiry_path", "probe_path", "update_path", "terminal_path")
 _PLACEHOLDERS = frozenset({"terminalSn", "terminalTypeName", "companyId", "transactionUuid"})
