@@ -74,6 +74,9 @@ class Sfey(Section):
         default=None, description="PEM; the common terminal certificate, for lanes without their own"
     )
     client_key_file: AbsolutePath | None = Field(default=None, description="PEM; the key of `client_cert_file`")
+    registration_root_file: AbsolutePath | None = Field(
+        default=None, description="PEM; the roots of what registration gives terminals; default those of `ca_file`"
+    )
     afc_token_file: KeyFile | None = Field(
         default=None, description="bearer token for the AFC API on one line; default only the common certificate"
     )

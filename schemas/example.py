@@ -44,6 +44,7 @@ SAMPLES: Mapping[str, Any] = {
     "operator.merchant": "Transit Example",
     "sfey.afc_base_url": "https://afc.api.sfey.com/v1",
     "sfey.afc_token_file": f"{_CREDENTIALS}/afc.token",
+    "sfey.registration_root_file": "/etc/tpsd/sfey-root.pem",
     "sfey.wire": {"field.tag": "tag"},
     "keys.token_key_file": f"{_CREDENTIALS}/salt.hex",
     "keys.ttk_file": f"{_CREDENTIALS}/ttk",

@@ -25,6 +25,7 @@ from tpsd.admin import (
     operations,
     preflight,
     reporting,
+    terminals,
     upkeep,
     watching,
 )
@@ -45,6 +46,7 @@ from tpsd.ports import Timepiece
 from tpsd.sfey.afc import AfcClient
 from tpsd.sfey.client import TpsClient
 from tpsd.sfey.device_keys import read_keys
+from tpsd.sfey.registration import RegistrationClient
 from tpsd.sfey.terminals import ask_about
 from tpsd.sfey.updates import UpdateClient
 from tpsd.store.epochs import KeyFolder
@@ -100,6 +102,12 @@ async def assembled(config: Configuration, world: World | None = None) -> AsyncI
                     enquire=None if afc is None else afc.ask,
                     renew=partial(_renew_all, client, afc, updates),
                     updates=None if updates is None else updates.ask,
+                    registration=RegistrationClient(
+                        client,
+                        config.sfey.registration_root_file or config.sfey.ca_file,
+                        clock.wall,
+                        wire_profile(config),
+                    ),
                     ask_keys=None if updates is None else updates.ask_keys,
                     ask_terminal=partial(ask_about, client, profile=wire_profile(config)),
                 )
@@ -155,6 +163,7 @@ def admin_routes(daemon: Daemon) -> list[web.RouteDef]:
         *watching.routes(daemon.observer.queue),
         *preflight.routes(daemon.inspector),
         *keys.routes(daemon.journal.device_keys, daemon.courier, partial(_read_keys, daemon.config), clock.wall),
+        *terminals.routes(daemon.registrar),
         *lanes.routes(daemon.doorkeeper, daemon.observer.lanes),
         *denylist.routes(daemon.journal.denylist, clock.wall),
         *explaining.routes(daemon.journal.histories, lambda: settings.keeping(daemon.config), clock.wall),

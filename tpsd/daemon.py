@@ -40,11 +40,13 @@ from tpsd.credentials import (
 from tpsd.domain.authorisation import Claimed
 from tpsd.domain.device_key import DeviceKey
 from tpsd.domain.feed import Heard
+from tpsd.domain.identity import Identity
 from tpsd.domain.notice import Episode, NoticeDraft, NoticeKind, NoticeRow
 from tpsd.domain.outcome import NoAnswer, Outcome
 from tpsd.domain.time import HOUR, SECOND, iso_millis
 from tpsd.doubts import Ask
 from tpsd.errors import ConfigError
+from tpsd.identities import Registration
 from tpsd.lanes import Lanes, in_force, policy_of, setting_anew, setting_of
 from tpsd.mail.render import all_clear_mail, window_mail
 from tpsd.mail.trial import Trial, try_mail
@@ -70,6 +72,7 @@ from tpsd.workers.feed import Feed
 from tpsd.workers.inspector import Inspector
 from tpsd.workers.mailer import Mailer
 from tpsd.workers.reader import Asking, Lane, LaneParts
+from tpsd.workers.registrar import Registrar
 from tpsd.workers.roll import Roll
 from tpsd.workers.timekeeper import Timekeeper
 from tpsd.workers.uplink import Uplink, WatchedTps
@@ -94,7 +97,8 @@ class Ends:
 
     ``enquire`` asks what became of a transaction, ``updates`` for the deny list's next page, where that is configured;
     ``renew`` takes a credential's new certificate. ``ask_terminal`` asks TPS about a terminal; with it lanes pass a
-    preflight before they open. ``ask_keys`` asks for a terminal's device keys, where the feed is on.
+    preflight before they open. ``registration`` asks for terminals' identities, ``ask_keys`` for a terminal's device
+    keys, where the feed is on.
     """
 
     tps: Tps
@@ -105,6 +109,7 @@ class Ends:
     renew: Callable[[str, ssl.SSLContext | None], Awaitable[None]] | None = None
     updates: Callable[[Terminal, str | None], Awaitable[Heard]] | None = None
     ask_terminal: AskTerminal | None = None
+    registration: Registration | None = None
     ask_keys: Callable[[Terminal], Awaitable[list[DeviceKey] | str]] | None = None
 
 
@@ -198,10 +203,8 @@ class Daemon:
         self._metrics = self.dispatcher.meter = self.authoriser.meter = metrics
         self.doorkeeper = Doorkeeper(journal.lanes, lambda: self.lanes, world.clock)
         self.roll = Roll(journal.lanes, lambda: [lane.state for lane in self.lanes], world.clock, tell)
-        self.inspector: Inspector | None = None
-        if ends.ask_terminal is not None:
-            looks = Preflight(lambda: self.config, ends.ask_terminal, world.clock)
-            self.inspector = Inspector(looks, lambda: self.lanes, world.clock, journal.tell, tell)
+        self.registrar = None if ends.registration is None else self._registrar(ends.registration)
+        self.inspector = None if ends.ask_terminal is None else self._inspector(ends.ask_terminal)
         self.fleet = Lanes(config, ends.ports, setting, self._lane, world.rng)
         self.lanes = self.fleet.running
         self.observer = Observer(
@@ -241,6 +244,8 @@ class Daemon:
         if mended := {name: count for name, count in done.items() if name in WOUNDS}:
             log.error("wounds_mended", **mended)
         await self.doorkeeper.begin()
+        if self.registrar is not None:
+            await self.registrar.load()
         await self.uplink.load()
         now = self.clock.schedule()
         asked = await self.journal.doubts.begin(now, self.enquirer is not None, partial(conclude_crashed, now=now))
@@ -404,6 +409,17 @@ class Daemon:
         clock, told = world.clock, self.mailer.wake.set
         poll_us = settings.poll_us(self.config)
         return Feed(self.journal.feed, self._ask_for_updates, clock, world.rng, poll_us, self.journal.tell, told)
+
+    def _registrar(self, wire: Registration) -> Registrar:
+        company = self.config.operator.company_id
+        return Registrar(self.journal.identities, wire, lambda: self.lanes, self.clock, company)
+
+    def _inspector(self, ask: AskTerminal) -> Inspector:
+        looks = Preflight(lambda: self.config, ask, self.clock, self._identity)
+        return Inspector(looks, lambda: self.lanes, self.clock, self.journal.tell, self.mailer.wake.set)
+
+    def _identity(self, lane: str) -> Identity | None:
+        return None if self.registrar is None else self.registrar.known.get(lane)
 
     def _inspect(self) -> None:
         if self.inspector is not None:

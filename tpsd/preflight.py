@@ -15,6 +15,7 @@ from tpsd.config import exposed, key_files
 from tpsd.core import preflight as core
 from tpsd.core.preflight import Finding
 from tpsd.credentials import pair_of, speaks_tls
+from tpsd.domain.identity import Identity
 from tpsd.domain.outcome import Exchange
 from tpsd.domain.preflight import CertificateFacts, Expected, FileFacts, TerminalSaid
 from tpsd.domain.time import Micros
@@ -28,12 +29,19 @@ AskTerminal = Callable[[Terminal], Awaitable[TerminalSaid | Exchange]]
 
 
 class Preflight:
-    """Looks at the lanes of ``config`` as it is at each call."""
+    """Looks at the lanes of ``config`` as it is at each call; ``identity`` is what a lane's registration gave."""
 
-    def __init__(self, config: Callable[[], Configuration], ask: AskTerminal, clock: Timepiece) -> None:
+    def __init__(
+        self,
+        config: Callable[[], Configuration],
+        ask: AskTerminal,
+        clock: Timepiece,
+        identity: Callable[[str], Identity | None] = lambda _lane: None,
+    ) -> None:
         self._config = config
         self._ask = ask
         self._clock = clock
+        self._identity = identity
 
     def at_rest(self, name: str, terminal: str | None) -> list[Finding]:
         """What this machine alone shows; reads files. ``terminal``: ``TYPE:SERIAL``, None while nobody knows it."""
@@ -41,7 +49,9 @@ class Preflight:
         section = _section(config, name)
         if section is None:
             return []
-        return at_rest(config, section, terminal, self._now())
+        now = self._now()
+        expected = expected_of(config, section, terminal)
+        return [*at_rest(config, section, terminal, now), *core.of_identity(self._identity(name), expected, now)]
 
     async def asked(self, name: str, terminal: str) -> list[Finding]:
         """What TPS says of the terminal; network trouble is a finding too."""

@@ -20,6 +20,7 @@ from tpsd.core.preflight import (
     reason,
     was_heard,
 )
+from tpsd.domain.identity import Identity, IdentityState
 from tpsd.domain.outcome import CredentialRefused, Exchange, NoAnswer, NoConnection
 from tpsd.domain.preflight import CertificateFacts, Expected, FileFacts, TerminalSaid
 from tpsd.domain.time import DAY, SECOND, Micros, later
@@ -176,6 +177,30 @@ def test_the_clock_may_be_two_minutes_off(sign: int) -> None:
     assert "121 s apart" in finding.what
     assert not list(preflight.of_clock(None, NOW))
     assert not list(preflight.of_clock(NOW, None))
+
+
+KEPT = Identity(
+    "door-1", TERMINAL, IdentityState.ACTIVE, "049-443", NOW, NOW, later(NOW, EXPIRES_SOON_US), company_id=1001
+)
+
+
+@pytest.mark.parametrize(
+    ("kept", "words"),
+    [
+        (None, None),
+        (KEPT, None),
+        (replace(KEPT, state=IdentityState.AWAITING, company_id=7), None),
+        (replace(KEPT, company_id=None), None),
+        (replace(KEPT, terminal="GATE-X1:VAL9"), f"registered as GATE-X1:VAL9, and its terminal is {TERMINAL}"),
+        (replace(KEPT, company_id=7), "registered for company 7, and operator.company_id is 1001"),
+        (replace(KEPT, ends=later(NOW, EXPIRES_SOON_US - SECOND)), "ends on 2026-10-21"),
+    ],
+)
+def test_a_kept_identity_is_compared(kept: Identity | None, words: str | None) -> None:
+    findings = list(preflight.of_identity(kept, LIVE, NOW))
+    assert checks(findings) == ([] if words is None else [Check.IDENTITY])
+    assert all(str(words) in one.what and "tpsd terminal register" in one.remedy for one in findings)
+    assert not list(preflight.of_identity(replace(KEPT, ends=NOW), LIVE, None))
 
 
 def test_a_reason_says_the_first_and_how_many_more() -> None:

@@ -33,6 +33,7 @@ from tpsd.cli import (
     resting,
     run,
     simulate,
+    terminals,
     upkeep,
     watching,
 )
@@ -68,7 +69,7 @@ _OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT})
 
 for _part in (
     run, check, doctor, preflight, simulate, inspect, explain, resting, orders, journeys, receipts, report, engineers,
-    denylist, upkeep, frame, keys, watching, lanes, conform,
+    denylist, upkeep, frame, keys, terminals, watching, lanes, conform,
 ):  # fmt: skip
     _part.register(app)
 

@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Final
 
 from tpsd.core.codes import SYSTEM_CODES
+from tpsd.domain.identity import Identity, IdentityState
 from tpsd.domain.outcome import CredentialRefused, Exchange
 from tpsd.domain.preflight import CertificateFacts, Expected, FileFacts, TerminalSaid
 from tpsd.domain.time import DAY, MINUTE, SECOND, Micros, iso_millis
@@ -49,6 +50,7 @@ class Check(Enum):
     LOCATION = "location"
     CLOCK = "clock"
     UNTOLD = "terminal's facts"
+    IDENTITY = "registered identity"
 
 
 class Gravity(Enum):
@@ -76,6 +78,7 @@ TABLE: Final[Mapping[Check, tuple[Gravity, Gravity]]] = {
     Check.LOCATION: (Gravity.CLOSES, Gravity.CLOSES),
     Check.CLOCK: (Gravity.WARNS, Gravity.CLOSES),
     Check.UNTOLD: (Gravity.NOTES, Gravity.NOTES),
+    Check.IDENTITY: (Gravity.WARNS, Gravity.WARNS),
 }
 """How grave each is for a deferred lane, and for a realtime one, whose verdict is TPS's answer."""
 
@@ -265,6 +268,28 @@ def of_clock(date: Micros | None, now: Micros | None) -> Iterator[Finding]:
         f"the clock shows {iso_millis(now)[:19]}Z, and TPS says {iso_millis(date)[:19]}Z, {apart} s apart",
         "set the clock or mend its time service",
     )
+
+
+def of_identity(kept: Identity | None, expected: Expected, now: Micros | None) -> Iterator[Finding]:
+    """Whether what a registration gave is still this lane's; ``now`` as in ``of_certificate``."""
+    if kept is None or kept.state is not IdentityState.ACTIVE:
+        return
+    again = f"tpsd terminal register {kept.lane} --anew"
+    if expected.terminal not in (None, kept.terminal):
+        yield Finding(
+            Check.IDENTITY,
+            f"the lane was registered as {kept.terminal}, and its terminal is {expected.terminal}",
+            f"put that one back, or {again}",
+        )
+    if kept.company_id not in (None, expected.company_id):
+        yield Finding(
+            Check.IDENTITY,
+            f"{kept.terminal} was registered for company {kept.company_id}, and operator.company_id is"
+            f" {expected.company_id}",
+            f"correct operator.company_id, or {again}",
+        )
+    if now is not None and kept.ends is not None and kept.ends - now < EXPIRES_SOON_US:
+        yield Finding(Check.IDENTITY, f"the identity of {kept.terminal} ends on {_day(kept.ends)}", again)
 
 
 def unasked() -> Finding:

@@ -132,6 +132,13 @@ class TpsClient:
             return _UNDATED
         return await self._carry(known, path, None, None, bytes_max)
 
+    async def submit(self, credential: str, path: str, body: bytes, bytes_max: int) -> Raw | Exchange:
+        """One POST that moves no money, after ``ready``, whose answer is wanted as it is, like that of ``fetch``."""
+        failure = await self.ready(credential)
+        if failure is not None:
+            return failure
+        return await self._carry(self._credentials[credential], path, body, None, bytes_max)
+
     async def knock(self, credential: str) -> Exchange:
         """One harmless GET on a fresh connection: whatever comes but ``NoConnection``, the host can be reached."""
         known = self._credentials.get(credential)

@@ -62,14 +62,7 @@ def update(
     profile: Profile, terminal_sn: str, terminal_type: str, token: str | None, records: int, kind: str = "deny_list"
 ) -> str:
     """The path, with its query, that asks for records of a ``kind`` after ``token``, or for all."""
-    path = profile.update_path.format_map(
-        {
-            "terminalSn": _segment(terminal_sn),
-            "terminalTypeName": _segment(terminal_type),
-            "companyId": "",
-            "transactionUuid": "",
-        }
-    )
+    path = _of_terminal(profile.update_path, terminal_sn, terminal_type)
     words = profile.updates
     query = {words["count_query"]: str(records), words["type_query"]: words[kind]}
     if token is not None:
@@ -79,14 +72,17 @@ def update(
 
 def terminal(profile: Profile, terminal_sn: str, terminal_type: str) -> str:
     """The path that asks what TPS knows of a terminal."""
-    return profile.terminal_path.format_map(
-        {
-            "terminalSn": _segment(terminal_sn),
-            "terminalTypeName": _segment(terminal_type),
-            "companyId": "",
-            "transactionUuid": "",
-        }
-    )
+    return _of_terminal(profile.terminal_path, terminal_sn, terminal_type)
+
+
+def registration(profile: Profile, terminal_sn: str, terminal_type: str) -> str:
+    """The path where a terminal is registered."""
+    return _of_terminal(profile.registration_path, terminal_sn, terminal_type)
+
+
+def _of_terminal(template: str, terminal_sn: str, terminal_type: str) -> str:
+    segments = {"terminalSn": _segment(terminal_sn), "terminalTypeName": _segment(terminal_type)}
+    return template.format_map({**segments, "companyId": "", "transactionUuid": ""})
 
 
 def _values(profile: Profile, request: TransactionRequest) -> dict[str, object]:

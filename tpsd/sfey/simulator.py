@@ -16,6 +16,7 @@ from tpsd.errors import ConfigError
 from tpsd.sfey import replies
 from tpsd.sfey.fates import Choose, Delivery, by_amount
 from tpsd.sfey.ledger import Ledger
+from tpsd.sfey.registration_desk import RegistrationDesk
 from tpsd.sfey.teller import AFC_BASE_PATH, Served, Teller, system_wall
 from tpsd.sfey.terminal_desk import TerminalDesk
 from tpsd.sfey.update_desk import Reply, UpdateDesk
@@ -41,7 +42,8 @@ class Serving:
 class Simulator:
     """The simulated TPS. ``choose`` gives a request's fates, ``wall`` stamps the ledger and the ``Date`` header.
 
-    ``updates`` is its deny list, empty at first; ``terminals`` says which terminals it knows, all at first.
+    ``updates`` is its deny list, empty at first; ``terminals`` says which terminals it knows, all at first;
+    ``registrations`` takes terminals' requests for certificates.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Simulator:
         self.ledger = self._teller.ledger
         self.updates = UpdateDesk(profile)
         self.terminals = TerminalDesk(profile)
+        self.registrations = RegistrationDesk(profile)
 
     @asynccontextmanager
     async def serving(
@@ -89,7 +92,11 @@ class Simulator:
             reply = desk.serve(request.method, request.raw_path)
             if reply is not None:
                 return self._reply(request, reply)
-        served = await self._teller.serve(request.method, request.raw_path, await request.read())
+        body = await request.read()
+        registered = self.registrations.serve(request.method, request.raw_path, body)
+        if registered is not None:
+            return self._reply(request, registered)
+        served = await self._teller.serve(request.method, request.raw_path, body)
         if served is None:
             headers = {"Date": replies.http_date(self._teller.wall())}
             return web.Response(status=404, body=replies.NOT_FOUND, content_type=replies.JSON, headers=headers)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 
+from tpsd.sfey.paths import pattern
 from tpsd.sfey.update_desk import Reply
 from tpsd.sfey.wire import DEVICE_V1, Profile, nest
 
 VALIDATOR_NOT_FOUND = 41
-
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +28,7 @@ class TerminalDesk:
 
     def __init__(self, profile: Profile = DEVICE_V1) -> None:
         self._profile = profile
-        parts = _PLACEHOLDER.split(profile.terminal_path)
-        self._path = re.compile(
-            "".join(f"(?P<{part}>[^/]+)" if odd % 2 else re.escape(part) for odd, part in enumerate(parts))
-        )
+        self._path = pattern(profile.terminal_path)
         self.known: dict[str, Registered] | None = None
         self.replies: list[Reply] = []
         self.asked: list[str] = []

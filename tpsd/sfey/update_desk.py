@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import parse_qs, urlsplit
 
 from tpsd.core.feed import PAGE_RECORDS
+from tpsd.sfey.paths import pattern
 from tpsd.sfey.replies import HUGE_BYTES
 from tpsd.sfey.wire import DEVICE_V1, Profile, nest
 
 PAGE_USUAL = 50  # records where nobody says how many (sfey.md 6)
-
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 class Fault(Enum):
@@ -48,12 +46,7 @@ class UpdateDesk:
 
     def __init__(self, profile: Profile = DEVICE_V1) -> None:
         self._profile = profile
-        self._path = re.compile(
-            "".join(
-                "[^/]+" if odd % 2 else re.escape(part)
-                for odd, part in enumerate(_PLACEHOLDER.split(profile.update_path))
-            )
-        )
+        self._path = pattern(profile.update_path)
         self._history = 0  # its number: tokens of another one are outdated
         self._changes: list[tuple[str, str | None]] = []
         self.cards: set[bytes] = set()

@@ -34,7 +34,8 @@ class Profile:
     body; the mapping's order is the order of the keys. ``types`` and ``statuses`` map our words to Sfey's,
     ``results`` the parts of an answer to their places, ``formats`` a kind of value to one of ``FORMATS``.
     ``updates``: the update feed's query, the places in its answer and in a record, and its words. ``terminals``: the
-    places in the answer about a terminal. ``keys``: the places in a device key.
+    places in the answer about a terminal. ``keys``: the places in a device key. ``registrations``: the places in a
+    registration and its answer.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Profile:
     probe_path: str
     update_path: str
     terminal_path: str
+    registration_path: str
     fields: Mapping[str, str]
     types: Mapping[str, str]
     statuses: Mapping[str, str]
@@ -51,6 +53,7 @@ class Profile:
     updates: Mapping[str, str]
     terminals: Mapping[str, str]
     keys: Mapping[str, str]
+    registrations: Mapping[str, str]
 
 
 FORMATS: Mapping[str, tuple[str, ...]] = {
@@ -66,6 +69,7 @@ DEVICE_V1 = Profile(
     probe_path="/device-api/v1/health",
     update_path="/device-api/v1/update/{terminalSn}/type/{terminalTypeName}",
     terminal_path="/device-api/v1/terminal/{terminalSn}/type/{terminalTypeName}",
+    registration_path="/device-api/v1/registration/{terminalSn}/type/{terminalTypeName}",
     fields=MappingProxyType(
         {
             "uuid": "transactionUuid",
@@ -132,6 +136,17 @@ DEVICE_V1 = Profile(
             "index": "keyIndex",
         }
     ),
+    registrations=MappingProxyType(
+        {
+            "request": "csr",
+            "key_chain": "dkekCert",
+            "signer_chain": "dkskCert",
+            "company_id": "companyId",
+            "terminal_id": "terminalId",
+            "timezone": "timezone",
+            "currency": "currencyCodeNum",
+        }
+    ),
 )
 
 PROFILES: Mapping[str, Profile] = {DEVICE_V1.name: DEVICE_V1}
@@ -144,6 +159,7 @@ _KNOWN: Mapping[str, tuple[Standing, str]] = {
     "probe_path": (_ASSUMED, "a GET without effect, below base_url; any HTTP answer will do"),
     "update_path": (_PRINTED, "where a terminal asks for updates, below the feed's base URL; by GET is assumed"),
     "terminal_path": (_ASSUMED, "where TPS is asked about a terminal before its lane opens, below base_url, by GET"),
+    "registration_path": (_ASSUMED, "where a terminal is registered, below base_url, by POST"),
     "field_order": (_ASSUMED, "the order of the body's keys"),
     "field.uuid": (_PRINTED, "the transaction's UUID; its place at the top of the body is assumed"),
     "field.company_id": (_ASSUMED, "the organisation"),
@@ -192,6 +208,13 @@ _KNOWN: Mapping[str, tuple[Standing, str]] = {
     "key.algorithm": (_PRINTED, "what a device key is for"),
     "key.data": (_PRINTED, "a device key's data"),
     "key.index": (_PRINTED, "a device key's index; in format AES the IV"),
+    "registration.request": (_ASSUMED, "the request for certificates: Base64 of its DER"),
+    "registration.key_chain": (_ASSUMED, "DKEK-CERT and what signed it: a list of Base64 DER; absent until activation"),
+    "registration.signer_chain": (_ASSUMED, "DKSK-CERT and what signed it: a list of Base64 DER"),
+    "registration.company_id": (_PRINTED, "the organisation a terminal was registered for; its place is assumed"),
+    "registration.terminal_id": (_PRINTED, "Sfey's number of the terminal; its place is assumed"),
+    "registration.timezone": (_PRINTED, "the terminal's time zone; its place is assumed"),
+    "registration.currency": (_PRINTED, "the terminal's currency; its place is assumed"),
     "terminal.company_id": (_ASSUMED, "the organisation a terminal belongs to, in the answer about it"),
     "terminal.stock_location_id": (_ASSUMED, "the stock location a terminal is at, in the answer about it"),
 }
@@ -205,8 +228,9 @@ _GROUPS = {
     "update": "updates",
     "terminal": "terminals",
     "key": "keys",
+    "registration": "registrations",
 }
-_PATHS = ("transaction_path", "enquiry_path", "probe_path", "update_path", "terminal_path")
+_PATHS = ("transaction_path", "enquiry_path", "probe_path", "update_path", "terminal_path", "registration_path")
 _PLACEHOLDERS = frozenset({"terminalSn", "terminalTypeName", "companyId", "transactionUuid"})
 _PATH_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/%{}")
 

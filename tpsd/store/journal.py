@@ -49,6 +49,7 @@ from tpsd.store.feed import SqlFeed
 from tpsd.store.figures import JournalNumbers
 from tpsd.store.history import Histories
 from tpsd.store.housekeeping import Keep
+from tpsd.store.identities import SqlIdentities
 from tpsd.store.lanes import SqlLanes
 from tpsd.store.operations import SqlOperations
 from tpsd.store.outages import SqlOutages
@@ -118,6 +119,7 @@ class SqlJournal:
         self.operations: SqlOperations
         self.bodies: SqlBodies
         self.device_keys: SqlDeviceKeys
+        self.identities: SqlIdentities
 
     async def close(self) -> None:
         """Finish what was submitted and let go of the engine."""
@@ -344,6 +346,7 @@ class SqlJournal:
         epoch_keys = EpochKeys(keys.shelf, keys.kek, self.journal_id, keys.entropy)
         self._epochs = Rotation(self._writer, epoch_keys, keys.entropy)
         self.device_keys = SqlDeviceKeys(self._writer, keys.kek, self.journal_id, self.digest, keys.entropy)
+        self.identities = SqlIdentities(self._writer, keys.kek, self.journal_id, keys.entropy)
         self.operations = SqlOperations(self._writer, self._epochs, self.digest, self._stamp)
         self.bodies = SqlBodies(self._writer, self._epochs, self.digest, self._stamp)
         self.asked = SqlAsked(self._writer, self._epochs, self.digest, self._stamp, identity.company_id)
