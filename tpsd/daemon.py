@@ -223,6 +223,7 @@ class Daemon:
             world.clock,
             in_force(setting.keys),
             None if ends.ask_keys is None else self._fetch_keys,
+            self._honour,
         )
         self.observer.feed = lambda: None if self.feed is None else self.feed.facts()
         self.observer.preflight = lambda: [] if self.inspector is None else self.inspector.warnings()
@@ -244,6 +245,7 @@ class Daemon:
         if mended := {name: count for name, count in done.items() if name in WOUNDS}:
             log.error("wounds_mended", **mended)
         await self.doorkeeper.begin()
+        await self.courier.load()
         if self.registrar is not None:
             await self.registrar.load()
         await self.uplink.load()
@@ -438,6 +440,14 @@ class Daemon:
         if not terminals or self._ends.updates is None:
             return NOBODY
         return await self._ends.updates(terminals[turn % len(terminals)], token)
+
+    def _honour(self, salts: tuple[bytes, ...]) -> None:
+        """From the next tap on a card is known by these token keys too."""
+        before = self.fleet.setting
+        if before.keys.honoured != salts:
+            setting = replace(before, keys=replace(before.keys, honoured=salts))
+            self.fleet.honour(setting)
+            self.desk.setting = self.bodies.setting = self.authoriser.setting = setting
 
     async def _fetch_keys(self) -> dict[str, list[DeviceKey] | str]:
         ask = self._ends.ask_keys

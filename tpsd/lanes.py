@@ -125,6 +125,12 @@ class Lanes:
             kept.append(lane)
         self.running[:] = kept
 
+    def honour(self, setting: Setting) -> None:
+        """From the next tap on another setting, the policies as they are."""
+        self.setting = setting
+        for lane in self.running:
+            lane.adopt(lane.policy, setting)
+
     def _lane(self, section: LaneSection, config: Configuration) -> Lane:
         parts = _parts(section, self._ports[section.name], config, self._rng)
         return self._make(parts, section.alias or section.name, self.setting)

@@ -8,13 +8,20 @@ from typing import Any
 
 import pytest
 
+from device.vl1.cards import CARDS
+from device.vl1.codes import TapKind
 from tests.integration.conftest import Opens
-from tests.integration.stage import Stage
+from tests.integration.stage import VISA, Stage
 from tests.integration.test_daemon_orders import WHO, answer, at_work, tpsd
+from tests.integration.test_daemon_reload import reloaded, rewrite
 from tpsd.core.device_keys import check_value
+from tpsd.domain.card import Pan
+from tpsd.domain.tap import Verdict
+from tpsd.emv.reading import card_token
 
 TTK = bytes(range(1, 17))
 EXCHANGE = bytes(range(32))
+MASTERCARD = next(card for card in CARDS if card.name == "mastercard")
 FED: dict[str, Any] = {"feed": {"enabled": True}}
 
 
@@ -127,3 +134,61 @@ async def test_wrong_orders(open_stage: Opens) -> None:
             code, _, err = await tpsd(stage, "keys", *order)
             assert code != 0
             assert words in " ".join(err.split())
+
+
+COMING = bytes(range(100, 132))
+
+
+def listed(salt: bytes) -> str:
+    return card_token(salt, Pan(VISA.pan))
+
+
+async def test_a_card_is_denied_under_a_coming_token_key_until_that_is_retired(open_stage: Opens) -> None:
+    async with open_stage() as stage, at_work(stage):
+        await answer(stage, "denylist", "add", listed(COMING))
+        assert (await stage.gate.verdict(stage.gate.tap())).verdict == Verdict.ACCEPTED
+        await answer(stage, "keys", "import", str(file_of(stage, key("SALT", COMING.hex()))))
+        [row] = await shown(stage)
+        assert (row["honoured"], row["in_force"]) == (True, False)
+        refused = await stage.gate.verdict(stage.gate.tap())
+        assert (refused.verdict, refused.reason) == (Verdict.DENIED, "deny_list")
+        code, out, _ = await tpsd(stage, "keys", "list")
+        assert (code, "honoured" in out) == (0, True)
+        assert (await answer(stage, "keys", "retire", str(row["id"]), "--reason", "not taken"))["honoured"] is False
+        assert (await stage.gate.verdict(stage.gate.tap())).verdict == Verdict.ACCEPTED
+
+
+async def test_a_journey_and_a_list_outlive_a_change_of_the_token_key(open_stage: Opens) -> None:
+    async with open_stage(lane_changes={"kind": "RETAIL_CHECK_IN_OUT"}) as stage:
+        file = stage.folder / "salt.hex"
+        old = file.read_text()
+        async with at_work(stage):
+            await answer(stage, "keys", "import", str(file_of(stage, key("SALT", old), key("SALT", COMING.hex()))))
+            await answer(stage, "denylist", "add", card_token(bytes.fromhex(old), Pan(MASTERCARD.pan)))
+            tap = stage.gate.tap(None, kind=TapKind.CHECK_IN_OR_OUT)
+            assert (await stage.gate.verdict(tap)).verdict == Verdict.CHECKED_IN
+        file.write_text(COMING.hex())
+        stage.seed += 1  # another life draws other UUIDs
+        async with at_work(stage):
+            states = {row["check_value"]: (row["in_force"], row["honoured"]) for row in await shown(stage)}
+            assert states == {
+                check_value("SALT", bytes.fromhex(old)): (False, True),
+                check_value("SALT", COMING): (True, False),
+            }
+            tap = stage.gate.tap(300, kind=TapKind.CHECK_IN_OR_OUT)
+            assert (await stage.gate.verdict(tap)).verdict == Verdict.CHECKED_OUT
+            [journey] = await stage.daemon.journal.asked.rows((), 10)
+            assert (journey.state, journey.check_out_amount) == ("closed", 300)
+            tap = stage.gate.tap(None, MASTERCARD, kind=TapKind.CHECK_IN_OR_OUT)
+            assert (await stage.gate.verdict(tap)).reason == "deny_list"
+            tap = stage.gate.tap(None, kind=TapKind.CHECK_IN_OR_OUT)
+            assert (await stage.gate.verdict(tap)).verdict == Verdict.CHECKED_IN, "under the new key"
+
+
+async def test_a_reload_goes_on_honouring(open_stage: Opens) -> None:
+    async with open_stage() as stage, at_work(stage):
+        await answer(stage, "denylist", "add", listed(COMING))
+        await answer(stage, "keys", "import", str(file_of(stage, key("SALT", COMING.hex()))))
+        rewrite(stage, {"email": {"recipients": ["night@transit.example"]}})
+        assert (await reloaded(stage)).accepted
+        assert (await stage.gate.verdict(stage.gate.tap())).reason == "deny_list"

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from tpsd.admin.peer import peer_name
 from tpsd.admin.questions import json_object, reason
+from tpsd.core.device_keys import SALT
 from tpsd.devicekeys import DeviceKeys
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.device_key import DeviceKey, KeyRow, KeysKept
@@ -21,12 +22,19 @@ DOCUMENT_BYTES_MAX = 60_000  # of a file of keys: what a request of the socket h
 
 
 class Receives(Protocol):
-    """Who opens keys and has them sealed (``tpsd.workers.courier``). ``in_force``: check values by type."""
+    """Who opens keys and has them sealed (``tpsd.workers.courier``).
+
+    ``in_force``: check values by type; ``honoured``: those of other SALTs by which a card may be known.
+    """
 
     in_force: Mapping[str, str]
+    honoured: frozenset[str]
 
     async def receive(self, keys: Sequence[DeviceKey], audit: AuditDraft | None = None) -> KeysKept:
         """Keep them."""
+
+    async def retire(self, number: int, audit: AuditDraft) -> KeyRow:
+        """Destroy one. Raises NotFoundError, RefusedError."""
 
 
 def routes(
@@ -35,7 +43,7 @@ def routes(
     """The routes; ``read`` makes keys of a file's text, ``wall`` is the daemon's clock for people."""
 
     async def listed(_request: web.Request) -> web.Response:
-        rows = [_page(row, courier.in_force) for row in await keys.rows()]
+        rows = [_page(row, courier) for row in await keys.rows()]
         return web.json_response({"in_force": dict(courier.in_force), "keys": rows})
 
     async def take(request: web.Request) -> web.Response:
@@ -53,8 +61,7 @@ def routes(
     async def retire(request: web.Request) -> web.Response:
         asked = await json_object(request)
         audit = AuditDraft(wall(), peer_name(request), "keys retire", reason(asked))
-        row = await keys.retire(_number(request.match_info["id"]), wall(), audit)
-        return web.json_response(_page(row, courier.in_force))
+        return web.json_response(_page(await courier.retire(_number(request.match_info["id"]), audit), courier))
 
     return [
         web.get(KEYS_PATH, listed, allow_head=False),
@@ -63,9 +70,12 @@ def routes(
     ]
 
 
-def _page(row: KeyRow, in_force: Mapping[str, str]) -> dict[str, Any]:
-    used = row.check_value is not None and row.retired_at is None and in_force.get(row.type) == row.check_value
-    return asdict(row) | {"in_force": used}
+def _page(row: KeyRow, courier: Receives) -> dict[str, Any]:
+    stands = row.check_value is not None and row.retired_at is None
+    return asdict(row) | {
+        "in_force": stands and courier.in_force.get(row.type) == row.check_value,
+        "honoured": stands and row.type == SALT and row.check_value in courier.honoured,
+    }
 
 
 def _number(text: str) -> int:

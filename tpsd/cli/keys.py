@@ -99,7 +99,8 @@ def _document(file: Path) -> str:
 def _table(rows: Iterable[Mapping[str, Any]]) -> Table:
     table = Table("key", "type", "check value", "index", "format", "terminal", "received", "state", "why")
     for row in rows:
-        state = "in force" if row["in_force"] else "stands" if row["retired_at"] is None else "retired"
+        state = next((word for word in ("in_force", "honoured") if row[word]), "")
+        state = state or ("kept" if row["retired_at"] is None else "retired")
         table.add_row(
             str(row["id"]),
             row["type"],
@@ -108,7 +109,7 @@ def _table(rows: Iterable[Mapping[str, Any]]) -> Table:
             row["format"],
             row["terminal"] or "all",
             moment(row["received_at"]),
-            state,
+            state.replace("_", " "),
             row["why"],
         )
     return table

@@ -11,13 +11,16 @@ from typing import Final
 
 import structlog
 
-from tpsd.core.device_keys import prepared
+from tpsd.core.device_keys import SALT, prepared
 from tpsd.core.trouble import Trouble
 from tpsd.devicekeys import DeviceKeys
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.device_key import DeviceKey, KeyRow, KeysKept
-from tpsd.errors import JournalUnavailableError
+from tpsd.errors import JournalUnavailableError, RefusedError, SealError
 from tpsd.ports import Clock
+
+HONOURED_MAX: Final = 3
+"""SALTs beside the one in force: the old, the coming, and one that nobody retired; each costs a tap a look-up."""
 
 POLL_SECONDS: Final = 3600.0
 """A new key is announced days before it is used."""
@@ -36,7 +39,8 @@ Fetch = Callable[[], Awaitable[Mapping[str, list[DeviceKey] | str]]]
 class Courier:
     """One daemon's. ``exchange_key`` opens keys of format AES; ``fetch`` None: keys come by hand alone.
 
-    ``in_force``: the check values of the keys that are used now, by type.
+    ``in_force``: the check values of the keys that are used now, by type. ``honour`` is told the other SALTs by which a
+    card may be known: those that stand.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class Courier:
         clock: Clock,
         in_force: Mapping[str, str],
         fetch: Fetch | None = None,
+        honour: Callable[[tuple[bytes, ...]], None] = lambda _salts: None,
     ) -> None:
         self._keys = keys
         self._exchange_key = exchange_key
@@ -53,7 +58,9 @@ class Courier:
         self._fetch = fetch
         self._wake = asyncio.Event()
         self._troubles: dict[str, Trouble] = {}
+        self._honour = honour
         self.in_force = in_force
+        self.honoured: frozenset[str] = frozenset()  # check values of the other SALTs that count
 
     async def run(self) -> None:
         """Until cancelled; at once where keys come by hand alone."""
@@ -94,10 +101,34 @@ class Courier:
         """Keep them; ``audit`` where a person gave them."""
         ready = [prepared(key, self._exchange_key) for key in keys]
         kept = await self._keys.keep(ready, self._clock.wall(), audit)
+        await self.load()
         if kept.new:
             opened = [row for row in await self._keys.rows() if row.check_value is not None and self.is_other(row)]
             log.info("device_keys_kept", new=kept.new, not_in_force=[f"{row.type} {row.check_value}" for row in opened])
         return kept
+
+    async def retire(self, number: int, audit: AuditDraft) -> KeyRow:
+        """Destroy a key, and honour it no more. Raises NotFoundError, RefusedError."""
+        retired = await self._keys.retire(number, audit.at, audit)
+        await self.load()
+        return retired
+
+    async def load(self) -> None:
+        """Honour the SALTs that stand beside the one in force, the newest first."""
+        others: dict[str, int] = {}
+        for row in await self._keys.rows():
+            if row.type == SALT and row.check_value is not None and self.is_other(row) and len(others) < HONOURED_MAX:
+                others.setdefault(row.check_value, row.id)
+        self.honoured = frozenset(others) if SALT in self.in_force else frozenset()
+        salts = [await self._opened(number) for number in others.values()]
+        self._honour(tuple(salt for salt in salts if salt is not None))
+
+    async def _opened(self, number: int) -> bytes | None:
+        try:
+            return await self._keys.secret(number)
+        except (RefusedError, SealError) as exc:  # retired at this moment, or its row is damaged
+            log.error("device_key_not_honoured", key=number, error=str(exc))
+            return None
 
     def is_other(self, row: KeyRow) -> bool:
         """Whether a key that stands is not the one in force of its type."""

@@ -19,7 +19,7 @@ from tpsd.asking import Answered
 from tpsd.core.asking import JourneyMovedError
 from tpsd.core.candidate import JOURNEY_KINDS, LanePolicy, Setting
 from tpsd.core.display import display
-from tpsd.core.intake import decide, prepare, token_of
+from tpsd.core.intake import decide, prepare, tokens_of
 from tpsd.core.texts import Catalogue
 from tpsd.core.trouble import Trouble
 from tpsd.domain.journey import Journey
@@ -442,8 +442,11 @@ class Lane:
     async def _journey(self, report: TapReport) -> Journey | None:
         if not self._policy.realtime or not self._policy.kinds & JOURNEY_KINDS:
             return None
-        token = token_of(report, self._setting)
-        return None if token is None else await self._journal.asked.journey(self._setting.operator.company_id, token)
+        operator = self._setting.operator.company_id
+        for token in tokens_of(report, self._setting):  # a journey may have begun under another token key
+            if (journey := await self._journal.asked.journey(operator, token)) is not None:
+                return journey
+        return None
 
     async def _wait_for_journal(self, exc: JournalUnavailableError) -> None:
         """Closed and silent until a commit succeeds: nothing was acknowledged, the validator keeps its taps."""
