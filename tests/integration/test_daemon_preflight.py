@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from tests.integration.conftest import Opens
-from tests.integration.stage import Stage, Tap, opened
+from tests.integration.stage import Gate, Stage, Tap, opened
 from tests.integration.test_daemon_orders import at_work, tpsd
 from tests.integration.test_daemon_reload import lanes_of, reloaded, rewrite
 from tpsd.demo.clock import WarpClock
-from tpsd.domain.time import MINUTE, later
+from tpsd.domain.time import HOUR, MINUTE, later
 from tpsd.sfey.certificates import Authority, Files
 from tpsd.sfey.terminal_desk import Registered
 from tpsd.sfey.update_desk import Reply
@@ -111,6 +111,20 @@ async def test_company_and_location_must_be_tpss(open_stage: Opens, registered: 
             assert await closed(stage) == f"preflight: {words}"
 
 
+async def test_a_validator_that_names_no_type_is_asked_about_once_the_lane_says_it(open_stage: Opens) -> None:
+    async with open_stage() as stage:
+        stage.gates[0] = Gate("VAL00001", stage.clock, type_name="")
+        async with stage.daemon_running():
+            assert "names no type" in await closed(stage)
+            assert stage.tps.terminals.asked == []
+            [lane] = lanes_of(stage)
+            rewrite(stage, lanes=[lane | {"terminal_type": "GATE-X1"}])
+            assert (await reloaded(stage)).accepted
+            await stage.gate.is_up()
+            await opens(stage)
+            assert stage.tps.terminals.asked == [FIRST]
+
+
 async def test_a_location_that_a_reload_corrects(open_stage: Opens) -> None:
     async with open_stage() as stage:
         stage.tps.terminals.known = {FIRST: Registered(1001, 43)}
@@ -130,6 +144,7 @@ async def test_a_vehicle_that_starts_in_a_tunnel_takes_taps(open_stage: Opens) -
 async def test_a_realtime_lane_waits_for_tps(open_stage: Opens) -> None:
     async with open_stage(tps_listens=False, lane_changes=REALTIME) as stage, stage.daemon_running():
         assert await closed(stage) == "preflight: TPS gives no answer (connect)"
+        assert not await stage.daemon.journal.mails_due(later(stage.clock.schedule(), HOUR), 1), "an outage's matter"
 
 
 @contextmanager
@@ -263,6 +278,9 @@ async def test_the_command_beside_the_daemon(open_stage: Opens) -> None:
             ]
             [finding] = found["lanes"][1]["findings"]
             assert (finding["check"], finding["result"]) == ("location", "failed")
+            _, out, _ = await tpsd(stage, "doctor", "--json")
+            [lane] = [one for one in json.loads(out.splitlines()[-1])["checks"] if one["name"] == "lane door-2"]
+            assert lane["next"].startswith("tpsd preflight says what to do")
             stage.tps.terminals.known[SECOND_GATE] = HERE
             code, out, _ = await tpsd(stage, "preflight")
             assert (code, out.count("it may open")) == (0, 2)

@@ -28,7 +28,7 @@ from tpsd.domain.notice import NoticeDraft, NoticeKind
 from tpsd.domain.time import Micros
 from tpsd.errors import JournalUnavailableError
 from tpsd.ports import Clock
-from tpsd.workers.reader import Lane
+from tpsd.workers.reader import Lane, terminal_of
 
 OPEN_ANYWAY_SECONDS: Final = 3.0
 """How long a deferred lane waits for TPS's word at a start: a slow network is no reason to leave riders outside."""
@@ -114,12 +114,12 @@ class Inspector:
 
     def terminal_is_known(self, lane: Lane) -> None:
         """Its validator has said who it is; another one than before is looked at before the lane opens."""
-        standing = self._standing(lane)
-        if standing.terminal == lane.state.terminal and (standing.passed or standing.failures):
+        standing, terminal = self._standing(lane), terminal_of(lane.state)
+        if standing.terminal == terminal and (standing.passed or standing.failures):
             return
         if standing.terminal is not None:
             lane.await_preflight()
-        standing.terminal, standing.passed, standing.failures, standing.due = lane.state.terminal, False, 0, 0.0
+        standing.terminal, standing.passed, standing.failures, standing.due = terminal, False, 0, 0.0
         standing.said = []
         self._wake.set()
 
@@ -206,6 +206,9 @@ class Inspector:
         if standing.told == checks:
             return
         log.error("lane_kept_closed", lane=lane, why=[one.what for one in against])
+        if checks == (Check.REACHED,):
+            standing.told = checks  # the uplink tells people of a host that stays away
+            return
         notice = NoticeDraft(
             NoticeKind.ALARM, cause_key(NoticeKind.ALARM, "preflight", lane), f"lane {lane} stays closed: {why}"
         )
@@ -228,7 +231,7 @@ class Inspector:
     def _standing(self, lane: Lane) -> _Standing:
         standing = self._standings.get(lane.state.name)
         if standing is None or standing.lane is not lane:  # a reload made it anew
-            standing = self._standings[lane.state.name] = _Standing(lane, lane.state.terminal)
+            standing = self._standings[lane.state.name] = _Standing(lane, terminal_of(lane.state))
         return standing
 
     def _report(self, standing: _Standing) -> Report:

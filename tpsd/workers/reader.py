@@ -76,6 +76,12 @@ class LaneState:
     last_tap_at: Micros | None = None
 
 
+def terminal_of(state: LaneState) -> str | None:
+    """``TYPE:SERIAL`` as Sfey knows it; None while one of them is not known."""
+    type_name, _, serial = (state.terminal or "").partition(":")
+    return state.terminal if type_name and serial else None
+
+
 @dataclass(frozen=True, slots=True)
 class LaneParts:
     """What a lane is made of; ``pause`` gives the seconds before the next try at a vanished port."""

@@ -14,7 +14,7 @@ from tpsd.errors import RefusedError
 from tpsd.identities import Identities, Registration
 from tpsd.ports import Clock
 from tpsd.workers.doorkeeper import lane_named
-from tpsd.workers.reader import Lane
+from tpsd.workers.reader import Lane, terminal_of
 
 log = structlog.get_logger("tpsd.registrar")
 
@@ -49,7 +49,7 @@ class Registrar:
         was. Raises NotFoundError for the lane, RefusedError saying what is wrong and what to do.
         """
         lane = lane_named(self._lanes(), name)
-        known, terminal = lane.state.name, lane.state.terminal
+        known, terminal = lane.state.name, terminal_of(lane.state)
         if terminal is None:
             raise RefusedError(f"the terminal of lane {known} is not known; switch its validator on, then ask again")
         async with self._turn:
