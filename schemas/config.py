@@ -74,6 +74,9 @@ class Sfey(Section):
         default=None, description="PEM; the common terminal certificate, for lanes without their own"
     )
     client_key_file: AbsolutePath | None = Field(default=None, description="PEM; the key of `client_cert_file`")
+    registration_root_file: AbsolutePath | None = Field(
+        default=None, description="PEM; the roots of what registration gives terminals; default those of `ca_file`"
+    )
     afc_token_file: KeyFile | None = Field(
         default=None, description="bearer token for the AFC API on one line; default only the common certificate"
     )
@@ -120,6 +123,10 @@ class Keys(Section):
     ttk_file: KeyFile | None = Field(
         default=None,
         description="key id as BCD digits, a space, 16 bytes as hex; encrypts clear card data (mode 01)",
+    )
+    exchange_key_file: KeyFile | None = Field(
+        default=None,
+        description="key-exchange key, 16, 24 or 32 bytes as hex; opens device keys of format AES; default: none",
     )
     keep_failed_days: StrictInt = Field(
         default=7,

@@ -14,21 +14,40 @@ from aiohttp import web
 
 from schemas.config import Configuration
 from tpsd import config as settings
-from tpsd.admin import denylist, explaining, feed, journeys, lanes, mailing, operations, reporting, upkeep, watching
+from tpsd.admin import (
+    denylist,
+    explaining,
+    feed,
+    journeys,
+    keys,
+    lanes,
+    mailing,
+    operations,
+    preflight,
+    reporting,
+    terminals,
+    upkeep,
+    watching,
+)
 from tpsd.clock import SystemClock
 from tpsd.config.keys import read_hex_key
 from tpsd.credentials import (
     afc_client,
-    tls_contexts,
     update_client,
+    usable_contexts,
 )
 from tpsd.daemon import Daemon, Ends, World
+from tpsd.domain.device_key import DeviceKey
+from tpsd.errors import ConfigError
 from tpsd.lanes import COMMON_CREDENTIAL, port_of, wire_profile
 from tpsd.link.serial import SerialPort
 from tpsd.mail.smtp import SmtpMailer
 from tpsd.ports import Timepiece
 from tpsd.sfey.afc import AfcClient
 from tpsd.sfey.client import TpsClient
+from tpsd.sfey.device_keys import read_keys
+from tpsd.sfey.registration import RegistrationClient
+from tpsd.sfey.terminals import ask_about
 from tpsd.sfey.updates import UpdateClient
 from tpsd.store.epochs import KeyFolder
 from tpsd.store.housekeeping import Keep
@@ -50,7 +69,11 @@ async def assembled(config: Configuration, world: World | None = None) -> AsyncI
     world = world or real_world(config)
     clock = world.clock
     ports = [port_of(section) for section in config.lanes]
-    contexts = tls_contexts(config, clock.judging)
+    contexts, unusable = usable_contexts(config, clock.judging)
+    if COMMON_CREDENTIAL in unusable:
+        raise ConfigError(unusable[COMMON_CREDENTIAL])
+    for name, why in unusable.items():
+        log.error("certificate_unusable", credential=name, why=why)
     locked = [port for port in ports if isinstance(port, SerialPort)]
     try:
         for port in locked:
@@ -65,6 +88,7 @@ async def assembled(config: Configuration, world: World | None = None) -> AsyncI
                 profile=wire_profile(config),
                 dated=lambda: clock.trusted,
                 on_date=clock.adopt,
+                unusable=unusable,
             )
             afc = updates = None
             try:
@@ -74,10 +98,18 @@ async def assembled(config: Configuration, world: World | None = None) -> AsyncI
                     client,
                     partial(_postman, clock),
                     ports,
-                    frozenset(contexts),
+                    frozenset(contexts) | unusable.keys(),
                     enquire=None if afc is None else afc.ask,
                     renew=partial(_renew_all, client, afc, updates),
                     updates=None if updates is None else updates.ask,
+                    registration=RegistrationClient(
+                        client,
+                        config.sfey.registration_root_file or config.sfey.ca_file,
+                        clock.wall,
+                        wire_profile(config),
+                    ),
+                    ask_keys=None if updates is None else updates.ask_keys,
+                    ask_terminal=partial(ask_about, client, profile=wire_profile(config)),
                 )
                 daemon = Daemon(config, world, journal, ends)
                 try:
@@ -129,6 +161,9 @@ def admin_routes(daemon: Daemon) -> list[web.RouteDef]:
         *operations.routes(daemon.journal.operations, daemon.desk),
         *mailing.routes(daemon.try_mail),
         *watching.routes(daemon.observer.queue),
+        *preflight.routes(daemon.inspector),
+        *keys.routes(daemon.journal.device_keys, daemon.courier, partial(_read_keys, daemon.config), clock.wall),
+        *terminals.routes(daemon.registrar),
         *lanes.routes(daemon.doorkeeper, daemon.observer.lanes),
         *denylist.routes(daemon.journal.denylist, clock.wall),
         *explaining.routes(daemon.journal.histories, lambda: settings.keeping(daemon.config), clock.wall),
@@ -136,6 +171,10 @@ def admin_routes(daemon: Daemon) -> list[web.RouteDef]:
         *feed.routes(daemon.journal.feed, daemon.feed, clock.wall),
         *journeys.routes(daemon.journal.asked, daemon.cashier, lambda: settings.labels(daemon.config), clock.wall),
     ]
+
+
+def _read_keys(config: Configuration, document: str) -> list[DeviceKey]:
+    return read_keys(document, wire_profile(config))
 
 
 async def _renew_all(

@@ -8,8 +8,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from schemas.config import Configuration
+from schemas.config import Lane as LaneSection
 from tpsd import config as settings
 from tpsd.dating import Judge, by_the_system
+from tpsd.errors import ConfigError
 from tpsd.lanes import COMMON_CREDENTIAL, credential_of, wire_profile
 from tpsd.ports import Timepiece
 from tpsd.sfey.afc import AfcClient
@@ -23,6 +25,20 @@ def tls_contexts(config: Configuration, judge: Judge = by_the_system) -> dict[st
     if not speaks_tls(config):
         return dict.fromkeys(names)
     return {name: context_of(config, name, judge) for name in names}
+
+
+def usable_contexts(
+    config: Configuration, judge: Judge = by_the_system
+) -> tuple[dict[str, ssl.SSLContext | None], dict[str, str]]:
+    """The credentials that can be used, and why the others cannot; a lane whose own cannot stays closed."""
+    contexts: dict[str, ssl.SSLContext | None] = {}
+    unusable: dict[str, str] = {}
+    for name in _pairs(config):
+        try:
+            contexts[name] = context_of(config, name, judge) if speaks_tls(config) else None
+        except ConfigError as exc:
+            unusable[name] = str(exc)
+    return contexts, unusable
 
 
 def context_of(config: Configuration, name: str, judge: Judge = by_the_system) -> ssl.SSLContext:
@@ -41,6 +57,11 @@ def files_of(config: Configuration) -> dict[str, tuple[Path, ...]]:
 def speaks_tls(config: Configuration) -> bool:
     """Whether TPS is spoken to over TLS."""
     return urlsplit(str(config.sfey.base_url)).scheme == "https"
+
+
+def pair_of(config: Configuration, section: LaneSection) -> tuple[Path | None, Path | None]:
+    """Certificate and key that a lane's terminal shows: its own, else the common ones."""
+    return _pairs(config)[credential_of(section)]
 
 
 def _pairs(config: Configuration) -> dict[str, tuple[Path | None, Path | None]]:
@@ -93,11 +114,14 @@ def update_client(
     )
 
 
-def terminals_of(config: Configuration, known: Mapping[str, str | None]) -> list[Terminal]:
-    """Who may ask for updates: the lane that is set, else all whose terminal is known (``TYPE:SERIAL`` by lane)."""
+def terminals_of(config: Configuration, known: Mapping[str, str | None], *, every: bool = False) -> list[Terminal]:
+    """Who may ask for updates: the lane that is set, else all whose terminal is known (``TYPE:SERIAL`` by lane).
+
+    ``every``: all of them, whichever lane is set.
+    """
     terminals = []
     for lane in config.lanes:
-        if config.feed.lane not in (None, lane.name):
+        if not every and config.feed.lane not in (None, lane.name):
             continue
         type_name, _, serial = (known.get(lane.name) or "").partition(":")
         type_name, serial = lane.terminal_type or type_name, lane.terminal_sn or serial

@@ -38,17 +38,21 @@ from tpsd.credentials import (
     tls_contexts,
 )
 from tpsd.domain.authorisation import Claimed
+from tpsd.domain.device_key import DeviceKey
 from tpsd.domain.feed import Heard
+from tpsd.domain.identity import Identity
 from tpsd.domain.notice import Episode, NoticeDraft, NoticeKind, NoticeRow
 from tpsd.domain.outcome import NoAnswer, Outcome
 from tpsd.domain.time import HOUR, SECOND, iso_millis
 from tpsd.doubts import Ask
 from tpsd.errors import ConfigError
-from tpsd.lanes import Lanes, policy_of, setting_anew, setting_of
+from tpsd.identities import Registration
+from tpsd.lanes import Lanes, in_force, policy_of, setting_anew, setting_of
 from tpsd.mail.render import all_clear_mail, window_mail
 from tpsd.mail.trial import Trial, try_mail
 from tpsd.observer import MeteredTps, Observer
 from tpsd.ports import Port, Postman, Taken, Timepiece, Tps, WindowPlan
+from tpsd.preflight import AskTerminal, Preflight
 from tpsd.reloading import Reloading
 from tpsd.renewal import Renewal
 from tpsd.sfey.updates import Terminal
@@ -58,14 +62,17 @@ from tpsd.workers.attendant import Attendant
 from tpsd.workers.authoriser import Authoriser, terms_of
 from tpsd.workers.bodies import BodyMaker
 from tpsd.workers.cashier import Cashier
+from tpsd.workers.courier import Courier
 from tpsd.workers.desk import Desk
 from tpsd.workers.dispatcher import Dispatcher
 from tpsd.workers.doorkeeper import Doorkeeper
 from tpsd.workers.enquirer import Enquirer, Heed, conclude_crashed
 from tpsd.workers.examiner import Examiner
 from tpsd.workers.feed import Feed
+from tpsd.workers.inspector import Inspector
 from tpsd.workers.mailer import Mailer
 from tpsd.workers.reader import Asking, Lane, LaneParts
+from tpsd.workers.registrar import Registrar
 from tpsd.workers.roll import Roll
 from tpsd.workers.timekeeper import Timekeeper
 from tpsd.workers.uplink import Uplink, WatchedTps
@@ -89,7 +96,9 @@ class Ends:
     """Whom it speaks to. ``postman`` is made anew of a configuration that is reloaded; ``credentials`` by name.
 
     ``enquire`` asks what became of a transaction, ``updates`` for the deny list's next page, where that is configured;
-    ``renew`` takes a credential's new certificate.
+    ``renew`` takes a credential's new certificate. ``ask_terminal`` asks TPS about a terminal; with it lanes pass a
+    preflight before they open. ``registration`` asks for terminals' identities, ``ask_keys`` for a terminal's device
+    keys, where the feed is on.
     """
 
     tps: Tps
@@ -99,6 +108,9 @@ class Ends:
     enquire: Ask | None = None
     renew: Callable[[str, ssl.SSLContext | None], Awaitable[None]] | None = None
     updates: Callable[[Terminal, str | None], Awaitable[Heard]] | None = None
+    ask_terminal: AskTerminal | None = None
+    registration: Registration | None = None
+    ask_keys: Callable[[Terminal], Awaitable[list[DeviceKey] | str]] | None = None
 
 
 class Daemon:
@@ -191,6 +203,8 @@ class Daemon:
         self._metrics = self.dispatcher.meter = self.authoriser.meter = metrics
         self.doorkeeper = Doorkeeper(journal.lanes, lambda: self.lanes, world.clock)
         self.roll = Roll(journal.lanes, lambda: [lane.state for lane in self.lanes], world.clock, tell)
+        self.registrar = None if ends.registration is None else self._registrar(ends.registration)
+        self.inspector = None if ends.ask_terminal is None else self._inspector(ends.ask_terminal)
         self.fleet = Lanes(config, ends.ports, setting, self._lane, world.rng)
         self.lanes = self.fleet.running
         self.observer = Observer(
@@ -203,7 +217,16 @@ class Daemon:
         )
         self.observer.time = lambda: (world.clock.trusted, world.clock.offset_us / SECOND)
         self.feed = None if ends.updates is None else self._feed(world)
+        self.courier = Courier(
+            journal.device_keys,
+            settings.exchange_key(config),
+            world.clock,
+            in_force(setting.keys),
+            None if ends.ask_keys is None else self._fetch_keys,
+            self._honour,
+        )
         self.observer.feed = lambda: None if self.feed is None else self.feed.facts()
+        self.observer.preflight = lambda: [] if self.inspector is None else self.inspector.warnings()
         self.reloading = Reloading(self.adopt, world.clock)
         self.renewal = Renewal(lambda: files_of(self.config), self._put_certificate, self._alarm_of_certificate)
         self.desk.setting = setting
@@ -222,12 +245,16 @@ class Daemon:
         if mended := {name: count for name, count in done.items() if name in WOUNDS}:
             log.error("wounds_mended", **mended)
         await self.doorkeeper.begin()
+        await self.courier.load()
+        if self.registrar is not None:
+            await self.registrar.load()
         await self.uplink.load()
         now = self.clock.schedule()
         asked = await self.journal.doubts.begin(now, self.enquirer is not None, partial(conclude_crashed, now=now))
         log.info("doubts_recovered", **asked)
         async with asyncio.TaskGroup() as loops:
             self.fleet.start(loops)
+            inspector = None if self.inspector is None else loops.create_task(self.inspector.run(), name="inspector")
             reloading = loops.create_task(self.reloading.run(), name="reloading")
             renewal = loops.create_task(self.renewal.run(), name="renewal") if speaks_tls(self.config) else None
             bodies = loops.create_task(self.bodies.run(), name="bodies")
@@ -242,11 +269,24 @@ class Daemon:
             roll = loops.create_task(self.roll.run(), name="roll")
             attendant = loops.create_task(self.attendant.run(), name="attendant")
             feed = None if self.feed is None else loops.create_task(self.feed.run(), name="feed")
+            courier = loops.create_task(self.courier.run(), name="courier")
             log.info("ready", lanes=len(self.lanes))
             self.on_ready()
             await self._stopping.wait()
             # Stop reading, then claiming, then let the sends in flight finish (design 10).
-            for loop in (reloading, renewal, uplink, examiner, bodies, timekeeper, roll, attendant, feed):
+            for loop in (
+                reloading,
+                renewal,
+                uplink,
+                examiner,
+                bodies,
+                timekeeper,
+                roll,
+                attendant,
+                feed,
+                inspector,
+                courier,
+            ):
                 if loop is not None:
                     loop.cancel()
             self.fleet.stop()
@@ -311,6 +351,7 @@ class Daemon:
         self.bodies.setting = self.authoriser.setting = setting
         self._catalogue, self.config = catalogue, new
         self.mailer.use(postman)
+        self._inspect()
         self._wake_sends()  # a lane that left may have kept a tap and told nobody
         self.mailer.wake.set()
         return changes
@@ -319,6 +360,7 @@ class Daemon:
         context = await asyncio.to_thread(context_of, self.config, name, self.clock.judging)
         if self._ends.renew is not None:
             await self._ends.renew(name, context)
+        self._inspect()
 
     async def _alarm_of_certificate(self, name: str, why: str) -> None:
         cause = cause_key(NoticeKind.ALARM, "certificate", name)
@@ -332,8 +374,10 @@ class Daemon:
 
     def _lane(self, parts: LaneParts, alias: str, setting: Setting) -> Lane:
         lane = Lane(parts, alias, self.journal, setting, self.clock, self._rng, self._on_taken, self._ask)
-        lane.meter, lane.on_up = self._metrics, self._on_up
+        lane.meter, lane.on_up = self._metrics, partial(self._on_up, lane)
         self.doorkeeper.greet(lane)
+        if self.inspector is not None:
+            self.inspector.greet(lane)
         return lane
 
     def _ask(self, asking: Asking) -> None:
@@ -368,8 +412,26 @@ class Daemon:
         poll_us = settings.poll_us(self.config)
         return Feed(self.journal.feed, self._ask_for_updates, clock, world.rng, poll_us, self.journal.tell, told)
 
-    def _on_up(self) -> None:
+    def _registrar(self, wire: Registration) -> Registrar:
+        company = self.config.operator.company_id
+        return Registrar(self.journal.identities, wire, lambda: self.lanes, self.clock, company)
+
+    def _inspector(self, ask: AskTerminal) -> Inspector:
+        looks = Preflight(lambda: self.config, ask, self.clock, self._identity)
+        return Inspector(looks, lambda: self.lanes, self.clock, self.journal.tell, self.mailer.wake.set)
+
+    def _identity(self, lane: str) -> Identity | None:
+        return None if self.registrar is None else self.registrar.known.get(lane)
+
+    def _inspect(self) -> None:
+        if self.inspector is not None:
+            self.inspector.look()
+
+    def _on_up(self, lane: Lane) -> None:
+        if self.inspector is not None:
+            self.inspector.terminal_is_known(lane)
         self.roll.wake.set()
+        self.courier.terminal_is_known()
         if self.feed is not None:
             self.feed.terminal_is_known()
 
@@ -378,6 +440,22 @@ class Daemon:
         if not terminals or self._ends.updates is None:
             return NOBODY
         return await self._ends.updates(terminals[turn % len(terminals)], token)
+
+    def _honour(self, salts: tuple[bytes, ...]) -> None:
+        """From the next tap on a card is known by these token keys too."""
+        before = self.fleet.setting
+        if before.keys.honoured != salts:
+            setting = replace(before, keys=replace(before.keys, honoured=salts))
+            self.fleet.honour(setting)
+            self.desk.setting = self.bodies.setting = self.authoriser.setting = setting
+
+    async def _fetch_keys(self) -> dict[str, list[DeviceKey] | str]:
+        ask = self._ends.ask_keys
+        if ask is None:
+            return {}
+        known = {lane.state.name: lane.state.terminal for lane in self.lanes}
+        terminals = terminals_of(self.config, known, every=True)
+        return {f"{terminal.type_name}:{terminal.serial}": await ask(terminal) for terminal in terminals}
 
     def _wake_sends(self) -> None:
         self.bodies.wake.set()  # what was released may wait for its body
@@ -395,6 +473,7 @@ class Daemon:
     def _time_is_known(self) -> None:
         self.bodies.wake.set()
         self.attendant.wake.set()
+        self._inspect()
         for lane in self.lanes:
             lane.time_is_known()
 

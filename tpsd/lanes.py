@@ -20,6 +20,7 @@ from tpsd import config as settings
 from tpsd.config.changes import LaneChanges, language_of
 from tpsd.config.keys import read_hex_key, read_ttk
 from tpsd.core.candidate import CardKeys, LanePolicy, Operator, Setting
+from tpsd.core.device_keys import SALT, TTK, check_value
 from tpsd.core.texts import load as load_texts
 from tpsd.domain.time import HOUR, SECOND
 from tpsd.errors import ConfigError, PortError
@@ -124,6 +125,12 @@ class Lanes:
             kept.append(lane)
         self.running[:] = kept
 
+    def honour(self, setting: Setting) -> None:
+        """From the next tap on another setting, the policies as they are."""
+        self.setting = setting
+        for lane in self.running:
+            lane.adopt(lane.policy, setting)
+
     def _lane(self, section: LaneSection, config: Configuration) -> Lane:
         parts = _parts(section, self._ports[section.name], config, self._rng)
         return self._make(parts, section.alias or section.name, self.setting)
@@ -166,6 +173,12 @@ def setting_of(config: Configuration, journal: Journal) -> Setting:
         journey_us=round(config.realtime.journey_hours * HOUR),
         gives_back=config.realtime.found_approved == "refund",
     )
+
+
+def in_force(keys: CardKeys) -> dict[str, str]:
+    """The check values of the keys that are used, by type."""
+    used = {SALT: keys.salt, TTK: None if keys.ttk is None else keys.ttk.key}
+    return {kind: check_value(kind, secret) for kind, secret in used.items() if secret is not None}
 
 
 def setting_anew(before: Setting, config: Configuration) -> Setting:

@@ -57,6 +57,7 @@ class Observer:
         self.metrics = metrics
         self.time: Callable[[], tuple[bool, float]] = lambda: (True, 0.0)
         self.feed: Callable[[], FeedFacts | None] = lambda: None
+        self.preflight: Callable[[], Sequence[str]] = list
         journal.pulse.on_commit = metrics.committed
 
     async def picture(self) -> Picture:
@@ -83,6 +84,7 @@ class Observer:
             in_flight=self._in_flight(),
             clock_offset_seconds=offset,
             feed=self.feed(),
+            preflight=tuple(self.preflight()),
         )
 
     async def health(self) -> Health:

@@ -20,8 +20,9 @@ LOOK_SECONDS: Final = 60.0
 Files = Mapping[str, tuple[Path, ...]]
 """By a credential's name, what it is made of."""
 
-Stamp = tuple[tuple[int, int, int] | None, ...]
-"""Of each file what changes with it: modification time (ns), size, inode; None for one that is not there."""
+Stamp = tuple[tuple[int, int, int, int] | None, ...]
+"""Of each file what changes with it: modification time (ns), size, inode, and the time (ns) of the last change of its
+mode or owner; None for one that is not there."""
 
 log = structlog.get_logger("tpsd.renewal")
 
@@ -93,9 +94,9 @@ def stamps(files: Files) -> dict[str, Stamp]:
     return {name: tuple(_stamp(path) for path in paths) for name, paths in files.items()}
 
 
-def _stamp(path: Path) -> tuple[int, int, int] | None:
+def _stamp(path: Path) -> tuple[int, int, int, int] | None:
     try:
         found = path.stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return found.st_mtime_ns, found.st_size, found.st_ino, found.st_ctime_ns

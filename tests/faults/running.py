@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.faults.cells import ENDS, KINDS, LANES, Cell, Phase, Sent
@@ -57,6 +58,7 @@ class Standing:
     stage: Stage
     proxy: Proxy
     ends: Ends
+    certificate: Path
 
     async def happens(self, turn: asyncio.Lock) -> Seen:
         """The tap, its first send into the harm, and after healing whatever the ladder sends.
@@ -86,6 +88,9 @@ class Standing:
 
     async def _prepare(self) -> None:
         """A credential that was answered just now where the cell wants one, and the harm in place."""
+        if self.cell.sent is Sent.FIRST:  # what preflight proved is forgotten with another certificate
+            self.certificate.touch()
+            await self.stage.daemon.renewal.look()
         if self.cell.sent is Sent.PROVEN:
             tap = self._tap()
             await self._ended(tap)
@@ -114,6 +119,8 @@ class Standing:
 async def standing(cell: Cell, folder: Path, files: Files) -> AsyncIterator[Standing]:
     """The daemon in session with its validator, the proxy before TPS."""
     folder.mkdir()
+    certificate = Path(shutil.copy(files.client_cert, folder))
+    files = replace(files, client_cert=certificate)
     tls = server_context(files.server_cert, files.server_key, files.ca)
     ends = Ends()
 
@@ -129,7 +136,7 @@ async def standing(cell: Cell, folder: Path, files: Files) -> AsyncIterator[Stan
         ):
             proxy.target = serving.port
             async with stage.daemon_running(before=watch):
-                yield Standing(cell, stage, proxy, ends)
+                yield Standing(cell, stage, proxy, ends, certificate)
 
 
 async def play(cells: Iterable[Cell], folder: Path, files: Files) -> dict[Cell, Seen | BaseException]:

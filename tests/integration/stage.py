@@ -131,6 +131,8 @@ class Stage:
                         gate.plug(line.master)
                     for gate in self.gates:
                         await gate.is_up()
+                    told = [gate.validator for gate in self.gates]
+                    await self.until(lambda: all(one.lane_open is not None for one in told), "CONFIG after preflight")
                 yield daemon
             finally:
                 daemon.stop()

@@ -16,7 +16,7 @@ from tpsd.core.candidate import JOURNEY_KINDS
 from tpsd.core.doubt import DoubtPolicy
 from tpsd.core.enquiry import conclude, read
 from tpsd.core.following import Original, follow
-from tpsd.core.intake import Candidate, LanePolicy, decide, prepare, token_of
+from tpsd.core.intake import Candidate, LanePolicy, decide, prepare, tokens_of
 from tpsd.core.operations import Change, InForce, Order, Refusal, judge
 from tpsd.core.outcomes import classify
 from tpsd.domain.audit import AuditDraft
@@ -69,8 +69,8 @@ async def offer(
     """A realtime tap as its lane hands it to the journal; the other fields are those of ``report``."""
     tap = fresh(counter, now, **fields)
     given = setting(journal, enquires=enquires)
-    token = token_of(tap, given)
-    journey = None if token is None else await journal.asked.journey(COMPANY, token)
+    names = tokens_of(tap, given)
+    journey = await journal.asked.journey(COMPANY, names[0]) if names else None
     return prepare(tap, lane, given, uuid or uuid4(), None, journey)
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from uuid import uuid4
 
 import pytest
 
-from tests.store.builders import MASTERCARD, NOW, SALT, VISA, after, card, take
+from tests.store.builders import LANE, MASTERCARD, NOW, SALT, VISA, after, card, report, setting, take
 from tests.store.engines import Engine
+from tpsd.core.candidate import CardKeys
+from tpsd.core.intake import decide, prepare
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.card import Pan
 from tpsd.domain.denial import DenyChange, DenySource, DenyTotals
@@ -53,6 +56,16 @@ async def test_without_a_list_nobody_is_denied_and_no_version_stands_on_the_tap(
     assert (await take(journal)).told == ACCEPTED
     assert await version_of(journal, 1) is None
     assert await journal.denylist.totals() == DenyTotals(None, ())
+
+
+async def test_an_entry_denies_by_any_of_the_cards_names(journal: Journal) -> None:
+    coming = bytes(range(1, 33))
+    keys = CardKeys(SALT, honoured=(bytes(32), coming))
+    await journal.denylist.add([bytes.fromhex(card_token(coming, Pan(VISA)))], AUDIT)
+    honouring = setting(journal, keys=keys)
+    for counter, given, told in ((1, honouring, DENIED), (2, setting(journal), ACCEPTED)):
+        taken = await journal.take(prepare(report(counter), LANE, given, uuid4()), decide, NOW)
+        assert taken.told == told
 
 
 async def test_an_entry_denies_at_once_and_no_longer_once_it_is_struck(journal: Journal) -> None:

@@ -98,6 +98,7 @@ def test_what_is_well(picture: Picture) -> None:
             "tps.example cannot be reached for 12 s (dns)",
         ),
         (of(clock_trusted=False), Check.CLOCK, "the clock is not trusted"),
+        (of(preflight=("lane gate-1: x",)), Check.PREFLIGHT, "lane gate-1: x"),
     ],
 )
 def test_what_is_wrong(picture: Picture, check: Check, reason: str) -> None:
@@ -115,5 +116,6 @@ def test_every_check_is_told_in_one_go() -> None:
         uplinks=(UplinkFacts("tps", False, 1.0, ""),),
         clock_trusted=False,
         feed=replace(FED, waits=True),
+        preflight=("lane gate-1: own.crt expires on 2026-12-01, in 7 days",),
     )
     assert {check for check, _ in judge(bad).reasons} == set(Check)

@@ -27,13 +27,15 @@ from tests.intake_taps import (
     setting,
     try_again,
 )
-from tpsd.core.intake import CardKeys, prepare
+from tests.realtime_taps import OPEN
+from tpsd.core.intake import CardKeys, prepare, tokens_of
 from tpsd.core.requests import TransactionRequest
 from tpsd.core.retry import DEFAULT_LADDER
 from tpsd.core.taptime import CLOCK_CEILING, CLOCK_FLOOR, tap_time
-from tpsd.domain.card import CardToken
+from tpsd.domain.card import CardToken, Pan
 from tpsd.domain.tap import Kind, Oda, Told
 from tpsd.domain.time import Micros
+from tpsd.emv.reading import card_token
 from tpsd.emv.tapdata import Ttk
 
 BOTH = {"kinds": frozenset({Kind.MTT, Kind.KFT})}
@@ -169,6 +171,33 @@ def test_the_request_carries_the_token_of_the_card() -> None:
     assert request_of(card=visa, keys=CardKeys(None), token=CardToken(TOKEN)).pan_token == TOKEN
     assert request_of(card=ENCRYPTED, token=CardToken(TOKEN)).pan_token == TOKEN
     assert request_of(card=ENCRYPTED).pan_token is None
+
+
+def test_a_card_has_a_name_under_each_token_key_that_is_honoured() -> None:
+    visa = (Tlv(0x5A, bytes.fromhex("4111111111111111")),)
+    salts = bytes(range(32)), bytes(32), b"\xff" * 32
+    in_force, *others = (card_token(salt, Pan("4111111111111111")) for salt in salts)
+    keys = CardKeys(salts[0], honoured=salts[1:])
+    assert tokens_of(report(card=visa), setting(keys=keys)) == (in_force, *others)
+    candidate = prepared(configured={"keys": keys}, card=visa)
+    assert (candidate.token, candidate.also) == (in_force, tuple(others))
+    assert request_of(card=visa, keys=keys).pan_token == in_force
+    assert tokens_of(report(card=ENCRYPTED), setting(keys=keys)) == ()
+    assert tokens_of(report(card=ENCRYPTED, token=CardToken(TOKEN)), setting(keys=keys)) == (TOKEN,)
+
+
+def test_a_journey_keeps_the_name_that_it_began_under() -> None:
+    visa = (Tlv(0x5A, bytes.fromhex("4111111111111111")),)
+    salts = bytes(range(32)), bytes(32)
+    in_force, former = (card_token(salt, Pan("4111111111111111")) for salt in salts)
+    given = setting(keys=CardKeys(salts[0], honoured=salts[1:]))
+    for journey, names in (
+        (replace(OPEN, token=former), (former, (in_force,))),
+        (replace(OPEN, token=in_force), (in_force, (former,))),
+        (None, (in_force, (former,))),
+    ):
+        candidate = prepare(report(card=visa), LANE, given, UUID_1, None, journey)
+        assert (candidate.token, candidate.also) == names
 
 
 def test_the_lane_names_the_terminal_where_it_says_so() -> None:

@@ -24,13 +24,16 @@ from tpsd.cli import (
     frame,
     inspect,
     journeys,
+    keys,
     lanes,
     orders,
+    preflight,
     receipts,
     report,
     resting,
     run,
     simulate,
+    terminals,
     upkeep,
     watching,
 )
@@ -65,8 +68,8 @@ def _options(
 _OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT})
 
 for _part in (
-    run, check, doctor, simulate, inspect, explain, resting, orders, journeys, receipts, report, engineers, denylist,
-    upkeep, frame, watching, lanes, conform,
+    run, check, doctor, preflight, simulate, inspect, explain, resting, orders, journeys, receipts, report, engineers,
+    denylist, upkeep, frame, keys, terminals, watching, lanes, conform,
 ):  # fmt: skip
     _part.register(app)
 

@@ -23,6 +23,7 @@ from tpsd.cli.reaching import Reached, reach
 from tpsd.config import load, store_path, warnings
 from tpsd.domain.time import SECOND, Micros
 from tpsd.errors import ConfigError, TpsdError
+from tpsd.workers.reader import PREFLIGHT
 
 _COLOURS = {State.GOOD: "green", State.DOUBT: "yellow", State.BAD: "red"}
 _LANES_AT_WORK = ("ready", "waiting")
@@ -111,6 +112,8 @@ def _reached(row: Reached, made: Path | None) -> Diagnosis:
 
 def _lane(lane: dict[str, Any]) -> Diagnosis:
     name, state, reason = f"lane {lane['name']}", str(lane["state"]), str(lane["reason"] or "")
+    if reason.startswith(PREFLIGHT):
+        return bad(name, f"{state}: {reason}", "tpsd preflight says what to do; the lane opens by itself after that")
     if state not in _LANES_AT_WORK:
         return bad(name, f"{state}: {reason}", "see that the device is plugged in and the journal's disk has room")
     if state == "waiting":

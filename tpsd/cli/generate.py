@@ -20,6 +20,8 @@ from schemas.example import example_config
 from schemas.generate import config_schema, settings_table
 from tpsd.core.journeys import TABLE as JOURNEYS
 from tpsd.core.outcomes import RULES as OUTCOME_RULES
+from tpsd.core.preflight import TABLE as PREFLIGHT
+from tpsd.core.preflight import Gravity
 from tpsd.core.retry import DEFAULT_LADDER, minutes
 from tpsd.core.uplink import TABLE as UPLINK
 from tpsd.sfey.fates import OTHERWISE
@@ -72,6 +74,12 @@ def _uplink() -> str:
     return _markdown(("host is", "what happens", "then it is", "what is done"), rows)
 
 
+def _preflight() -> str:
+    does = {Gravity.CLOSES: "closed", Gravity.WARNS: "opens, with a warning", Gravity.NOTES: "opens"}
+    rows = ((check.value, does[deferred], does[realtime]) for check, (deferred, realtime) in PREFLIGHT.items())
+    return _markdown(("what fails", "a deferred lane", "a realtime lane"), rows)
+
+
 def _journeys() -> str:
     rows = (
         (was.value, given.value, then.value, "; ".join(effect.value for effect in effects) or "nothing")
@@ -106,6 +114,7 @@ BLOCKS: Mapping[str, Render] = {
     "fates": _fates,
     "uplink": _uplink,
     "journeys": _journeys,
+    "preflight": _preflight,
     "vl1-daemon": lambda: _session(DAEMON_TABLE),
     "vl1-validator": lambda: _session(VALIDATOR_TABLE),
 }

@@ -16,6 +16,7 @@ from tpsd import __version__
 from tpsd.cli.diagnosis import Diagnosis, bad, doubt, good
 from tpsd.clock import system_is_synchronised
 from tpsd.config import clock_floor, store_path
+from tpsd.config.relations import KEY_NAMES
 from tpsd.domain.time import Micros, iso_millis
 
 PYTHON_MIN = (3, 11)
@@ -183,9 +184,7 @@ def keys_at_rest(config: Configuration, machine: Machine) -> Configuration:
             "sfey": sfey.model_copy(
                 update={key: source(getattr(sfey, key)) for key in ("client_key_file", "afc_token_file")}
             ),
-            "keys": keys.model_copy(
-                update={key: source(getattr(keys, key)) for key in ("kek_file", "token_key_file", "ttk_file")}
-            ),
+            "keys": keys.model_copy(update={key: source(getattr(keys, key)) for key in KEY_NAMES}),
             "lanes": tuple(
                 lane.model_copy(update={"client_key_file": source(lane.client_key_file)}) for lane in config.lanes
             ),

@@ -15,6 +15,7 @@ import serial
 
 from schemas.config import Configuration, Lane
 from tpsd.config import mail_settings, read_hex_key, read_token, read_ttk, store_path
+from tpsd.config.keys import read_exchange_key
 from tpsd.domain.outcome import Answer, Exchange
 from tpsd.errors import ConfigError, PortError, TpsdError
 from tpsd.mail.smtp import SmtpMailer
@@ -67,6 +68,9 @@ def _trials(config: Configuration, ports: bool) -> Iterator[tuple[str, Trial]]:
         yield "key token_key_file", _key(lambda: read_hex_key(token_key, KEY_BYTES, "SALT", private=private))
     if ttk is not None:
         yield "key ttk_file", _key(lambda: read_ttk(ttk, private=private))
+    exchange = keys.exchange_key_file
+    if exchange is not None:
+        yield "key exchange_key_file", _key(lambda: read_exchange_key(exchange, private=private))
     token = config.sfey.afc_token_file
     if token is not None:
         yield "key afc_token_file", _key(lambda: read_token(token, private=private))

@@ -22,7 +22,7 @@ from tpsd.config.effective import (
     poll_us,
     zones,
 )
-from tpsd.config.keys import exposed, read_hex_key, read_token, read_ttk
+from tpsd.config.keys import exchange_key, exposed, read_hex_key, read_token, read_ttk
 from tpsd.config.load import load
 from tpsd.config.problems import Problem
 from tpsd.config.relations import key_files, listen_address, mail_settings, store_path, warnings
@@ -37,6 +37,7 @@ __all__ = [
     "config_digest",
     "doubt",
     "effective",
+    "exchange_key",
     "exposed",
     "flat",
     "is_realtime",

@@ -7,6 +7,8 @@ import re
 import stat
 from pathlib import Path
 
+from schemas.config import Configuration
+from tpsd.core.device_keys import EXCHANGE_KEY_SIZES
 from tpsd.emv.tapdata import Ttk
 from tpsd.errors import ConfigError
 
@@ -25,6 +27,22 @@ def read_hex_key(path: Path, size: int, what: str, *, private: bool) -> bytes:
     ``what`` names the key in errors; ``private`` refuses a file open to other users. Raises ConfigError.
     """
     return _key(_read(path, what, private=private), path, size, what)
+
+
+def exchange_key(config: Configuration) -> bytes | None:
+    """The configured key-exchange key. Raises ConfigError."""
+    path = config.keys.exchange_key_file
+    return None if path is None else read_exchange_key(path, private=config.mode == "production")
+
+
+def read_exchange_key(path: Path, *, private: bool) -> bytes:
+    """The key-exchange key: hex on one line, of a length that AES has. Raises ConfigError."""
+    what = "the key-exchange key"
+    text = _read(path, what, private=private)
+    size = len(text) // 2
+    if size not in EXCHANGE_KEY_SIZES:
+        raise ConfigError(f"{what} in {path} has {len(text)} hex digits; an AES key has 32, 48 or 64")
+    return _key(text, path, size, what)
 
 
 def read_ttk(path: Path, *, private: bool) -> Ttk:

@@ -25,6 +25,7 @@ from tpsd.sfey.wire import PROFILES, override
 
 SOCKET_PATH_MAX = 107  # bytes: sockaddr_un.sun_path holds 108 with its NUL
 TRIES_MAX = 12  # resends in one release: invariant I3, and the schemes' limits on resubmission
+KEY_NAMES = ("kek_file", "token_key_file", "ttk_file", "exchange_key_file")
 READER_VERDICT_SECONDS_MAX = DECISION_SECONDS - 5  # s: its minute begins before ours, and a commit may take a while
 HORIZON_MARGIN_US = HOUR  # a send may wait in the queue and in flight after its rung is due
 
@@ -61,7 +62,7 @@ def listen_address(config: Configuration) -> tuple[str, int] | None:
 
 def key_files(config: Configuration) -> dict[str, Path]:
     """The configured key files by their key's name in ``[keys]``."""
-    named = {name: getattr(config.keys, name) for name in ("kek_file", "token_key_file", "ttk_file")}
+    named = {name: getattr(config.keys, name) for name in KEY_NAMES}
     return {name: path for name, path in named.items() if path is not None}
 
 

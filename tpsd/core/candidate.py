@@ -79,10 +79,14 @@ class Operator:
 
 @dataclass(frozen=True, slots=True)
 class CardKeys:
-    """Keys for card data: SALT for tokens, TTK for mode 01; either may be absent."""
+    """Keys for card data: SALT for tokens, TTK for mode 01; either may be absent.
+
+    ``honoured``: other SALTs, before or after that one, by which lists and journeys may still know a card.
+    """
 
     salt: bytes | None = field(default=None, repr=False)
     ttk: tapdata.Ttk | None = None
+    honoured: tuple[bytes, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +138,7 @@ class Candidate:
     enquires: bool = False
     zone: str | None = None
     facts: CardFacts = ()
+    also: tuple[CardToken, ...] = ()  # the card's names under other token keys that are honoured
 
     @property
     def keeps_journeys(self) -> bool:

@@ -32,6 +32,7 @@ class Check(Enum):
     UPLINK = "uplink"
     CLOCK = "clock"
     DENY_LIST = "deny_list"
+    PREFLIGHT = "preflight"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,10 @@ def _deny_list(picture: Picture) -> Iterator[str]:
         yield "a new deny list waits for 'tpsd denylist accept'"
 
 
+def _preflight(picture: Picture) -> Iterator[str]:
+    yield from picture.preflight
+
+
 RULES: Final[dict[Check, Callable[[Picture], Iterator[str]]]] = {
     Check.LANES: _lanes,
     Check.JOURNAL: _journal,
@@ -123,6 +128,7 @@ RULES: Final[dict[Check, Callable[[Picture], Iterator[str]]]] = {
     Check.UPLINK: _uplink,
     Check.CLOCK: _clock,
     Check.DENY_LIST: _deny_list,
+    Check.PREFLIGHT: _preflight,
 }
 
 

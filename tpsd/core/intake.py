@@ -62,7 +62,7 @@ __all__ = [
     "decide",
     "kind_of",
     "prepare",
-    "token_of",
+    "tokens_of",
 ]
 
 _NEVER_SENT: Final = frozenset({"kind", "mode", "clock", "stale", "no_fare", "no_token", "no_check_in"})
@@ -78,7 +78,8 @@ class _Read:
 
     data: tapdata.TapData | tapdata.CardFault | None
     card: CardReading
-    token: CardToken | None
+    token: CardToken | None  # under the token key in force
+    also: tuple[CardToken, ...] = ()  # under others that are honoured
 
 
 def prepare(
@@ -138,6 +139,8 @@ def prepare(
     if draft is not None and kind is Kind.RETAIL_CHECK_IN and journey is not None and lane.closes_old_journey:
         place = Place(terminal_sn, terminal_type, report.serial, report.type_name, draft.credential)
         ending = closing(journey, uuid5(draft.uuid, "closing"), place, setting)
+    names = _names(read)
+    token = journey.token if journey is not None and journey.token in read.also else read.token
     priced = report.amount is not None or local.verdict is not Verdict.TRY_AGAIN
     clear = (read.data.clear or read.data.as_arrived) if isinstance(read.data, tapdata.TapData) else ()
     return Candidate(
@@ -151,7 +154,7 @@ def prepare(
         kind=kind,
         amount=amount if priced else None,
         currency=currency if priced else None,
-        token=read.token,
+        token=token,
         masked=read.card.masked or report.masked_pan,
         local=local,
         draft=draft,
@@ -168,6 +171,7 @@ def prepare(
         enquires=setting.enquires,
         zone=zone,
         facts=card_facts(clear, read.card.pan),
+        also=tuple(name for name in names if name != token),
     )
 
 
@@ -184,16 +188,22 @@ def kind_of(report: TapReport, lane: LanePolicy, journey: Journey | None) -> Kin
     return Kind.RETAIL_CHECK_OUT if open_one else Kind.RETAIL_CHECK_IN
 
 
-def token_of(report: TapReport, setting: Setting) -> CardToken | None:
-    """By what name the journal knows the card; what cannot be read has none."""
-    return _read(report, setting).token
+def tokens_of(report: TapReport, setting: Setting) -> tuple[CardToken, ...]:
+    """By what names the journal may know the card, that of the token key in force first; none of what has none."""
+    return _names(_read(report, setting))
+
+
+def _names(read: _Read) -> tuple[CardToken, ...]:
+    return read.also if read.token is None else (read.token, *read.also)
 
 
 def _read(report: TapReport, setting: Setting) -> _Read:
     data = None if report.fault else tapdata.read(report.card)
     card = read_card(data.clear if isinstance(data, tapdata.TapData) else ())
-    salt = setting.keys.salt
-    return _Read(data, card, card_token(salt, card.pan) if salt and card.pan else report.token)
+    keys, pan = setting.keys, card.pan
+    if not keys.salt or not pan:
+        return _Read(data, card, report.token)
+    return _Read(data, card, card_token(keys.salt, pan), tuple(card_token(salt, pan) for salt in keys.honoured))
 
 
 def decide(candidate: Candidate, facts: Facts) -> Decision:

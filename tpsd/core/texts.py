@@ -79,6 +79,8 @@ _ON_THE_WAY: Final = (
     "tls",
     "tls.server",
     "tls.client",
+    "tls.own",
+    "preflight",
     "crash",
     "protocol",
     "unreadable",

@@ -93,6 +93,7 @@ class Picture:
 
     ``journal_trouble`` in our own words, None while it answers and commits succeed. ``clock_offset_seconds``:
     how far the time that is believed is ahead of the system's. ``feed`` None: it is off.
+    ``preflight``: what is wrong with lanes that opened all the same, in our own words.
     """
 
     at: Micros
@@ -104,3 +105,4 @@ class Picture:
     in_flight: int
     clock_offset_seconds: float = 0.0
     feed: FeedFacts | None = None
+    preflight: tuple[str, ...] = ()

@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
-VALID_DAYS = 30  # longer than any run, and no one should meet these afterwards
+VALID_DAYS = 45  # longer than any run, and than what preflight warns of; no one should meet these afterwards
 _BEFORE = timedelta(days=1)  # valid since yesterday: the clocks of two processes need not agree
 
 
@@ -58,6 +58,20 @@ class Authority:
         """The root, PEM: what the other side's ``ca_file`` holds."""
         return self._root.public_bytes(Encoding.PEM)
 
+    @property
+    def root(self) -> x509.Certificate:
+        """The root itself."""
+        return self._root
+
+    def certify(self, common_name: str, key: object) -> x509.Certificate:
+        """A certificate for somebody else's public key, or for a new one that nobody has where ``key`` is None."""
+        public = key or ec.generate_private_key(ec.SECP256R1()).public_key()
+        if not isinstance(public, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
+            raise TypeError(f"{type(public).__name__} is no key that a terminal has")
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+        until = self._now + timedelta(days=VALID_DAYS)
+        return self._builder(subject, public, until).sign(self._key, SHA256())
+
     def server(self, names: Sequence[str] = LOOPBACK_NAMES, until: datetime | None = None) -> Issued:
         """A server's certificate for these host names and addresses, until a moment (default: VALID_DAYS)."""
         alternatives = x509.SubjectAlternativeName([_general_name(name) for name in names])
@@ -91,7 +105,7 @@ class Authority:
         )
 
     def _builder(
-        self, subject: x509.Name, public: ec.EllipticCurvePublicKey, until: datetime
+        self, subject: x509.Name, public: ec.EllipticCurvePublicKey | rsa.RSAPublicKey, until: datetime
     ) -> x509.CertificateBuilder:
         own = self._key.public_key()
         return (

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Final
@@ -28,6 +28,7 @@ from tpsd.sfey.wire import DEVICE_V1, Profile
 ANSWER_BYTES_MAX = 65_536  # bytes: the contract's answers are under 1 KiB; more is a page of somebody else's
 
 _BUSY: Final = NoConnection("busy")
+_UNUSABLE: Final = CredentialRefused("tls.own")  # its files could not be read at the start: TPS never saw it
 _UNDATED: Final = NoConnection("tls.server")  # nothing of a tap leaves to a server whose certificate may have expired
 
 
@@ -56,7 +57,8 @@ class TpsClient:
     exchanges run at once; further callers wait, and no time runs for them. ``monotonic`` in seconds. To be
     made inside a running event loop, and closed by ``close()``. ``token`` goes with every request as a
     bearer's. ``dated`` says whether a certificate's dates can be judged now; while it says no, only probes
-    leave. ``on_date`` hears TPS's time. Raises ConfigError for a base URL that cannot be used.
+    leave. ``on_date`` hears TPS's time. Under an ``unusable`` name nothing is sent until ``renew``. Raises
+    ConfigError for a base URL that cannot be used.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class TpsClient:
         token: str | None = None,
         dated: Callable[[], bool] = lambda: True,
         on_date: Callable[[Micros], None] = lambda _date: None,
+        unusable: Collection[str] = (),
     ) -> None:
         self._dated = dated
         self._on_date = on_date
@@ -83,6 +86,7 @@ class TpsClient:
         self._slots = asyncio.Semaphore(concurrency)
         self._profile = profile
         self._credentials = {name: self._credential(context) for name, context in credentials.items()}
+        self._unusable = frozenset(unusable)
         self.last_date: ServerDate | None = None
 
     async def post(self, credential: str, path: str, body: bytes, *, within: float | None = None) -> Exchange:
@@ -114,7 +118,7 @@ class TpsClient:
         """
         known = self._credentials.get(credential)
         if known is None:
-            return CredentialRefused("no_credential")
+            return self._unknown(credential)
         if not await self._is_dated(known):
             return _UNDATED
         return await self._exchange(known, path, None)
@@ -123,16 +127,23 @@ class TpsClient:
         """One GET whose answer is wanted as it is; its text stays within ``tpsd.sfey``. Trouble as from ``get``."""
         known = self._credentials.get(credential)
         if known is None:
-            return CredentialRefused("no_credential")
+            return self._unknown(credential)
         if not await self._is_dated(known):
             return _UNDATED
         return await self._carry(known, path, None, None, bytes_max)
+
+    async def submit(self, credential: str, path: str, body: bytes, bytes_max: int) -> Raw | Exchange:
+        """One POST that moves no money, after ``ready``, whose answer is wanted as it is, like that of ``fetch``."""
+        failure = await self.ready(credential)
+        if failure is not None:
+            return failure
+        return await self._carry(self._credentials[credential], path, body, None, bytes_max)
 
     async def knock(self, credential: str) -> Exchange:
         """One harmless GET on a fresh connection: whatever comes but ``NoConnection``, the host can be reached."""
         known = self._credentials.get(credential)
         if known is None:
-            return CredentialRefused("no_credential")
+            return self._unknown(credential)
         await known.doubt()
         return await self._exchange(known, self._profile.probe_path, None)
 
@@ -150,7 +161,7 @@ class TpsClient:
         """
         known = self._credentials.get(credential)
         if known is None:
-            return CredentialRefused("no_credential")
+            return self._unknown(credential)
         if known.is_proven(self._monotonic()):
             return None
         seen = known.probes
@@ -187,6 +198,9 @@ class TpsClient:
         """Close every connection. Exchanges under way end as ``closed``; new ones are an error."""
         for credential in self._credentials.values():
             await credential.close()
+
+    def _unknown(self, name: str) -> CredentialRefused:
+        return _UNUSABLE if name in self._unusable else CredentialRefused("no_credential")
 
     def _credential(self, context: ssl.SSLContext | None) -> Credential:
         def line() -> Line:

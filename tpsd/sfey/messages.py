@@ -17,8 +17,9 @@ from uuid import UUID
 from tpsd.core.requests import TransactionRequest
 from tpsd.domain.money import AMOUNT_MAX
 from tpsd.domain.outcome import Answer
+from tpsd.domain.preflight import TerminalSaid
 from tpsd.domain.time import SECOND, Micros, iso_millis
-from tpsd.sfey.wire import DEVICE_V1, Profile, nest
+from tpsd.sfey.wire import DEVICE_V1, Profile, nest, pick
 
 RETRY_AFTER_MAX_SECONDS = 6 * 3600  # the ladder's longest tier: a server may move a rung, not skip a tier
 SYSTEM_CODE_MAX = 99_999  # the longest printed one has three digits; anything beyond is not a code
@@ -57,21 +58,31 @@ def enquiry(profile: Profile, company_id: int, uuid: UUID) -> str:
     )
 
 
-def update(profile: Profile, terminal_sn: str, terminal_type: str, token: str | None, records: int) -> str:
-    """The path, with its query, that asks for deny-list records after ``token``, or for all."""
-    path = profile.update_path.format_map(
-        {
-            "terminalSn": _segment(terminal_sn),
-            "terminalTypeName": _segment(terminal_type),
-            "companyId": "",
-            "transactionUuid": "",
-        }
-    )
+def update(
+    profile: Profile, terminal_sn: str, terminal_type: str, token: str | None, records: int, kind: str = "deny_list"
+) -> str:
+    """The path, with its query, that asks for records of a ``kind`` after ``token``, or for all."""
+    path = _of_terminal(profile.update_path, terminal_sn, terminal_type)
     words = profile.updates
-    query = {words["count_query"]: str(records), words["type_query"]: words["deny_list"]}
+    query = {words["count_query"]: str(records), words["type_query"]: words[kind]}
     if token is not None:
         query[words["token_query"]] = token
     return f"{path}?{urlencode(query, quote_via=quote, safe='')}"
+
+
+def terminal(profile: Profile, terminal_sn: str, terminal_type: str) -> str:
+    """The path that asks what TPS knows of a terminal."""
+    return _of_terminal(profile.terminal_path, terminal_sn, terminal_type)
+
+
+def registration(profile: Profile, terminal_sn: str, terminal_type: str) -> str:
+    """The path where a terminal is registered."""
+    return _of_terminal(profile.registration_path, terminal_sn, terminal_type)
+
+
+def _of_terminal(template: str, terminal_sn: str, terminal_type: str) -> str:
+    segments = {"terminalSn": _segment(terminal_sn), "terminalTypeName": _segment(terminal_type)}
+    return template.format_map({**segments, "companyId": "", "transactionUuid": ""})
 
 
 def _values(profile: Profile, request: TransactionRequest) -> dict[str, object]:
@@ -141,6 +152,14 @@ def read_answer(http: int, headers: Mapping[str, str], body: bytes, profile: Pro
     )
 
 
+def read_terminal(http: int, headers: Mapping[str, str], body: bytes, profile: Profile = DEVICE_V1) -> TerminalSaid:
+    """What TPS says of a terminal; never raises. A field of a wrong type counts as absent."""
+    root = _decode(body)
+    system_code = _system_code(pick(root, profile.results["system_code"]))
+    company, location = (_identity(pick(root, profile.terminals[name])) for name in ("company_id", "stock_location_id"))
+    return TerminalSaid(http, system_code, company, location, read_date(headers))
+
+
 def read_date(headers: Mapping[str, str]) -> Micros | None:
     """The ``Date`` header (RFC 9110 6.6.1), None when missing or not a date."""
     moment = _moment(_header(headers, "date"))
@@ -203,6 +222,12 @@ def _system_code(value: object) -> int | None:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= SYSTEM_CODE_MAX:
         return value
     return None
+
+
+def _identity(value: object) -> int | None:
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = _integer(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
 def _amount(value: object) -> int | None:

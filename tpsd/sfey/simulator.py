@@ -16,7 +16,9 @@ from tpsd.errors import ConfigError
 from tpsd.sfey import replies
 from tpsd.sfey.fates import Choose, Delivery, by_amount
 from tpsd.sfey.ledger import Ledger
+from tpsd.sfey.registration_desk import RegistrationDesk
 from tpsd.sfey.teller import AFC_BASE_PATH, Served, Teller, system_wall
+from tpsd.sfey.terminal_desk import TerminalDesk
 from tpsd.sfey.update_desk import Reply, UpdateDesk
 from tpsd.sfey.wire import DEVICE_V1, Profile
 
@@ -40,7 +42,8 @@ class Serving:
 class Simulator:
     """The simulated TPS. ``choose`` gives a request's fates, ``wall`` stamps the ledger and the ``Date`` header.
 
-    ``updates`` is its deny list, empty at first.
+    ``updates`` is its deny list, empty at first; ``terminals`` says which terminals it knows, all at first;
+    ``registrations`` takes terminals' requests for certificates.
     """
 
     def __init__(
@@ -54,6 +57,8 @@ class Simulator:
         self._teller = Teller(choose, ledger=ledger, wall=wall, profile=profile)
         self.ledger = self._teller.ledger
         self.updates = UpdateDesk(profile)
+        self.terminals = TerminalDesk(profile)
+        self.registrations = RegistrationDesk(profile)
 
     @asynccontextmanager
     async def serving(
@@ -83,20 +88,25 @@ class Simulator:
             await runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        update = self.updates.serve(request.method, request.raw_path)
-        if update is not None:
-            return await self._update(request, update)
-        served = await self._teller.serve(request.method, request.raw_path, await request.read())
+        for desk in (self.updates, self.terminals):
+            reply = desk.serve(request.method, request.raw_path)
+            if reply is not None:
+                return self._reply(request, reply)
+        body = await request.read()
+        registered = self.registrations.serve(request.method, request.raw_path, body)
+        if registered is not None:
+            return self._reply(request, registered)
+        served = await self._teller.serve(request.method, request.raw_path, body)
         if served is None:
             headers = {"Date": replies.http_date(self._teller.wall())}
             return web.Response(status=404, body=replies.NOT_FOUND, content_type=replies.JSON, headers=headers)
         return await self._deliver(request, served)
 
-    async def _update(self, request: web.Request, update: Reply) -> web.StreamResponse:
-        if update.http is None and request.transport is not None:
+    def _reply(self, request: web.Request, reply: Reply) -> web.StreamResponse:
+        if reply.http is None and request.transport is not None:
             request.transport.close()
         headers = {"Date": replies.http_date(self._teller.wall())}
-        return web.Response(status=update.http or 500, body=update.body, content_type=replies.JSON, headers=headers)
+        return web.Response(status=reply.http or 500, body=reply.body, content_type=replies.JSON, headers=headers)
 
     async def _deliver(self, request: web.Request, served: Served) -> web.StreamResponse:
         fate = served.fate

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import hashlib
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from tpsd.domain.time import Micros
 from tpsd.sfey.fates import Asked, Choose, Delivery, Fate, by_amount, in_progress, system
 from tpsd.sfey.inspection import AUTHORIZATION_NOT_FOUND, INVALID_REPEAT_REQUEST, Finding, inspect
 from tpsd.sfey.ledger import Charge, Ledger, Reply, Request, Violation, Visit
+from tpsd.sfey.paths import pattern
 from tpsd.sfey.wire import DEVICE_V1, Profile
 
 AFC_BASE_PATH = "/afc-api/v3"  # where afc_base_url must point for enquiries
@@ -67,8 +67,8 @@ class Teller:
         # Processing goes on when the client leaves, as TPS's does: its tasks belong to nobody who asks.
         self._context = contextvars.copy_context()
         self._processing: set[asyncio.Task[Fate]] = set()
-        self._transaction_path = _pattern(profile.transaction_path)
-        self._enquiry_path = _pattern(AFC_BASE_PATH + profile.enquiry_path)
+        self._transaction_path = pattern(profile.transaction_path)
+        self._enquiry_path = pattern(AFC_BASE_PATH + profile.enquiry_path)
 
     async def serve(self, method: str, path: str, body: bytes = b"") -> Served | None:
         """One request from its arrival to its fate; None: there is nothing at this path."""
@@ -180,9 +180,3 @@ def _charge(at: Micros, asked: Asked, amount: int) -> Charge:
     return Charge(
         at, asked.uuid, asked.serial, asked.tapped_at, amount, asked.type, initial=asked.initial, carded=asked.carded
     )
-
-
-def _pattern(template: str) -> re.Pattern[str]:
-    """A path template as a pattern with one group a placeholder; a segment holds no slash."""
-    parts = re.split(r"\{(\w+)\}", template)
-    return re.compile("".join(f"(?P<{part}>[^/]+)" if odd % 2 else re.escape(part) for odd, part in enumerate(parts)))

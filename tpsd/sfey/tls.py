@@ -48,7 +48,7 @@ def tls_context(
     if ca_file is None:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     else:
-        _certificates(Path(ca_file))
+        certificates_in(Path(ca_file))
         _load_authorities(context, Path(ca_file))
     if cert_file is None and key_file is None:
         return context
@@ -84,9 +84,9 @@ def _load_authorities(context: ssl.SSLContext, path: Path) -> None:
 
 
 def _load_own(context: ssl.SSLContext, cert_path: Path, key_path: Path) -> None:
-    certificate = _certificates(cert_path)[0]
+    certificate = certificates_in(cert_path)[0]
     # OpenSSL would ask for a pass phrase on the terminal: the key is looked at before it gets the file.
-    if _public_bytes(certificate.public_key()) != _key_public_bytes(key_path):
+    if public_bytes(certificate.public_key()) != key_public_bytes(key_path):
         raise ConfigError(f"{key_path}: this key does not belong to the certificate in {cert_path}")
     try:
         context.load_cert_chain(cert_path, key_path)
@@ -94,14 +94,16 @@ def _load_own(context: ssl.SSLContext, cert_path: Path, key_path: Path) -> None:
         raise ConfigError(f"{cert_path}: OpenSSL refuses this certificate or its key ({exc.reason})") from exc
 
 
-def _certificates(path: Path) -> list[x509.Certificate]:
+def certificates_in(path: Path) -> list[x509.Certificate]:
+    """All of a PEM file, in its order. Raises ConfigError."""
     try:
         return x509.load_pem_x509_certificates(_read(path))
     except ValueError as exc:
         raise ConfigError(f"{path}: not a certificate in PEM") from exc
 
 
-def _key_public_bytes(path: Path) -> bytes:
+def key_public_bytes(path: Path) -> bytes:
+    """The public half of the private key in a PEM file. Raises ConfigError."""
     data = _read(path)
     try:
         key = load_pem_private_key(data, password=None)
@@ -109,10 +111,11 @@ def _key_public_bytes(path: Path) -> bytes:
         raise ConfigError(f"{path}: the key is encrypted; tpsd reads unencrypted keys (mode 0600)") from exc
     except ValueError as exc:
         raise ConfigError(f"{path}: not a private key in PEM") from exc
-    return _public_bytes(key.public_key())
+    return public_bytes(key.public_key())
 
 
-def _public_bytes(key: object) -> bytes:
+def public_bytes(key: object) -> bytes:
+    """A key's public half in DER, empty for what has none."""
     encode = getattr(key, "public_bytes", None)
     if encode is None:
         return b""

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import parse_qs, urlsplit
 
 from tpsd.core.feed import PAGE_RECORDS
+from tpsd.sfey.paths import pattern
 from tpsd.sfey.replies import HUGE_BYTES
 from tpsd.sfey.wire import DEVICE_V1, Profile, nest
 
 PAGE_USUAL = 50  # records where nobody says how many (sfey.md 6)
-
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 class Fault(Enum):
@@ -48,15 +46,12 @@ class UpdateDesk:
 
     def __init__(self, profile: Profile = DEVICE_V1) -> None:
         self._profile = profile
-        self._path = re.compile(
-            "".join(
-                "[^/]+" if odd % 2 else re.escape(part)
-                for odd, part in enumerate(_PLACEHOLDER.split(profile.update_path))
-            )
-        )
+        self._path = pattern(profile.update_path)
         self._history = 0  # its number: tokens of another one are outdated
         self._changes: list[tuple[str, str | None]] = []
         self.cards: set[bytes] = set()
+        self.keys: list[dict[str, object]] = []  # device keys as they stand in records
+        self.keys_asked: list[str] = []  # the path of every request for them
         self.asked: list[str | None] = []  # the token of every request
         self.paths: list[str] = []
         self.fault: Callable[[int], Fault | None] = lambda number: None
@@ -93,6 +88,9 @@ class UpdateDesk:
         if method != "GET" or not self._path.fullmatch(parts.path):
             return None
         words, query = self._profile.updates, parse_qs(parts.query)
+        if query.get(words["type_query"]) == [words["device_key"]]:
+            self.keys_asked.append(parts.path)
+            return Reply(200, json.dumps(self._key_page()).encode())
         token = query.get(words["token_query"], [None])[0]
         count = int(query.get(words["count_query"], [str(PAGE_USUAL)])[0])
         self.asked.append(token)
@@ -140,6 +138,11 @@ class UpdateDesk:
         words = self._profile.updates
         places = [(words["records"], records), (words["complete"], complete), ("addedLater", {"ignore": ["me"]})]
         return nest([*places, *([(words["token"], given)] if given is not None else [])])
+
+    def _key_page(self) -> dict[str, object]:
+        words = self._profile.updates
+        records = [{words["type"]: words["device_key"], words["action"]: words["insert"], **key} for key in self.keys]
+        return nest([(words["records"], records), (words["complete"], True), (words["token"], f"keys.{len(records)}")])
 
     def _position(self, token: str | None) -> int:
         history, _, position = (token or "").partition(".")

@@ -12,9 +12,11 @@ from typing import Final
 from tpsd.core.feed import PAGE_RECORDS
 from tpsd.domain.audit import may_hold_card_number
 from tpsd.domain.denial import read_token
+from tpsd.domain.device_key import DeviceKey
 from tpsd.domain.feed import Action, BadPage, Denial, Foreign, Heard, NoPage, Page, Record
 from tpsd.domain.outcome import Answer, CredentialRefused, NoAnswer, NoConnection
 from tpsd.sfey.client import Raw, TpsClient
+from tpsd.sfey.device_keys import read_key_page
 from tpsd.sfey.messages import update
 from tpsd.sfey.wire import DEVICE_V1, Profile, pick
 
@@ -76,6 +78,17 @@ class UpdateClient:
     async def renew(self, name: str, context: ssl.SSLContext | None) -> None:
         """As ``TpsClient.renew``."""
         await self._line.renew(name, context)
+
+    async def ask_keys(self, terminal: Terminal) -> list[DeviceKey] | str:
+        """All device keys of a terminal; or why there are none, in a word. Never raises for TPS or the network."""
+        path = update(self._profile, terminal.serial, terminal.type_name, None, PAGE_RECORDS, "device_key")
+        came = await self._line.fetch(terminal.credential, path, PAGE_BYTES_MAX)
+        if not isinstance(came, Raw):
+            return came.cause if not isinstance(came, Answer) else "protocol"
+        if not 200 <= came.http < 300:
+            return f"http.{came.http}"
+        name = f"{terminal.type_name}:{terminal.serial}"
+        return "page.size" if came.body is None else read_key_page(came.body, name, self._profile)
 
     async def close(self) -> None:
         """Close every connection."""

@@ -33,7 +33,9 @@ class Profile:
     ``fields`` maps a part of the request (``TransactionRequest``'s names) to its dotted place in the JSON
     body; the mapping's order is the order of the keys. ``types`` and ``statuses`` map our words to Sfey's,
     ``results`` the parts of an answer to their places, ``formats`` a kind of value to one of ``FORMATS``.
-    ``updates``: the update feed's query, the places in its answer and in a record, and its words.
+    ``updates``: the update feed's query, the places in its answer and in a record, and its words. ``terminals``: the
+    places in the answer about a terminal. ``keys``: the places in a device key. ``registrations``: the places in a
+    registration and its answer.
     """
 
     name: str
@@ -41,12 +43,17 @@ class Profile:
     enquiry_path: str
     probe_path: str
     update_path: str
+    terminal_path: str
+    registration_path: str
     fields: Mapping[str, str]
     types: Mapping[str, str]
     statuses: Mapping[str, str]
     results: Mapping[str, str]
     formats: Mapping[str, str]
     updates: Mapping[str, str]
+    terminals: Mapping[str, str]
+    keys: Mapping[str, str]
+    registrations: Mapping[str, str]
 
 
 FORMATS: Mapping[str, tuple[str, ...]] = {
@@ -61,6 +68,8 @@ DEVICE_V1 = Profile(
     enquiry_path="/company/{companyId}/transaction/{transactionUuid}",
     probe_path="/device-api/v1/health",
     update_path="/device-api/v1/update/{terminalSn}/type/{terminalTypeName}",
+    terminal_path="/device-api/v1/terminal/{terminalSn}/type/{terminalTypeName}",
+    registration_path="/device-api/v1/registration/{terminalSn}/type/{terminalTypeName}",
     fields=MappingProxyType(
         {
             "uuid": "transactionUuid",
@@ -110,10 +119,32 @@ DEVICE_V1 = Profile(
             "action": "action",
             "card": "cpanToken",
             "deny_list": "DENY_LIST",
+            "device_key": "DEVICE_KEY",
             "insert": "INSERT",
             "update": "UPDATE",
             "delete": "DELETE",
             "flush": "FLUSH",
+        }
+    ),
+    terminals=MappingProxyType({"company_id": "companyId", "stock_location_id": "stockLocationId"}),
+    keys=MappingProxyType(
+        {
+            "type": "keyTypeName",
+            "format": "keyDataFormat",
+            "algorithm": "algorithm",
+            "data": "keyData",
+            "index": "keyIndex",
+        }
+    ),
+    registrations=MappingProxyType(
+        {
+            "request": "csr",
+            "key_chain": "dkekCert",
+            "signer_chain": "dkskCert",
+            "company_id": "companyId",
+            "terminal_id": "terminalId",
+            "timezone": "timezone",
+            "currency": "currencyCodeNum",
         }
     ),
 )
@@ -127,6 +158,8 @@ _KNOWN: Mapping[str, tuple[Standing, str]] = {
     "enquiry_path": (_INFERRED, "where a transaction is asked for, below afc_base_url, by GET"),
     "probe_path": (_ASSUMED, "a GET without effect, below base_url; any HTTP answer will do"),
     "update_path": (_PRINTED, "where a terminal asks for updates, below the feed's base URL; by GET is assumed"),
+    "terminal_path": (_ASSUMED, "where TPS is asked about a terminal before its lane opens, below base_url, by GET"),
+    "registration_path": (_ASSUMED, "where a terminal is registered, below base_url, by POST"),
     "field_order": (_ASSUMED, "the order of the body's keys"),
     "field.uuid": (_PRINTED, "the transaction's UUID; its place at the top of the body is assumed"),
     "field.company_id": (_ASSUMED, "the organisation"),
@@ -165,10 +198,25 @@ _KNOWN: Mapping[str, tuple[Standing, str]] = {
     "update.action": (_ASSUMED, "what a record does"),
     "update.card": (_PRINTED, "the card token of a record of the deny list; its place in the record is assumed"),
     "update.deny_list": (_ASSUMED, "the type of records of the deny list"),
+    "update.device_key": (_ASSUMED, "the type of records of device keys; a key's fields beside it is assumed too"),
     "update.insert": (_PRINTED, "the action that enters a card"),
     "update.update": (_ASSUMED, "the action that changes an entry; the card stays listed"),
     "update.delete": (_ASSUMED, "the action that strikes a card"),
     "update.flush": (_PRINTED, "the action that begins a list anew"),
+    "key.type": (_PRINTED, "a device key's type"),
+    "key.format": (_PRINTED, "the format of a device key's data"),
+    "key.algorithm": (_PRINTED, "what a device key is for"),
+    "key.data": (_PRINTED, "a device key's data"),
+    "key.index": (_PRINTED, "a device key's index; in format AES the IV"),
+    "registration.request": (_ASSUMED, "the request for certificates: Base64 of its DER"),
+    "registration.key_chain": (_ASSUMED, "DKEK-CERT and what signed it: a list of Base64 DER; absent until activation"),
+    "registration.signer_chain": (_ASSUMED, "DKSK-CERT and what signed it: a list of Base64 DER"),
+    "registration.company_id": (_PRINTED, "the organisation a terminal was registered for; its place is assumed"),
+    "registration.terminal_id": (_PRINTED, "Sfey's number of the terminal; its place is assumed"),
+    "registration.timezone": (_PRINTED, "the terminal's time zone; its place is assumed"),
+    "registration.currency": (_PRINTED, "the terminal's currency; its place is assumed"),
+    "terminal.company_id": (_ASSUMED, "the organisation a terminal belongs to, in the answer about it"),
+    "terminal.stock_location_id": (_ASSUMED, "the stock location a terminal is at, in the answer about it"),
 }
 
 _GROUPS = {
@@ -178,8 +226,11 @@ _GROUPS = {
     "result": "results",
     "format": "formats",
     "update": "updates",
+    "terminal": "terminals",
+    "key": "keys",
+    "registration": "registrations",
 }
-_PATHS = ("transaction_path", "enquiry_path", "probe_path", "update_path")
+_PATHS = ("transaction_path", "enquiry_path", "probe_path", "update_path", "terminal_path", "registration_path")
 _PLACEHOLDERS = frozenset({"terminalSn", "terminalTypeName", "companyId", "transactionUuid"})
 _PATH_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/%{}")
 

@@ -22,10 +22,9 @@ def list_version(connection: Connection) -> int | None:
 
 
 def denied(connection: Connection, candidate: Candidate) -> bool:
-    """Whether a live list holds the card."""
-    if candidate.token is None:
-        return False
-    return connection.execute(Q["deny_holds"], (bytes.fromhex(candidate.token),)).get is not None
+    """Whether a live list holds the card, by any of its names."""
+    names = (*(() if candidate.token is None else (candidate.token,)), *candidate.also)
+    return any(connection.execute(Q["deny_holds"], (bytes.fromhex(name),)).get is not None for name in names)
 
 
 def past(connection: Connection, candidate: Candidate) -> CardPast | None:

@@ -42,12 +42,14 @@ from tpsd.store.bodies import SqlBodies
 from tpsd.store.commits import ClaimedRow, SealedParts, Stamp
 from tpsd.store.connection import Connection
 from tpsd.store.denylist import SqlDenyList
+from tpsd.store.device_keys import SqlDeviceKeys
 from tpsd.store.enquiries import SqlDoubts, set_aside
 from tpsd.store.epochs import EpochKeys, KeyShelf
 from tpsd.store.feed import SqlFeed
 from tpsd.store.figures import JournalNumbers
 from tpsd.store.history import Histories
 from tpsd.store.housekeeping import Keep
+from tpsd.store.identities import SqlIdentities
 from tpsd.store.lanes import SqlLanes
 from tpsd.store.operations import SqlOperations
 from tpsd.store.outages import SqlOutages
@@ -116,6 +118,8 @@ class SqlJournal:
         self.pulse = writer.pulse
         self.operations: SqlOperations
         self.bodies: SqlBodies
+        self.device_keys: SqlDeviceKeys
+        self.identities: SqlIdentities
 
     async def close(self) -> None:
         """Finish what was submitted and let go of the engine."""
@@ -341,6 +345,8 @@ class SqlJournal:
         self.journal_id, wrapped, self._ran, live = await self._writer.write(first)
         epoch_keys = EpochKeys(keys.shelf, keys.kek, self.journal_id, keys.entropy)
         self._epochs = Rotation(self._writer, epoch_keys, keys.entropy)
+        self.device_keys = SqlDeviceKeys(self._writer, keys.kek, self.journal_id, self.digest, keys.entropy)
+        self.identities = SqlIdentities(self._writer, keys.kek, self.journal_id, keys.entropy)
         self.operations = SqlOperations(self._writer, self._epochs, self.digest, self._stamp)
         self.bodies = SqlBodies(self._writer, self._epochs, self.digest, self._stamp)
         self.asked = SqlAsked(self._writer, self._epochs, self.digest, self._stamp, identity.company_id)

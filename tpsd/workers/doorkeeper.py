@@ -43,7 +43,7 @@ class Doorkeeper:
 
         Raises NotFoundError; RefusedError for one that is closed.
         """
-        lane = self._named(name)
+        lane = lane_named(self._lanes(), name)
         known = lane.state.name
         if (closed := self._closed.get(known)) is not None:
             raise RefusedError(f"lane {known} is closed already, {closed}; open it with 'tpsd lane open {known}'")
@@ -56,7 +56,7 @@ class Doorkeeper:
 
     async def open(self, name: str, who: str, why: str) -> str:
         """The lane's name. Raises NotFoundError; RefusedError for one that nobody closed."""
-        lane = self._named(name)
+        lane = lane_named(self._lanes(), name)
         known = lane.state.name
         if known not in self._closed:
             reason = f" ({lane.state.reason})" if lane.state.reason else ""
@@ -68,18 +68,18 @@ class Doorkeeper:
         log.info("lane_opened", lane=known, who=who)
         return known
 
-    def _named(self, name: str) -> Lane:
-        """By its name, else by an alias that one lane alone has."""
-        lanes = self._lanes()
-        found = [lane for lane in lanes if lane.state.name == name]
-        found = found or [lane for lane in lanes if lane.state.alias == name]
-        if len(found) == 1:
-            return found[0]
-        names = ", ".join(lane.state.name for lane in found or lanes)
-        if found:
-            raise NotFoundError(f"several lanes are called {name!r}; give a name: {names}")
-        raise NotFoundError(f"no lane {name!r}; the configuration has: {names}")
-
     def _order(self, what: str, who: str, why: str) -> tuple[LaneClosed, AuditDraft]:
         at = self._clock.wall()
         return LaneClosed(who, at, why), AuditDraft(at, who, what, why)
+
+
+def lane_named(lanes: Sequence[Lane], name: str) -> Lane:
+    """By its name, else by an alias that one lane alone has. Raises NotFoundError."""
+    found = [lane for lane in lanes if lane.state.name == name]
+    found = found or [lane for lane in lanes if lane.state.alias == name]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(lane.state.name for lane in found or lanes)
+    if found:
+        raise NotFoundError(f"several lanes are called {name!r}; give a name: {names}")
+    raise NotFoundError(f"no lane {name!r}; the configuration has: {names}")

@@ -19,7 +19,7 @@ from tpsd.asking import Answered
 from tpsd.core.asking import JourneyMovedError
 from tpsd.core.candidate import JOURNEY_KINDS, LanePolicy, Setting
 from tpsd.core.display import display
-from tpsd.core.intake import decide, prepare, token_of
+from tpsd.core.intake import decide, prepare, tokens_of
 from tpsd.core.texts import Catalogue
 from tpsd.core.trouble import Trouble
 from tpsd.domain.journey import Journey
@@ -48,6 +48,7 @@ from tpsd.ports import (
 
 TAPS_WAITING_MAX = 64  # taps: a validator has at most two under way; more is a flood, and dropped ones come again
 MOVES_MAX = 5  # times a card's journey may move while its tap is prepared; more is a fault of ours
+PREFLIGHT = "preflight"  # the reason of a lane of which nothing has been found yet
 REOPEN_SECONDS = 1.0  # how often a lane that could not commit tries the journal again
 
 log = structlog.get_logger("tpsd.lane")
@@ -73,6 +74,12 @@ class LaneState:
     cards_lost: int = 0  # read, and their data was lost: a reader without a memory (links.md part 2)
     cards_unread: int = 0  # seen, and they could not be read
     last_tap_at: Micros | None = None
+
+
+def terminal_of(state: LaneState) -> str | None:
+    """``TYPE:SERIAL`` as Sfey knows it; None while one of them is not known."""
+    type_name, _, serial = (state.terminal or "").partition(":")
+    return state.terminal if type_name and serial else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +138,8 @@ class Lane:
         self._taps: asyncio.Queue[tuple[TapArrived, bool]] = asyncio.Queue(TAPS_WAITING_MAX)
         self._journal_ok = True
         self._closed: LaneClosed | None = None
+        self._held_back = ""  # why preflight keeps it closed
+        self._undecided = False  # preflight has yet to say: the validator hears nothing meanwhile
         self._link = Trouble()
         self._validator = Trouble()
         self._flood = Trouble()
@@ -164,6 +173,21 @@ class Lane:
     def close_by_hand(self, closed: LaneClosed | None) -> None:
         """Passengers are sent elsewhere from now on, until None opens it; a tap that comes all the same is taken."""
         self._closed = closed
+        if self.state.state in ("ready", "closed"):
+            self._say_open()
+
+    def await_preflight(self) -> None:
+        """It opens once ``preflight_said`` so; until then its validator is told nothing."""
+        self._undecided, self._held_back = True, PREFLIGHT
+        if self.state.state in ("ready", "closed"):
+            self._say_open()
+
+    def preflight_said(self, why_not: str) -> None:
+        """It may open where ``why_not`` is empty; a tap that comes to a closed lane all the same is taken."""
+        undecided, self._undecided = self._undecided, False
+        if why_not == self._held_back and not undecided:
+            return
+        self._held_back = why_not
         if self.state.state in ("ready", "closed"):
             self._say_open()
 
@@ -263,14 +287,15 @@ class Lane:
         if event.alarm:
             log.error("validator_alarm", lane=self._policy.name, serial=event.serial, what=event.alarm)
         self._has_type = bool(type_name)
-        self._say_open()
         self.on_up()
+        self._say_open()
 
     def _status(self, event: DeviceStatus) -> None:
         now, lane = self._clock.monotonic(), self._policy.name
         said = f"{event.state} {event.text}".strip()
         if event.state == "ready":
-            self.state.reason = ""
+            if self.state.state != "closed":
+                self.state.reason = ""
             if (times := self._validator.over(now)) is not None:
                 log.info("validator_well", lane=lane, times=times)
             return
@@ -321,6 +346,10 @@ class Lane:
             self._show("closed", str(self._closed))
         elif self._policy.realtime and not self._clock.trusted:
             self._show("closed", "clock")
+        elif self._held_back:
+            self._show("closed", self._held_back)
+            if self._undecided:
+                return
         else:
             self._show("ready", "")
         wall = self._clock.wall() if self._clock.trusted else None
@@ -419,8 +448,11 @@ class Lane:
     async def _journey(self, report: TapReport) -> Journey | None:
         if not self._policy.realtime or not self._policy.kinds & JOURNEY_KINDS:
             return None
-        token = token_of(report, self._setting)
-        return None if token is None else await self._journal.asked.journey(self._setting.operator.company_id, token)
+        operator = self._setting.operator.company_id
+        for token in tokens_of(report, self._setting):  # a journey may have begun under another token key
+            if (journey := await self._journal.asked.journey(operator, token)) is not None:
+                return journey
+        return None
 
     async def _wait_for_journal(self, exc: JournalUnavailableError) -> None:
         """Closed and silent until a commit succeeds: nothing was acknowledged, the validator keeps its taps."""

@@ -1,0 +1,32 @@
+"""The Protocol between whoever receives device keys and the journal that keeps them, sealed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from tpsd.domain.audit import AuditDraft
+from tpsd.domain.device_key import KeyRow, KeysKept, KeyToKeep
+from tpsd.domain.time import Micros
+
+
+class DeviceKeys(Protocol):
+    """Every method that writes is one transaction, durable when it returns."""
+
+    async def keep(self, keys: Sequence[KeyToKeep], at: Micros, audit: AuditDraft | None = None) -> KeysKept:
+        """Seal those that are not known yet. One that was retired stays so; one kept as received may open now.
+
+        ``at`` on the wall clock; ``audit`` where a person gave them.
+        """
+
+    async def rows(self) -> list[KeyRow]:
+        """All, the newest of each type first."""
+
+    async def secret(self, number: int) -> bytes:
+        """The key itself, or the text that was received of one that is not opened.
+
+        Raises NotFoundError; RefusedError for one that was retired; SealError where it does not open.
+        """
+
+    async def retire(self, number: int, at: Micros, audit: AuditDraft) -> KeyRow:
+        """Destroy what is sealed of a key; its row stays. Raises NotFoundError; RefusedError where that was done."""

@@ -1,0 +1,123 @@
+"""Device keys in the journal: each sealed under the key-encryption key, shown by its check value alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tpsd.domain.audit import AuditDraft
+from tpsd.domain.device_key import DeviceKey, KeyRow, KeysKept, KeyToKeep, OpenedKey
+from tpsd.domain.time import Micros
+from tpsd.errors import NotFoundError, RefusedError
+from tpsd.store import audit as audits
+from tpsd.store.connection import Connection
+from tpsd.store.queries import Q
+from tpsd.store.seal import Entropy, unwrap, wrap
+from tpsd.store.writer import Writer
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A key as its row will have it."""
+
+    key: DeviceKey
+    digest: bytes
+    check_value: str | None
+    why: str
+    sealed: bytes
+
+
+class SqlDeviceKeys:
+    """``devicekeys.DeviceKeys`` on a journal's writer. ``digest`` is the journal's keyed one."""
+
+    def __init__(
+        self, writer: Writer, kek: bytes, journal_id: str, digest: Callable[[bytes], bytes], entropy: Entropy
+    ) -> None:
+        self._writer = writer
+        self._kek = kek
+        self._journal_id = journal_id
+        self._digest = digest
+        self._entropy = entropy
+
+    async def keep(self, keys: Sequence[KeyToKeep], at: Micros, audit: AuditDraft | None = None) -> KeysKept:
+        """See ``devicekeys.DeviceKeys``; sealing happens before the writer's turn."""
+        ready = [self._ready(one) for one in keys]
+        return await self._writer.write(lambda connection: _keep(connection, ready, at, audit))
+
+    async def rows(self) -> list[KeyRow]:
+        """See ``devicekeys.DeviceKeys``."""
+        return await self._writer.read(
+            lambda connection: [KeyRow(*row) for row in connection.execute(Q["device_key_rows"])]
+        )
+
+    async def secret(self, number: int) -> bytes:
+        """See ``devicekeys.DeviceKeys``."""
+        row = await self._writer.read(
+            lambda connection: connection.execute(Q["device_key_sealed"], (number,)).fetchone()
+        )
+        if row is None:
+            raise _unknown(number)
+        sealed, kind, terminal, digest = row
+        if sealed is None:
+            raise RefusedError(f"key {number} was retired, and nothing is left of it")
+        return unwrap(self._kek, bytes(sealed), self._label(kind, terminal, bytes(digest)))
+
+    async def retire(self, number: int, at: Micros, audit: AuditDraft) -> KeyRow:
+        """See ``devicekeys.DeviceKeys``."""
+
+        def work(connection: Connection) -> KeyRow:
+            found = _row(connection, number)
+            if found.retired_at is not None:
+                raise RefusedError(f"key {number} was retired already")
+            connection.execute(Q["device_key_retire"], (at, number))
+            audits.write(connection, audit, _named(found))
+            return _row(connection, number)
+
+        return await self._writer.write(work)
+
+    def _ready(self, one: KeyToKeep) -> _Ready:
+        key, made = one.key, one.made
+        digest = self._digest("\0".join((key.type, key.format, key.algorithm, key.index, key.data)).encode())
+        label = self._label(key.type, key.terminal, digest)
+        if isinstance(made, OpenedKey):
+            return _Ready(key, digest, made.check_value, "", wrap(self._kek, made.secret, label, self._entropy))
+        return _Ready(key, digest, None, made.why, wrap(self._kek, key.data.encode(), label, self._entropy))
+
+    def _label(self, kind: str, terminal: str, digest: bytes) -> str:
+        return f"device key {kind} {terminal} {digest.hex()} of journal {self._journal_id}"
+
+
+def _keep(connection: Connection, keys: Sequence[_Ready], at: Micros, audit: AuditDraft | None) -> KeysKept:
+    new = known = retired = 0
+    for one in keys:
+        key = one.key
+        found = connection.execute(Q["device_key_known"], (key.type, key.terminal, one.digest)).fetchone()
+        if found is None:
+            new += 1
+            row = (key.type, key.index, key.format, key.algorithm, key.terminal, one.digest)
+            connection.execute(Q["device_key_insert"], (*row, one.check_value, one.why, one.sealed, at))
+            if audit is not None:
+                audits.write(connection, audit, _named(_row(connection, connection.last_insert_rowid())))
+            continue
+        known += 1
+        number, check_value, retired_at = found
+        retired += retired_at is not None
+        if retired_at is None and check_value is None and one.check_value is not None:
+            connection.execute(Q["device_key_opened"], (one.check_value, one.sealed, number))
+    return KeysKept(new, known, retired)
+
+
+def _row(connection: Connection, number: int) -> KeyRow:
+    row = connection.execute(Q["device_key_row"], (number,)).fetchone()
+    if row is None:
+        raise _unknown(number)
+    return KeyRow(*row)
+
+
+def _named(row: KeyRow) -> str:
+    """For the audit: no byte of the key."""
+    return f"{row.type} {row.check_value or row.format} (key {row.id})"
+
+
+def _unknown(number: int) -> NotFoundError:
+    return NotFoundError(f"no key {number}; 'tpsd keys list' shows what there is")

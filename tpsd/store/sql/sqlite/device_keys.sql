@@ -1,0 +1,25 @@
+-- Device keys: what was received, sealed; what people see of it.
+
+-- name: device_key_known
+SELECT id, check_value, retired_at FROM device_key WHERE type = ? AND terminal = ? AND digest = ?
+
+-- name: device_key_insert
+INSERT INTO device_key (type, key_index, format, algorithm, terminal, digest, check_value, why, sealed, received_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: device_key_opened
+UPDATE device_key SET check_value = ?, why = '', sealed = ? WHERE id = ? AND retired_at IS NULL
+
+-- name: device_key_rows
+SELECT id, type, key_index, format, algorithm, terminal, check_value, why, received_at, retired_at
+FROM device_key ORDER BY type, id DESC
+
+-- name: device_key_row
+SELECT id, type, key_index, format, algorithm, terminal, check_value, why, received_at, retired_at
+FROM device_key WHERE id = ?
+
+-- name: device_key_sealed
+SELECT sealed, type, terminal, digest FROM device_key WHERE id = ?
+
+-- name: device_key_retire
+UPDATE device_key SET sealed = NULL, retired_at = ? WHERE id = ?
