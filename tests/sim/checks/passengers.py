@@ -28,7 +28,10 @@ SELECT 1 FROM notice n JOIN authorisation f USING (uuid)
 WHERE f.initial_uuid = ?1 AND n.kind <> 'body_goes' AND n.mail IS NOT NULL LIMIT 1
 """
 _PAYS_FOR_ANOTHER: Final = "SELECT 1 FROM tap WHERE uuid = ? AND verdict IN (1, 5) LIMIT 1"
-_BY_HAND: Final = "SELECT 1 FROM audit WHERE instr(subject, ?) LIMIT 1"
+_BY_HAND: Final = """
+SELECT 1 FROM audit JOIN authorisation f ON f.uuid = ?
+WHERE instr(subject, f.uuid) OR instr(subject, f.initial_uuid) LIMIT 1
+"""
 
 
 class Passengers(Checker):
