@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Final, TypeVar
-from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
@@ -21,7 +20,7 @@ from tpsd.store.journal import Identity, Secrets, SqlJournal
 from tpsd.store.keyrows import KeyRows
 from tpsd.store.retiring import Retiring
 from tpsd.store.seal import Entropy, Pool
-from tpsd.store.session import OWN, Session
+from tpsd.store.session import OWN, Database, Session
 from tpsd.store.viewing import Reading
 from tpsd.store.writer import ThreadedWriter, Writer
 
@@ -42,6 +41,7 @@ CREATE TABLE IF NOT EXISTS migration (
 _LOST: Final = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.OperatorInterventionError,
     asyncpg.PostgresSystemError,
     asyncpg.InternalServerError,
@@ -80,17 +80,22 @@ class PostgresJournal(SqlJournal):
 
     @classmethod
     async def open(
-        cls, url: str, identity: Identity, kek: bytes, keep: Keep | None = None, entropy: Entropy | None = None
+        cls,
+        database: Database,
+        identity: Identity,
+        kek: bytes,
+        keep: Keep | None = None,
+        entropy: Entropy | None = None,
     ) -> PostgresJournal:
         """Open the journal of a database, or make it there. Raises JournalError."""
         entropy = entropy or Pool()
-        writer = ThreadedWriter(partial(connect, url), POSTGRES)
+        writer = ThreadedWriter(partial(connect, database), POSTGRES)
         writer.start()
-        shelf = KeyRows(partial(Session, url))
+        shelf = KeyRows(partial(Session, database))
         try:
             examined = await writer.read(_is_small)
             journal = cls(
-                writer, keep or Keep(), entropy, PostgresUpkeep(writer, url, shelf.numbers, examined=examined)
+                writer, keep or Keep(), entropy, PostgresUpkeep(writer, database, shelf.numbers, examined=examined)
             )
             journal._shelf = shelf
             await journal._unlock(identity, Secrets(kek, shelf, entropy))
@@ -111,9 +116,11 @@ class PostgresJournal(SqlJournal):
 class PostgresUpkeep(Retiring):
     """``upkeep.Upkeep`` on PostgreSQL. ``keys`` gives the epochs whose key stands; ``examined``: all was looked at."""
 
-    def __init__(self, writer: Writer, url: str, keys: Callable[[], Collection[int]], *, examined: bool) -> None:
+    def __init__(
+        self, writer: Writer, database: Database, keys: Callable[[], Collection[int]], *, examined: bool
+    ) -> None:
         super().__init__(writer)
-        self._url = url
+        self._database = database
         self._keys = keys
         self._examined = examined
 
@@ -130,7 +137,7 @@ class PostgresUpkeep(Retiring):
         keys = self._keys()
 
         def examined() -> list[Finding]:
-            session = Session(self._url, {"default_transaction_read_only": "on"})
+            session = Session(self._database, {"default_transaction_read_only": "on"})
             try:
                 session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 return checking.contradictions(session, keys)
@@ -140,7 +147,7 @@ class PostgresUpkeep(Retiring):
         try:
             return await asyncio.to_thread(examined)
         except OWN as exc:
-            raise JournalError(f"{place(self._url)} cannot be checked ({POSTGRES.words(exc)})") from exc
+            raise JournalError(f"{self._database} cannot be checked ({POSTGRES.words(exc)})") from exc
 
     async def backup(self, target: Path, by: AuditDraft) -> BackedUp:
         """Refused: the server's own tools copy a database while it is at work, and bring it back."""
@@ -151,8 +158,8 @@ class PostgresUpkeep(Retiring):
 class PostgresView(Reading):
     """A journal on PostgreSQL looked at: nothing is written. A daemon may be at work. Raises JournalError."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._one = asyncio.Lock()
         self._session: Session | None = None
         super().__init__()
@@ -162,11 +169,20 @@ class PostgresView(Reading):
 
         def connected() -> T:
             if self._session is None:
-                self._session = _looking(self._url)
+                self._session = _looking(self._database)
             return work(self._session)
 
         async with self._one:
             return await asyncio.to_thread(connected)
+
+    async def check(self) -> list[Finding]:
+        """Everything that is wrong with it."""
+
+        def work(session: Session) -> list[Finding]:
+            keys = [number for (number,) in session.execute("SELECT number FROM epoch_key")]
+            return checking.contradictions(session, keys)
+
+        return await self.read(work)
 
     async def close(self) -> None:
         """Let go of the connection."""
@@ -174,65 +190,66 @@ class PostgresView(Reading):
             await asyncio.to_thread(self._session.close)
 
 
-def place(url: str) -> str:
-    """Which database a URL means, for people: without role and password."""
-    try:
-        parts = urlsplit(url)
-        host = parts.netloc.rpartition("@")[2] or parse_qs(parts.query).get("host", ["localhost"])[0]
-    except ValueError:
-        return "the database of [store] url"
-    return f"database {parts.path.strip('/') or 'of its role'} at {host}"
-
-
-def connect(url: str) -> Session:
+def connect(database: Database) -> Session:
     """The daemon's connection: alone in its database, the schema up to date. Raises JournalError."""
-    session = _connected(url)
+    session = _connected(database)
     try:
-        _refuse_what_cannot_hold_a_journal(session, url)
+        _refuse_what_cannot_hold_a_journal(session, database)
         if not session.execute("SELECT pg_try_advisory_lock(?, ?)", _LOCK).get:
             raise JournalError(
-                f"{place(url)} is in use by another daemon: a database holds one journal, and that has one daemon; "
+                f"{database} is in use by another daemon: a database holds one journal, and that has one daemon; "
                 "stop that one first, or name another database in [store] url"
             )
         migrations.apply(session, migrations.known("postgres"), _TABLE)
     except asyncpg.InsufficientPrivilegeError as exc:
         session.close()
         raise JournalError(
-            f"{place(url)}: the role may not make tables there ({exc.args[0]}): make it the owner of its database"
+            f"{database}: the role may not make tables there ({exc.args[0]}): make it the owner of its database"
         ) from exc
     except OWN as exc:
         session.close()
-        raise JournalError(f"{place(url)} cannot be used ({POSTGRES.words(exc)})") from exc
+        raise JournalError(f"{database} cannot be used ({POSTGRES.words(exc)})") from exc
     except JournalError:
         session.close()
         raise
     return session
 
 
-def _looking(url: str) -> Session:
-    session = _connected(url, {"default_transaction_read_only": "on"})
+def try_to_connect(database: Database) -> str:
+    """What it is, where a journal can be in it. Raises JournalError."""
+    session = _connected(database)
+    try:
+        _refuse_what_cannot_hold_a_journal(session, database)
+        version = session.execute("SELECT current_setting('server_version')").get
+        return f"PostgreSQL {version}"
+    finally:
+        session.close()
+
+
+def _looking(database: Database) -> Session:
+    session = _connected(database, {"default_transaction_read_only": "on"})
     try:
         if session.execute("SELECT to_regclass('migration')::text").get is None:
-            raise JournalError(f"{place(url)} holds no journal: start tpsd once, then look")
+            raise JournalError(f"{database} holds no journal: start tpsd once, then look")
         applied = session.execute("SELECT coalesce(max(number), 0) FROM migration").get
         if applied < migrations.known("postgres")[-1].number:
             raise JournalError(
-                f"{place(url)} is at schema {applied}, which an earlier version made: start tpsd once, then look"
+                f"{database} is at schema {applied}, which an earlier version made: start tpsd once, then look"
             )
     except OWN as exc:
         session.close()
-        raise JournalError(f"{place(url)} cannot be read ({POSTGRES.words(exc)})") from exc
+        raise JournalError(f"{database} cannot be read ({POSTGRES.words(exc)})") from exc
     except JournalError:
         session.close()
         raise
     return session
 
 
-def _connected(url: str, settings: dict[str, str] | None = None) -> Session:
+def _connected(database: Database, settings: dict[str, str] | None = None) -> Session:
     """A connection, or what a person can do about its not being there. No word of the URL's role or password."""
-    where = place(url)
+    where = str(database)
     try:
-        return Session(url, settings)
+        return Session(database, settings)
     except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError) as exc:
         raise JournalError(
             f"{where} does not let the role of [store] url in: correct role and password there, or make the role"
@@ -245,7 +262,7 @@ def _connected(url: str, settings: dict[str, str] | None = None) -> Session:
         raise JournalError(f"{where} has no connection left: raise max_connections, or end others") from exc
     except asyncpg.PostgresError as exc:
         raise JournalError(f"{where} refuses the connection ({POSTGRES.words(exc)})") from exc
-    except (OSError, TimeoutError) as exc:
+    except (OSError, TimeoutError, asyncpg.InternalClientError) as exc:
         raise JournalError(
             f"{where} cannot be reached ({type(exc).__name__}): start the server, or correct [store] url"
         ) from exc
@@ -255,8 +272,8 @@ def _connected(url: str, settings: dict[str, str] | None = None) -> Session:
         ) from exc
 
 
-def _refuse_what_cannot_hold_a_journal(session: Session, url: str) -> None:
-    where = place(url)
+def _refuse_what_cannot_hold_a_journal(session: Session, database: Database) -> None:
+    where = str(database)
     version, encoding, standby, durable = session.execute(
         "SELECT current_setting('server_version_num')::int / 10000, current_setting('server_encoding'), "
         "pg_is_in_recovery(), current_setting('synchronous_commit')"
