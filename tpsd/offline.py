@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 from functools import partial
 from pathlib import Path
@@ -21,12 +22,20 @@ from tpsd.store.copying import Copy
 from tpsd.store.epochs import EpochKeys, KeyFolder, KeyShelf
 from tpsd.store.housekeeping import EpochRow
 from tpsd.store.keyrows import KeyRows
-from tpsd.store.postgres import PostgresView
+from tpsd.store.postgres import PostgresView, holds_a_journal
 from tpsd.store.queries import Q
 from tpsd.store.restoring import Keyring
 from tpsd.store.seal import KEY_BYTES
 from tpsd.store.session import Session
 from tpsd.store.viewing import JournalView
+
+
+async def has_journal(config: Configuration) -> bool:
+    """Whether a start has made the journal of this configuration. Raises TpsdError."""
+    database = database_of(config)
+    if database is not None:
+        return await asyncio.to_thread(holds_a_journal, database)
+    return settings.store_path(config).exists()
 
 
 async def check_journal(config: Configuration) -> list[Finding]:

@@ -5,15 +5,21 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.integration.conftest import Opens
 from tests.integration.stage import Stage, Tap
 from tests.store.databases import Databases
 from tpsd.app import open_journal, open_journal_readonly
+from tpsd.cli import app
+from tpsd.cli.doctor import diagnoses
+from tpsd.cli.machine import Machine
 from tpsd.config import load
+from tpsd.domain.time import Micros
 from tpsd.domain.views import TapFilter
 from tpsd.errors import JournalError
 from tpsd.offline import check_journal, open_epochs
@@ -154,3 +160,46 @@ async def test_connections_lost_at_any_moment(open_stage: Opens, database: Datab
             assert await stage.daemon.journal.upkeep.check() == []
             stage.check_books()
             await stage.check_money()
+
+
+async def said(*words: str) -> tuple[int, str]:
+    """A command's exit code and words, run as a person runs it."""
+    result = await asyncio.to_thread(lambda: CliRunner().invoke(app, list(words)))
+    return result.exit_code, result.output
+
+
+async def test_people_look_at_it_with_and_without_a_daemon(open_stage: Opens, database: Database) -> None:
+    async with open_stage(changes=database.changes) as stage:
+        config = str(stage.config_file)
+        async with stage.daemon_running():
+            tap = stage.gate.tap()
+            await stage.gate.verdict(tap)
+            await stage.settled(tap)
+        for command in (["taps"], ["show", tap.id], ["explain", tap.id], ["queue"], ["held"], ["store", "check"]):
+            code, words = await said(*command, "--config", config)
+            assert code == 0, (command, words)
+        for command in (["store", "backup", str(stage.folder / "copy")], ["store", "try-update"]):
+            code, words = await said(*command, "--config", config)
+            assert code != 0
+            assert "PostgreSQL" in words
+
+
+async def test_the_doctor_before_and_after_the_first_start(
+    open_stage: Opens, databases: Callable[[int], Databases], database: Database, tmp_path: Path
+) -> None:
+    machine = Machine(Micros(1_790_000_000_000_000), proc=tmp_path, udev=tmp_path, booted=tmp_path, units=(tmp_path,))
+    cluster = databases(16).cluster
+    cluster.run("CREATE DATABASE untouched")
+    changes = {"store": {"url": cluster.url("untouched")}}
+    async with open_stage(changes=changes) as stage:
+        found = {one.name: one.found for one in await diagnoses(stage.config_file, machine)}
+        assert found["journal"] == "not there yet: the first start makes it"
+        assert found["database of the journal"].startswith("PostgreSQL 16.")
+        assert "folder epoch_dir" not in found
+        async with stage.daemon_running():
+            await stage.gate.verdict(stage.gate.tap())
+        found = {one.name: one.found for one in await diagnoses(stage.config_file, machine)}
+        assert (found["journal"], found["epoch keys"]) == ("whole", "1 open")
+    databases(16).drop("untouched")
+    found = {one.name: one.found for one in await diagnoses(stage.config_file, machine)}
+    assert "is not there" in found["database of the journal"]

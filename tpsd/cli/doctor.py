@@ -20,7 +20,7 @@ from tpsd.cli.command import FAILED, AsJson, Command, console, emit, folding
 from tpsd.cli.diagnosis import Diagnosis, State, bad, doubt, from_error, good
 from tpsd.cli.machine import Machine
 from tpsd.cli.reaching import Reached, journal_folders, reach
-from tpsd.config import database_url, load, store_path, warnings
+from tpsd.config import load, warnings
 from tpsd.domain.time import SECOND, Micros
 from tpsd.errors import ConfigError, TpsdError
 from tpsd.workers.reader import PREFLIGHT
@@ -121,10 +121,12 @@ def _lane(lane: dict[str, Any]) -> Diagnosis:
 
 async def _journal(config: Configuration, *, runs: bool) -> AsyncIterator[Diagnosis]:
     """A daemon that runs has opened its keys; without one they are tried here."""
-    if not runs and database_url(config) is None and not store_path(config).exists():
-        yield good("journal", "not there yet: the first start makes it")
-        return
+    from tpsd.offline import has_journal
+
     try:
+        if not runs and not await has_journal(config):
+            yield good("journal", "not there yet: the first start makes it")
+            return
         count = await _findings(config, runs=runs)
     except TpsdError as exc:
         yield from_error("journal", str(exc), "stop what has it open, or put a backup in its place")

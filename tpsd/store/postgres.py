@@ -226,10 +226,25 @@ def try_to_connect(database: Database) -> str:
         session.close()
 
 
+def holds_a_journal(database: Database) -> bool:
+    """Whether one was ever made there. Raises JournalError."""
+    session = _connected(database)
+    try:
+        return _is_made(session)
+    except OWN as exc:
+        raise JournalError(f"{database} cannot be read ({POSTGRES.words(exc)})") from exc
+    finally:
+        session.close()
+
+
+def _is_made(session: Session) -> bool:
+    return session.execute("SELECT to_regclass('migration')::text").get is not None
+
+
 def _looking(database: Database) -> Session:
     session = _connected(database, {"default_transaction_read_only": "on"})
     try:
-        if session.execute("SELECT to_regclass('migration')::text").get is None:
+        if not _is_made(session):
             raise JournalError(f"{database} holds no journal: start tpsd once, then look")
         applied = session.execute("SELECT coalesce(max(number), 0) FROM migration").get
         if applied < migrations.known("postgres")[-1].number:
