@@ -27,6 +27,8 @@ from tpsd.store.writer import ThreadedWriter, Writer
 SERVER_OLDEST = 16  # whose planner and syntax the queries were written for, and the oldest the suite runs on
 EXAMINED_BYTES = 64 * 2**20  # bytes: rows of about a second's look; a larger journal is checked while running
 
+ALONE_SECONDS = 2  # the server has noticed by then that our former life's connection is closed
+
 _LOCK: Final = (0x74707364, 0)  # "tpsd": the advisory lock of a database's one daemon
 
 _TABLE: Final = """
@@ -195,11 +197,7 @@ def connect(database: Database) -> Session:
     session = _connected(database)
     try:
         _refuse_what_cannot_hold_a_journal(session, database)
-        if not session.execute("SELECT pg_try_advisory_lock(?, ?)", _LOCK).get:
-            raise JournalError(
-                f"{database} is in use by another daemon: a database holds one journal, and that has one daemon; "
-                "stop that one first, or name another database in [store] url"
-            )
+        _be_alone(session, database)
         migrations.apply(session, migrations.known("postgres"), _TABLE)
     except asyncpg.InsufficientPrivilegeError as exc:
         session.close()
@@ -213,6 +211,19 @@ def connect(database: Database) -> Session:
         session.close()
         raise
     return session
+
+
+def _be_alone(session: Session, database: Database) -> None:
+    """The lock is the connection's own: who loses that has lost the journal, and can write nothing more to it."""
+    session.execute(f"SET lock_timeout = '{ALONE_SECONDS}s'")
+    try:
+        session.execute("SELECT pg_advisory_lock(?, ?)", _LOCK)
+    except asyncpg.LockNotAvailableError as exc:
+        raise JournalError(
+            f"{database} is in use by another daemon: a database holds one journal, and that has one daemon; "
+            "stop that one first, or name another database in [store] url"
+        ) from exc
+    session.execute("SET lock_timeout = 0")
 
 
 def try_to_connect(database: Database) -> str:
