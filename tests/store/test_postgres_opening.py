@@ -129,6 +129,8 @@ async def test_a_standby() -> None:
         cluster.become_standby()
         words = await refused(opened(cluster.url("postgres")))
         assert "is a standby and cannot be written: name the primary" in words
+        words = await refused(opened(cluster.url("postgres") + "&target_session_attrs=primary"))
+        assert "has no primary among its hosts: promote a standby" in words
     finally:
         cluster.stop()
 

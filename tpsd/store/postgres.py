@@ -288,9 +288,12 @@ def _connected(database: Database, settings: dict[str, str] | None = None) -> Se
         raise JournalError(f"{where} has no connection left: raise max_connections, or end others") from exc
     except asyncpg.PostgresError as exc:
         raise JournalError(f"{where} refuses the connection ({POSTGRES.words(exc)})") from exc
+    except asyncpg.TargetServerAttributeNotMatched as exc:
+        raise JournalError(f"{where} has no primary among its hosts: promote a standby, or wait until it is") from exc
     except (OSError, TimeoutError, asyncpg.InternalClientError) as exc:
+        start = "start or promote one of them" if "," in where else "start the server"
         raise JournalError(
-            f"{where} cannot be reached ({type(exc).__name__}): start the server, or correct [store] url"
+            f"{where} cannot be reached ({type(exc).__name__}): {start}, or correct [store] url"
         ) from exc
     except (asyncpg.InterfaceError, ValueError) as exc:
         raise JournalError(
