@@ -109,7 +109,7 @@ class PostgresEngine:
 
     def unexamined(self, journal: SqlJournal) -> PostgresUpkeep:
         """The upkeep of a journal that is too large to be looked through at a start."""
-        return PostgresUpkeep(journal._writer, Database(self.url), self.epoch_keys, examined=False)
+        return PostgresUpkeep(journal._writer, Database(self.url), examined=False)
 
     def drop(self) -> None:
         """Away with the database and its copies."""

@@ -10,7 +10,7 @@ from tests.store.builders import NOW, claim_one, take
 from tests.store.databases import Databases, PostgresEngine
 from tests.store.engines import IDENTITY, KEK
 from tpsd.domain.views import TapFilter
-from tpsd.errors import JournalError
+from tpsd.errors import JournalError, SealError
 from tpsd.store.migrations import known
 from tpsd.store.postgres import PostgresJournal, PostgresView
 from tpsd.store.session import Database
@@ -225,7 +225,9 @@ class TestLostConnection:
     async def test_the_keys_are_asked_for_anew(self, engine: PostgresEngine) -> None:
         journal = await engine.open()
         self.cut(engine)
-        assert journal._shelf.numbers() == [1]
+        assert journal._shelf.get(1)
+        with pytest.raises(SealError, match="epoch key 2 is not in the table"):
+            journal._shelf.get(2)
         await journal.close()
 
     async def test_its_place_is_free_at_once(self, engine: PostgresEngine) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Final, TypeVar
@@ -17,16 +17,17 @@ from tpsd.store import checking, migrations
 from tpsd.store.faults import Faults
 from tpsd.store.housekeeping import Keep
 from tpsd.store.journal import Identity, Secrets, SqlJournal
-from tpsd.store.keyrows import KeyRows
+from tpsd.store.keyrows import KeyRows, numbers_of
 from tpsd.store.retiring import Retiring
 from tpsd.store.seal import Entropy, Pool
-from tpsd.store.session import OWN, Database, Session
+from tpsd.store.session import COMMAND_SECONDS, OWN, Database, Session
 from tpsd.store.viewing import Reading
 from tpsd.store.writer import ThreadedWriter, Writer
 
 SERVER_OLDEST = 16  # whose planner and syntax the queries were written for, and the oldest the suite runs on
 EXAMINED_BYTES = 64 * 2**20  # bytes: rows of about a second's look; a larger journal is checked while running
 
+WHOLE_SECONDS = 3600.0  # for a statement that looks at every row, or changes a table: nobody waits for it
 ALONE_SECONDS = 2  # the server has noticed by then that our former life's connection is closed
 
 _LOCK: Final = (0x74707364, 0)  # "tpsd": the advisory lock of a database's one daemon
@@ -96,9 +97,7 @@ class PostgresJournal(SqlJournal):
         shelf = KeyRows(partial(Session, database))
         try:
             examined = await writer.read(_is_small)
-            journal = cls(
-                writer, keep or Keep(), entropy, PostgresUpkeep(writer, database, shelf.numbers, examined=examined)
-            )
+            journal = cls(writer, keep or Keep(), entropy, PostgresUpkeep(writer, database, examined=examined))
             journal._shelf = shelf
             await journal._unlock(identity, Secrets(kek, shelf, entropy))
         except BaseException:
@@ -116,14 +115,11 @@ class PostgresJournal(SqlJournal):
 
 
 class PostgresUpkeep(Retiring):
-    """``upkeep.Upkeep`` on PostgreSQL. ``keys`` gives the epochs whose key stands; ``examined``: all was looked at."""
+    """``upkeep.Upkeep`` on PostgreSQL. ``examined``: everything was looked at when it was opened."""
 
-    def __init__(
-        self, writer: Writer, database: Database, keys: Callable[[], Collection[int]], *, examined: bool
-    ) -> None:
+    def __init__(self, writer: Writer, database: Database, *, examined: bool) -> None:
         super().__init__(writer)
         self._database = database
-        self._keys = keys
         self._examined = examined
 
     def is_unexamined(self) -> bool:
@@ -136,13 +132,13 @@ class PostgresUpkeep(Retiring):
         What PostgreSQL does not let happen (a row that refers to none, one that a constraint forbids) is not looked
         for. Whether its files are whole is its own to say: checksums, ``pg_amcheck``.
         """
-        keys = self._keys()
 
         def examined() -> list[Finding]:
             session = Session(self._database, {"default_transaction_read_only": "on"})
+            session.seconds = WHOLE_SECONDS
             try:
                 session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                return checking.contradictions(session, keys)
+                return checking.contradictions(session, numbers_of(session))
             finally:
                 session.close()
 
@@ -179,12 +175,7 @@ class PostgresView(Reading):
 
     async def check(self) -> list[Finding]:
         """Everything that is wrong with it."""
-
-        def work(session: Session) -> list[Finding]:
-            keys = [number for (number,) in session.execute("SELECT number FROM epoch_key")]
-            return checking.contradictions(session, keys)
-
-        return await self.read(work)
+        return await self.read(lambda session: checking.contradictions(session, numbers_of(session)))
 
     async def close(self) -> None:
         """Let go of the connection."""
@@ -198,7 +189,9 @@ def connect(database: Database) -> Session:
     try:
         _refuse_what_cannot_hold_a_journal(session, database)
         _be_alone(session, database)
+        session.seconds = WHOLE_SECONDS
         migrations.apply(session, migrations.known("postgres"), _TABLE)
+        session.seconds = COMMAND_SECONDS
     except asyncpg.InsufficientPrivilegeError as exc:
         session.close()
         raise JournalError(

@@ -21,7 +21,7 @@ import asyncpg
 from tpsd.store.connection import Bindings
 from tpsd.store.dialect import Worded, postgres, words_of
 
-COMMAND_SECONDS = 10.0  # for any one statement: ten times what the slowest page of a busy cluster takes
+COMMAND_SECONDS = 10.0  # for a statement: ten times what the slowest page of a busy cluster takes
 CONNECT_SECONDS = 10.0  # a cluster that fails over has an address again within that, or the service manager tries
 
 OWN: Final = (
@@ -87,10 +87,14 @@ class Given:
 
 
 class Session:
-    """``connection.Connection`` on PostgreSQL. ``settings`` are the server's, for this session."""
+    """``connection.Connection`` on PostgreSQL. ``settings`` are the server's, for this session.
+
+    ``seconds``: how long a statement may take; then the connection counts as lost.
+    """
 
     def __init__(self, database: Database, settings: dict[str, str] | None = None) -> None:
         """Connect. Raises one of ``OWN``, or ValueError for a URL that is none."""
+        self.seconds = COMMAND_SECONDS
         self._loop = asyncio.new_event_loop()
         self._prepared: dict[str, asyncpg.prepared_stmt.PreparedStatement] = {}
         self._changes = self._total = 0
@@ -109,7 +113,7 @@ class Session:
         """See ``connection.Connection``. What gives no rows may be several statements at once."""
         query = words_of(statements, _DIALECT)
         if not query.gives_rows:
-            self._run(self._connection.execute(query.sql))
+            self._run(self._connection.execute(query.sql, timeout=self.seconds))
             return Given()
         return Given(self._run(self._fetched(query, query.arguments(bindings))))
 
@@ -167,8 +171,8 @@ class Session:
     async def _fetched(self, query: Worded, arguments: list[Any]) -> list[Row]:
         prepared = self._prepared.get(query.sql)
         if prepared is None:
-            prepared = self._prepared[query.sql] = await self._connection.prepare(query.sql)
-        rows = [tuple(row) for row in await prepared.fetch(*arguments)]
+            prepared = self._prepared[query.sql] = await self._connection.prepare(query.sql, timeout=self.seconds)
+        rows = [tuple(row) for row in await prepared.fetch(*arguments, timeout=self.seconds)]
         self._count(prepared.get_statusmsg())
         return rows
 
@@ -189,7 +193,6 @@ async def _connected(database: Database, settings: dict[str, str]) -> Any:
         database.url,
         password=database.password,
         timeout=CONNECT_SECONDS,
-        command_timeout=COMMAND_SECONDS,
         server_settings=settings,
     )
     try:
