@@ -19,10 +19,11 @@ from tpsd.errors import JournalError, RefusedError
 from tpsd.store import checking, housekeeping, opening, restoring
 from tpsd.store.connection import Connection
 from tpsd.store.copying import Copy
+from tpsd.store.entering import holds_a_journal
 from tpsd.store.epochs import EpochKeys, KeyFolder, KeyShelf
 from tpsd.store.housekeeping import EpochRow
 from tpsd.store.keyrows import KeyRows
-from tpsd.store.postgres import PostgresView, holds_a_journal
+from tpsd.store.postgres import PostgresView
 from tpsd.store.queries import Q
 from tpsd.store.restoring import Keyring
 from tpsd.store.seal import KEY_BYTES

@@ -14,9 +14,10 @@ import asyncpg
 
 from tests.cluster import Cluster
 from tests.store.engines import IDENTITY, KEK
+from tpsd.store.entering import connect
 from tpsd.store.housekeeping import Keep
 from tpsd.store.journal import Identity, SqlJournal
-from tpsd.store.postgres import PostgresJournal, PostgresUpkeep, PostgresView, connect
+from tpsd.store.postgres import PostgresJournal, PostgresUpkeep, PostgresView
 from tpsd.store.session import Database
 from tpsd.store.viewing import Reading
 

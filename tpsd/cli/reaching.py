@@ -101,7 +101,7 @@ def journal_folders(config: Configuration) -> dict[str, Path]:
 
 def _database(config: Configuration) -> Trial:
     from tpsd.database import database_of
-    from tpsd.store.postgres import try_to_connect
+    from tpsd.store.entering import try_to_connect
 
     async def trial() -> str:
         database = database_of(config)

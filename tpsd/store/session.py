@@ -113,7 +113,9 @@ class Session:
         """See ``connection.Connection``. What gives no rows may be several statements at once."""
         query = words_of(statements, _DIALECT)
         if not query.gives_rows:
-            self._run(self._connection.execute(query.sql, timeout=self.seconds))
+            done = self._run(self._connection.execute(query.sql, timeout=self.seconds))
+            if query.sql == "COMMIT" and done != query.sql:  # so it answers where something had failed before
+                raise asyncpg.InFailedSQLTransactionError("the transaction was undone")
             return Given()
         return Given(self._run(self._fetched(query, query.arguments(bindings))))
 
