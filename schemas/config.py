@@ -98,7 +98,13 @@ class Sfey(Section):
 class Store(Section):
     """Where the journal is."""
 
-    url: StoreUrl = Field(description="`sqlite:///` and an absolute path; a local disk, never a network share")
+    url: StoreUrl = Field(
+        description="`sqlite:///` and an absolute path on a local disk, never a network share;"
+        " or `postgresql://role@host:port/database`, which this daemon has for itself"
+    )
+    password_file: KeyFile | None = Field(
+        default=None, description="the database role's password on one line; default none is needed"
+    )
     retention_days: StrictInt = Field(
         default=90,
         ge=7,
@@ -114,7 +120,8 @@ class Keys(Section):
         description="key-encryption key, 32 bytes as hex; opens the epoch keys, so never beside the journal"
     )
     epoch_dir: AbsolutePath = Field(
-        description="folder of the wrapped epoch keys; never in the store's folder, which gets copied"
+        description="folder of the wrapped epoch keys; never in the store's folder, which gets copied;"
+        " a journal on PostgreSQL keeps them as rows"
     )
     token_key_file: KeyFile | None = Field(
         default=None,

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -25,6 +25,12 @@ PASS_BACK_SECONDS_MAX = 86_400.0  # seconds: a card refused for longer than a da
 VERDICT_SECONDS_MIN = 2.0  # seconds: a send is a second shorter, and a bank needs the other one
 TIMEOUT_SECONDS_MAX = 60.0  # seconds: the longest a person waits for a terminal
 
+POSTGRES = ("postgres://", "postgresql://")
+"""How the URL of a journal in a PostgreSQL database begins."""
+
+_DATABASE_OPTIONS = frozenset(
+    {"host", "port", "user", "sslmode", "sslrootcert", "sslcert", "sslkey", "target_session_attrs"}
+)
 _HEX_KEY = re.compile(r"[0-9A-Fa-f]{32,}")
 _MAIL_ADDRESS = re.compile(r"[^@\s<>,;:\"()\[\]]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 
@@ -81,12 +87,32 @@ def _mail_address(text: str) -> str:
 
 
 def _store_url(url: str) -> str:
-    if url.startswith(("postgres:", "postgresql:")):
-        raise ValueError("PostgreSQL is not there in this version; use sqlite:///path/to/journal.db")
+    if url.startswith(POSTGRES):
+        return _database_url(url)
     if not url.startswith("sqlite:///") or not url.removeprefix("sqlite:///").strip("/") or url.endswith("/"):
-        raise ValueError("is not a journal; write sqlite:///var/lib/tpsd/journal.db (an absolute path)")
+        raise ValueError(
+            "is not a journal; write sqlite:///var/lib/tpsd/journal.db (an absolute path) or "
+            "postgresql://role@host:5432/database"
+        )
     if set("?#%") & set(url):
         raise ValueError("holds ?, # or %; options and escapes are not read here, so name a plain path")
+    return _without_nul(url)
+
+
+def _database_url(url: str) -> str:
+    """Several hosts and ports, separated by commas, are the database's business."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ValueError("is not a URL; write postgresql://role@host:5432/database") from None
+    options = parse_qs(parts.query, keep_blank_values=True)
+    if ":" in parts.netloc.rpartition("@")[0] or "password" in options:
+        raise ValueError("holds a password; put it into a file of its own and name that as password_file")
+    if "/" in parts.path.strip("/") or not parts.path.strip("/") or parts.fragment or "%" in url:
+        raise ValueError("names no database; write postgresql://role@host:5432/database")
+    unknown = sorted(set(options) - _DATABASE_OPTIONS)
+    if unknown:
+        raise ValueError(f"has an option {unknown[0]}; those there are: {', '.join(sorted(_DATABASE_OPTIONS))}")
     return _without_nul(url)
 
 

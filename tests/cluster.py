@@ -35,7 +35,7 @@ _READY = b"database system is ready to accept"  # connections; or, a standby, th
 
 # Everybody may come in by the socket, except one who must say a password.
 GUARDED = "guarded"
-_DOOR = f"local all {GUARDED} scram-sha-256\nlocal all all trust\n"
+_DOOR = f"local all {GUARDED} scram-sha-256\nlocal all,replication all trust\n"
 
 # Nothing of a test's database has to survive the machine, and nothing may happen at its own time.
 _SETTINGS = {
@@ -51,9 +51,12 @@ _SETTINGS = {
 
 
 class Cluster:
-    """One server. Started at once, stopped by ``stop`` and by the end of this process, however that comes."""
+    """One server. Started at once, stopped by ``stop`` and by the end of this process, however that comes.
 
-    def __init__(self, major: int) -> None:
+    ``primary``: it is that one's standby, and the primary waits for it before it says that something is committed.
+    """
+
+    def __init__(self, major: int, primary: Cluster | None = None) -> None:
         self.major = major
         self.folder = Path(tempfile.mkdtemp(dir=_MEMORY if _MEMORY.is_dir() else None, prefix=f"tpsd-pg{major}-"))
         self._user = "nobody" if os.getuid() == 0 else None
@@ -61,15 +64,15 @@ class Cluster:
         if self._user is not None:
             entry = pwd.getpwnam(self._user)
             os.chown(self.folder, entry.pw_uid, entry.pw_gid)
-        data = self.folder / "data"
-        initdb = [str(self._binaries / "initdb"), "-D", str(data), "-U", ROLE, "-A", "trust", "-E", "UTF8"]
-        done = subprocess.run(
-            [*initdb, "--no-locale", "--no-sync"], check=False, capture_output=True, **self._as_user()
-        )
-        if done.returncode:
-            raise RuntimeError(f"initdb: {done.stderr.decode()}")
-        data.joinpath("pg_hba.conf").write_text(_DOOR)
+        data = str(self.folder / "data")
+        if primary is None:
+            self._make("initdb", "-D", data, "-U", ROLE, "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
+            (self.folder / "data" / "pg_hba.conf").write_text(_DOOR)
+        else:
+            self._make("pg_basebackup", "-h", str(primary.folder), "-U", ROLE, "-D", data, "-R", "-c", "fast", "-N")
         self._start()
+        if primary is not None:
+            primary.run("ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()")
 
     def url(self, database: str) -> str:
         """Where a database of it is."""
@@ -104,14 +107,24 @@ class Cluster:
         self._start()
 
     def kill(self) -> None:
-        """Every process of it is gone at once, and it starts again, as after a power cut that spared the disk."""
+        """Every process of it is gone at once."""
         self._end(signal.SIGQUIT)
-        self._start()
+
+    def promote(self) -> None:
+        """A standby becomes a primary."""
+        self.run("SELECT pg_promote()")
 
     def stop(self) -> None:
         """End it at once; nothing is kept."""
-        self._end(signal.SIGQUIT)
+        if self._server.poll() is None:
+            self._end(signal.SIGQUIT)
         shutil.rmtree(self.folder)
+
+    def _make(self, program: str, *arguments: str) -> None:
+        command = [str(self._binaries / program), *arguments]
+        done = subprocess.run(command, check=False, capture_output=True, **self._as_user())
+        if done.returncode:
+            raise RuntimeError(f"{program}: {done.stderr.decode()}")
 
     def _start(self) -> None:
         settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]

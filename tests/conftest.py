@@ -1,16 +1,20 @@
-"""What all tests share: no card number may be in a log, property tests do not depend on chance or on load, and where
-folders are asked for, two processes share their files.
+"""What all tests share: no card number may be in a log, property tests do not depend on chance or on load, where
+folders are asked for, two processes share their files, and who wants a PostgreSQL server gets one of its process.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.cluster import Cluster
 from tests.cores import CORES
+from tests.store.databases import Databases
 
 pytest_plugins = ("tests.log_guard",)
 
@@ -40,3 +44,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     ranks = {here / name: rank for rank, name in enumerate(LONGEST)}
     items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
+
+
+@pytest.fixture(scope="session")
+def databases() -> Iterator[Callable[[int], Databases]]:
+    """The PostgreSQL server of a version, started when the first test wants it."""
+    started = []
+
+    @cache
+    def of(major: int) -> Databases:
+        cluster = Cluster(major)
+        started.append(cluster)
+        return Databases(cluster)
+
+    yield of
+    for cluster in started:
+        cluster.stop()

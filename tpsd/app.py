@@ -37,6 +37,7 @@ from tpsd.credentials import (
     usable_contexts,
 )
 from tpsd.daemon import Daemon, Ends, World
+from tpsd.database import database_of
 from tpsd.domain.device_key import DeviceKey
 from tpsd.errors import ConfigError
 from tpsd.lanes import COMMON_CREDENTIAL, port_of, wire_profile
@@ -51,9 +52,11 @@ from tpsd.sfey.terminals import ask_about
 from tpsd.sfey.updates import UpdateClient
 from tpsd.store.epochs import KeyFolder
 from tpsd.store.housekeeping import Keep
+from tpsd.store.journal import Identity, Secrets, SqlJournal
+from tpsd.store.postgres import PostgresJournal, PostgresView
 from tpsd.store.seal import KEY_BYTES
-from tpsd.store.sqlite import Identity, Secrets, SqliteJournal
-from tpsd.store.viewing import JournalView
+from tpsd.store.sqlite import SqliteJournal
+from tpsd.store.viewing import JournalView, Reading
 
 log = structlog.get_logger("tpsd")
 
@@ -128,15 +131,20 @@ async def assembled(config: Configuration, world: World | None = None) -> AsyncI
 
 
 @asynccontextmanager
-async def open_journal(config: Configuration) -> AsyncIterator[SqliteJournal]:
+async def open_journal(config: Configuration) -> AsyncIterator[SqlJournal]:
     """The journal of this configuration, with its keys. Raises TpsdError."""
     private = config.mode == "production"
     kek = read_hex_key(config.keys.kek_file, KEY_BYTES, "the key-encryption key", private=private)
     identity = Identity(config.mode, urlsplit(str(config.sfey.base_url)).netloc, config.operator.company_id)
     kept = settings.keeping(config)
     keep = Keep(kept.failed_us, kept.held_us, kept.retention_us)
-    secrets = Secrets(kek, KeyFolder(config.keys.epoch_dir))
-    journal = await SqliteJournal.open(settings.store_path(config), identity, secrets, keep)
+    database = database_of(config)
+    journal: SqlJournal
+    if database is not None:
+        journal = await PostgresJournal.open(database, identity, kek, keep)
+    else:
+        secrets = Secrets(kek, KeyFolder(config.keys.epoch_dir))
+        journal = await SqliteJournal.open(settings.store_path(config), identity, secrets, keep)
     try:
         yield journal
     finally:
@@ -144,8 +152,16 @@ async def open_journal(config: Configuration) -> AsyncIterator[SqliteJournal]:
 
 
 @asynccontextmanager
-async def open_journal_readonly(config: Configuration) -> AsyncIterator[JournalView]:
-    """The journal of this configuration to look at, when no daemon runs. Raises JournalError."""
+async def open_journal_readonly(config: Configuration) -> AsyncIterator[Reading]:
+    """The journal of this configuration to look at, when no daemon runs. Raises TpsdError."""
+    database = database_of(config)
+    if database is not None:
+        looked_at = PostgresView(database)
+        try:
+            yield looked_at
+        finally:
+            await looked_at.close()
+        return
     view = JournalView(settings.store_path(config))
     try:
         yield view

@@ -56,7 +56,7 @@ from tpsd.preflight import AskTerminal, Preflight
 from tpsd.reloading import Reloading
 from tpsd.renewal import Renewal
 from tpsd.sfey.updates import Terminal
-from tpsd.store.sqlite import SqliteJournal
+from tpsd.store.journal import SqlJournal
 from tpsd.store.wounds import WOUNDS
 from tpsd.workers.attendant import Attendant
 from tpsd.workers.authoriser import Authoriser, terms_of
@@ -120,7 +120,7 @@ class Daemon:
         self,
         config: Configuration,
         world: World,
-        journal: SqliteJournal,
+        journal: SqlJournal,
         ends: Ends,
     ) -> None:
         self.config = config

@@ -18,7 +18,7 @@ from tpsd.domain.views import JournalTotals
 from tpsd.errors import JournalError
 from tpsd.metering import Meter
 from tpsd.ports import Clock, Tps
-from tpsd.store.sqlite import SqliteJournal
+from tpsd.store.journal import SqlJournal
 from tpsd.workers.reader import LaneState
 
 COST_SHARE = 20  # counting takes at most a twentieth of the time, however long the queue is
@@ -39,7 +39,7 @@ class Observer:
 
     def __init__(
         self,
-        journal: SqliteJournal,
+        journal: SqlJournal,
         clock: Clock,
         metrics: Metrics,
         lanes: Callable[[], Sequence[LaneState]],

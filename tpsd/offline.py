@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 
 import apsw
@@ -10,20 +12,42 @@ import apsw
 from schemas.config import Configuration
 from tpsd import config as settings
 from tpsd.config.keys import read_hex_key
+from tpsd.database import database_of
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.upkeep import Finding, Restored, Tried
 from tpsd.errors import JournalError, RefusedError
 from tpsd.store import checking, housekeeping, opening, restoring
+from tpsd.store.connection import Connection
 from tpsd.store.copying import Copy
-from tpsd.store.epochs import EpochKeys, KeyFolder
+from tpsd.store.entering import holds_a_journal
+from tpsd.store.epochs import EpochKeys, KeyFolder, KeyShelf
+from tpsd.store.housekeeping import EpochRow
+from tpsd.store.keyrows import KeyRows
+from tpsd.store.postgres import PostgresView
 from tpsd.store.queries import Q
 from tpsd.store.restoring import Keyring
 from tpsd.store.seal import KEY_BYTES
+from tpsd.store.session import Session
 from tpsd.store.viewing import JournalView
 
 
+async def has_journal(config: Configuration) -> bool:
+    """Whether a start has made the journal of this configuration. Raises TpsdError."""
+    database = database_of(config)
+    if database is not None:
+        return await asyncio.to_thread(holds_a_journal, database)
+    return settings.store_path(config).exists()
+
+
 async def check_journal(config: Configuration) -> list[Finding]:
-    """Everything that is wrong with the journal of this configuration; it is not changed. Raises JournalError."""
+    """Everything that is wrong with the journal of this configuration; it is not changed. Raises TpsdError."""
+    database = database_of(config)
+    if database is not None:
+        looked_at = PostgresView(database)
+        try:
+            return await looked_at.check()
+        finally:
+            await looked_at.close()
     keys = _epochs(config.keys.epoch_dir)
     view = JournalView(settings.store_path(config))
     try:
@@ -36,15 +60,30 @@ async def open_epochs(config: Configuration) -> int:
     """How many live epochs there are, once each has opened under the key-encryption key. Raises TpsdError."""
     private = config.mode == "production"
     kek = read_hex_key(config.keys.kek_file, KEY_BYTES, "the key-encryption key", private=private)
+    database = database_of(config)
+    if database is not None:
+        looked_at, shelf = PostgresView(database), KeyRows(partial(Session, database))
+        try:
+            return _opened(shelf, kek, *await looked_at.read(_epochs_of))
+        finally:
+            shelf.close()
+            await looked_at.close()
     view = JournalView(settings.store_path(config))
     try:
-        journal_id = await view.read(lambda connection: connection.execute(Q["get_meta"], ("journal_id",)).get)
-        live = await view.read(housekeeping.live_epochs)
+        found = await view.read(_epochs_of)
     except apsw.Error as exc:
         raise JournalError(f"{settings.store_path(config)} cannot be read: {exc}") from exc
     finally:
         view.close()
-    keys = EpochKeys(KeyFolder(config.keys.epoch_dir), kek, str(journal_id))
+    return _opened(KeyFolder(config.keys.epoch_dir), kek, *found)
+
+
+def _epochs_of(connection: Connection) -> tuple[str, list[EpochRow]]:
+    return str(connection.execute(Q["get_meta"], ("journal_id",)).get), housekeeping.live_epochs(connection)
+
+
+def _opened(shelf: KeyShelf, kek: bytes, journal_id: str, live: list[EpochRow]) -> int:
+    keys = EpochKeys(shelf, kek, journal_id)
     for epoch in live:
         keys.open(epoch.number)
     return len(live)

@@ -1,33 +1,15 @@
 """The engines that pass the conformance suite; a new engine is one more parameter."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
 
-from tests.cluster import Cluster
 from tests.store.databases import Databases, PostgresEngine
 from tests.store.engines import Engine, SqliteEngine
 from tpsd.store.journal import SqlJournal
 
 ENGINES = ["sqlite-threaded", "sqlite-inline", "postgres-16", "postgres-18"]
-
-
-@pytest.fixture(scope="session")
-def databases() -> Iterator[Callable[[int], Databases]]:
-    """The PostgreSQL server of a version, started when the first test wants it."""
-    started = []
-
-    @cache
-    def of(major: int) -> Databases:
-        cluster = Cluster(major)
-        started.append(cluster)
-        return Databases(cluster)
-
-    yield of
-    for cluster in started:
-        cluster.stop()
 
 
 @pytest.fixture(params=ENGINES)

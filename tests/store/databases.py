@@ -14,9 +14,11 @@ import asyncpg
 
 from tests.cluster import Cluster
 from tests.store.engines import IDENTITY, KEK
+from tpsd.store.entering import connect
 from tpsd.store.housekeeping import Keep
 from tpsd.store.journal import Identity, SqlJournal
-from tpsd.store.postgres import PostgresJournal, PostgresUpkeep, PostgresView, connect
+from tpsd.store.postgres import PostgresJournal, PostgresUpkeep, PostgresView
+from tpsd.store.session import Database
 from tpsd.store.viewing import Reading
 
 _TEMPLATE = "a_journal"
@@ -33,7 +35,7 @@ class Databases:
         self._numbers = count(1)
         cluster.run(f"CREATE DATABASE {_TEMPLATE}")
         with ThreadPoolExecutor(1) as thread:
-            thread.submit(lambda: connect(cluster.url(_TEMPLATE)).close()).result()
+            thread.submit(lambda: connect(Database(cluster.url(_TEMPLATE))).close()).result()
 
     def new(self) -> str:
         """The name of a new one."""
@@ -58,7 +60,7 @@ class PostgresEngine:
 
     async def open(self, identity: Identity = IDENTITY, kek: bytes = KEK, keep: Keep | None = None) -> PostgresJournal:
         """Open the journal."""
-        return await PostgresJournal.open(self.url, identity, kek, keep)
+        return await PostgresJournal.open(Database(self.url), identity, kek, keep)
 
     def after_sigkill(self) -> PostgresEngine:
         """What is committed, in another database: that is what a killed process leaves."""
@@ -100,7 +102,7 @@ class PostgresEngine:
     @asynccontextmanager
     async def looked_at(self) -> AsyncIterator[Reading]:
         """The journal without a daemon."""
-        view = PostgresView(self.url)
+        view = PostgresView(Database(self.url))
         try:
             yield view
         finally:
@@ -108,7 +110,7 @@ class PostgresEngine:
 
     def unexamined(self, journal: SqlJournal) -> PostgresUpkeep:
         """The upkeep of a journal that is too large to be looked through at a start."""
-        return PostgresUpkeep(journal._writer, self.url, self.epoch_keys, examined=False)
+        return PostgresUpkeep(journal._writer, Database(self.url), examined=False)
 
     def drop(self) -> None:
         """Away with the database and its copies."""

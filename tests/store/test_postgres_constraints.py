@@ -21,7 +21,7 @@ from tests.store.test_sqlite_constraints import (
     UNIQUE,
     Copy,
 )
-from tpsd.store.session import Session
+from tpsd.store.session import Database, Session
 
 ERRORS = {
     CHECK: asyncpg.CheckViolationError,
@@ -57,7 +57,7 @@ def filled(databases: Callable[[int], Databases], tmp_path_factory: pytest.TempP
 @pytest.fixture
 def session(filled: PostgresEngine) -> Iterator[Session]:
     """A transaction that comes to nothing."""
-    session = Session(filled.url)
+    session = Session(Database(filled.url))
     session.execute("BEGIN")
     yield session
     session.close()

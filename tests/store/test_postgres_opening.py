@@ -10,9 +10,10 @@ from tests.store.builders import NOW, claim_one, take
 from tests.store.databases import Databases, PostgresEngine
 from tests.store.engines import IDENTITY, KEK
 from tpsd.domain.views import TapFilter
-from tpsd.errors import JournalError
+from tpsd.errors import JournalError, SealError
 from tpsd.store.migrations import known
-from tpsd.store.postgres import PostgresJournal, PostgresView, place
+from tpsd.store.postgres import PostgresJournal, PostgresView
+from tpsd.store.session import Database
 
 PASSWORD = "correct-horse-battery"
 
@@ -42,8 +43,8 @@ def engine(here: Databases, tmp_path: Any) -> Iterator[PostgresEngine]:
     engine.drop()
 
 
-async def opened(url: str) -> PostgresJournal:
-    return await PostgresJournal.open(url, IDENTITY, KEK)
+async def opened(url: str, password: str | None = None) -> PostgresJournal:
+    return await PostgresJournal.open(Database(url, password), IDENTITY, KEK)
 
 
 async def refused(opening: Awaitable[object]) -> str:
@@ -81,9 +82,12 @@ async def test_no_such_role(cluster: Cluster) -> None:
 
 
 async def test_a_wrong_password(cluster: Cluster, empty: str) -> None:
-    cluster.run(f"CREATE ROLE {GUARDED} LOGIN PASSWORD 'another'")
-    words = await refused(opened(cluster.url(empty).replace("//tpsd@", f"//{GUARDED}:{PASSWORD}@")))
-    assert "does not let the role of [store] url in" in words
+    cluster.run(f"CREATE ROLE {GUARDED} LOGIN PASSWORD 'another'", f"ALTER DATABASE {empty} OWNER TO {GUARDED}")
+    url = cluster.url(empty).replace("//tpsd@", f"//{GUARDED}@")
+    for password in (PASSWORD, None):
+        assert "does not let the role of [store] url in" in await refused(opened(url, password))
+    assert "another" not in repr(Database(url, "another"))
+    await (await opened(url, "another")).close()
 
 
 async def test_a_role_that_may_not_make_tables(cluster: Cluster, empty: str) -> None:
@@ -125,6 +129,8 @@ async def test_a_standby() -> None:
         cluster.become_standby()
         words = await refused(opened(cluster.url("postgres")))
         assert "is a standby and cannot be written: name the primary" in words
+        words = await refused(opened(cluster.url("postgres") + "&target_session_attrs=primary"))
+        assert "has no primary among its hosts: promote a standby" in words
     finally:
         cluster.stop()
 
@@ -185,13 +191,13 @@ class TestLooking:
                 await view.read(lambda connection: connection.execute("DELETE FROM meta"))
 
     async def test_where_no_journal_is(self, cluster: Cluster, empty: str) -> None:
-        view = PostgresView(cluster.url(empty))
+        view = PostgresView(Database(cluster.url(empty)))
         assert "holds no journal: start tpsd once" in await refused(view.totals())
         await view.close()
 
     async def test_an_older_schema(self, engine: PostgresEngine) -> None:
         engine.tamper(("DELETE FROM migration",))
-        view = PostgresView(engine.url)
+        view = PostgresView(Database(engine.url))
         assert "is at schema 0, which an earlier version made" in await refused(view.totals())
         await view.close()
 
@@ -219,7 +225,9 @@ class TestLostConnection:
     async def test_the_keys_are_asked_for_anew(self, engine: PostgresEngine) -> None:
         journal = await engine.open()
         self.cut(engine)
-        assert journal._shelf.numbers() == [1]
+        assert journal._shelf.get(1)
+        with pytest.raises(SealError, match="epoch key 2 is not in the table"):
+            journal._shelf.get(2)
         await journal.close()
 
     async def test_its_place_is_free_at_once(self, engine: PostgresEngine) -> None:
@@ -243,4 +251,4 @@ class TestLostConnection:
     ],
 )
 def test_a_place_is_told_without_what_is_secret(url: str, said: str) -> None:
-    assert place(url) == said
+    assert str(Database(url)) == said

@@ -10,7 +10,7 @@ import pytest
 
 from schemas.config import Configuration
 from tests.configurations import KEK_HEX, changed, production, values, write
-from tpsd.config import config_digest, effective, flat, ladder, load, mail_settings, store_path, warnings
+from tpsd.config import config_digest, database_url, effective, flat, ladder, load, mail_settings, store_path, warnings
 from tpsd.core.retry import DEFAULT_LADDER
 from tpsd.domain.authorisation import Tier
 from tpsd.domain.time import SECOND
@@ -65,7 +65,20 @@ FIELD_REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "not a time-out": ({"sfey": {"timeout_seconds": 0}}, "sfey.timeout_seconds is wrong"),
     "base_url": ({"sfey": {"base_url": "ftp://x"}}, "sfey.base_url is not an https URL; write https://host"),
     "user in base_url": ({"sfey": {"base_url": "https://a:b@x"}}, "sfey.base_url holds a user, a query or a fragment"),
-    "postgresql": ({"store": {"url": "postgresql://h/d"}}, "PostgreSQL is not there in this version; use sqlite:///"),
+    "a password in the URL": (
+        {"store": {"url": "postgresql://tpsd:hunter2@h/d"}},
+        "store.url holds a password; put it into a file of its own and name that as password_file",
+    ),
+    "a password among the options": (
+        {"store": {"url": "postgresql://tpsd@h/d?password=hunter2"}},
+        "store.url holds a password; put it into a file",
+    ),
+    "no database": ({"store": {"url": "postgresql://h/"}}, "store.url names no database; write postgresql://role@"),
+    "a database's option": (
+        {"store": {"url": "postgresql://h/d?application_name=x"}},
+        "store.url has an option application_name; those there are: host, port, sslcert",
+    ),
+    "no database's URL": ({"store": {"url": "postgresql://[h/d"}}, "store.url is not a URL; write postgresql://role@"),
     "relative store": ({"store": {"url": "sqlite://journal.db"}}, "store.url is not a journal; write sqlite:///var"),
     "store options": ({"store": {"url": "sqlite:///j.db?mode=ro"}}, "store.url holds ?, # or %"),
     "key in place of a file": ({"keys": {"kek_file": KEK_HEX}}, "keys.kek_file this looks like the key itself"),
@@ -311,3 +324,22 @@ def test_what_is_doubtful_is_only_warned_about(tmp_path: Path) -> None:
     clear = [str(problem) for problem in warnings(load(write(tmp_path, production(tmp_path))))]
     assert clear[0].startswith("keys.ttk_file is missing")
     assert [problem.key for problem in warnings(loaded(tmp_path, {"lanes": None}))][-1] == ("lanes",)
+
+
+@pytest.mark.parametrize(
+    ("url", "doubted"),
+    [
+        ("postgresql://tpsd@db.example/gate", True),
+        ("postgresql://tpsd@db.example/gate?sslmode=prefer", True),
+        ("postgresql://tpsd@127.0.0.1,db.example:5433/gate", True),
+        ("postgresql://tpsd@db.example/gate?sslmode=verify-full", False),
+        ("postgresql://tpsd@[::1]:5432/gate", False),
+        ("postgresql://tpsd@/gate?host=/run/postgresql", False),
+    ],
+)
+def test_a_database_beyond_this_machine_is_reached_encrypted(tmp_path: Path, url: str, doubted: bool) -> None:
+    config = loaded(tmp_path, {"store": {"url": url, "password_file": "secret"}})
+    assert database_url(config) == url
+    assert any(problem.key == ("store", "url") for problem in warnings(config)) is doubted
+    with pytest.raises(ConfigError, match="the journal is in a PostgreSQL database"):
+        store_path(config)

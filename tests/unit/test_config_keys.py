@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tpsd.config import exposed, read_hex_key, read_ttk
+from tpsd.config import exposed, read_hex_key, read_password, read_ttk
 from tpsd.errors import ConfigError
 
 KEY = bytes(range(32))
@@ -90,3 +90,11 @@ def test_a_bad_ttk_is_refused(tmp_path: Path, content: str, message: str) -> Non
     with pytest.raises(ConfigError, match=message) as caught:
         read_ttk(key_file(tmp_path, content), private=True)
     assert "0001020304" not in str(caught.value)
+
+
+def test_a_password_is_one_line(tmp_path: Path) -> None:
+    assert read_password(key_file(tmp_path, " correct horse \n"), private=True) == "correct horse"
+    for content in ("", "\n", "correct\nhorse"):
+        with pytest.raises(ConfigError, match=r"the database's password in .* is not one line; write it so") as caught:
+            read_password(key_file(tmp_path, content), private=True)
+        assert "horse" not in str(caught.value)

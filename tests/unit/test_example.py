@@ -26,7 +26,8 @@ def test_with_everything_optional_in_force_it_loads_too(tmp_path: Path) -> None:
     file.write_text(re.sub(r"^# ", "", example_config(), flags=re.MULTILINE))
     config = load(file)
     assert [str(problem) for problem in warnings(config) if problem.key != ("feed", "enabled")] == [
-        "lanes[0].country is for vivopay readers, and does nothing here; leave it out"
+        "store.password_file is for a journal in a database, and does nothing here; leave it out",
+        "lanes[0].country is for vivopay readers, and does nothing here; leave it out",
     ]
     assert (config.zones[0].start, config.lanes[0].zone) == ("centre", "centre")
     assert config.sfey.wire == {"field.tag": "tag"}

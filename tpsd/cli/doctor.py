@@ -19,8 +19,8 @@ from tpsd.cli import machine as of
 from tpsd.cli.command import FAILED, AsJson, Command, console, emit, folding
 from tpsd.cli.diagnosis import Diagnosis, State, bad, doubt, from_error, good
 from tpsd.cli.machine import Machine
-from tpsd.cli.reaching import Reached, reach
-from tpsd.config import load, store_path, warnings
+from tpsd.cli.reaching import Reached, journal_folders, reach
+from tpsd.config import load, warnings
 from tpsd.domain.time import SECOND, Micros
 from tpsd.errors import ConfigError, TpsdError
 from tpsd.workers.reader import PREFLIGHT
@@ -29,6 +29,7 @@ _COLOURS = {State.GOOD: "green", State.DOUBT: "yellow", State.BAD: "red"}
 _LANES_AT_WORK = ("ready", "waiting")
 _NEXT = {  # by the first word of what could not be reached, where its error says only what is wrong
     "key": "write the key to that file with mode 0600",
+    "database": "make the database and its role, or correct [store] url",
     "folder": "make it, for the daemon's user alone",
     "port": "plug the device in, and end what has it open",
     "TPS,": "put the file there, or correct [sfey]; openssl s_client shows what the host says",
@@ -87,10 +88,7 @@ async def _at_work(config: Configuration, machine: Machine) -> AsyncIterator[Dia
         yield from_error("daemon", str(exc), "see its log: journalctl -u tpsd")
     made = {
         name: folder
-        for name, folder in (
-            ("folder of the journal", store_path(config).parent),
-            ("folder epoch_dir", config.keys.epoch_dir),
-        )
+        for name, folder in journal_folders(config).items()
         if folder in of.service_folders(machine) and not folder.exists()
     }
     for row in await reach(config, ports=status is None):
@@ -123,10 +121,12 @@ def _lane(lane: dict[str, Any]) -> Diagnosis:
 
 async def _journal(config: Configuration, *, runs: bool) -> AsyncIterator[Diagnosis]:
     """A daemon that runs has opened its keys; without one they are tried here."""
-    if not runs and not store_path(config).exists():
-        yield good("journal", "not there yet: the first start makes it")
-        return
+    from tpsd.offline import has_journal
+
     try:
+        if not runs and not await has_journal(config):
+            yield good("journal", "not there yet: the first start makes it")
+            return
         count = await _findings(config, runs=runs)
     except TpsdError as exc:
         yield from_error("journal", str(exc), "stop what has it open, or put a backup in its place")

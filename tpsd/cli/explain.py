@@ -18,7 +18,7 @@ from tpsd.domain.history import Keeping
 from tpsd.domain.time import Micros
 
 if TYPE_CHECKING:
-    from tpsd.store.viewing import JournalView
+    from tpsd.store.viewing import Reading
 
 TIME_COLUMNS = 31  # 2026-11-23T09:15:30.123+01:00 and two spaces
 TEXT_COLUMNS_MIN = 40  # on a narrow terminal a sentence goes below its time
@@ -37,7 +37,7 @@ def explain(
 ) -> None:
     """Tell the story of a tap: what happened when and why, how it stands, and what comes next."""
 
-    async def read(journal: JournalView) -> dict[str, Any]:
+    async def read(journal: Reading) -> dict[str, Any]:
         kept = Keeping(0, 0, 0) if config is None else keeping(load(config))
         return story_page(await journal.histories.of(tap), kept, Micros(time.time_ns() // 1000))
 

@@ -23,7 +23,7 @@ from tpsd.domain.views import TapFilter
 from tpsd.ports import TapReader
 
 if TYPE_CHECKING:
-    from tpsd.store.viewing import JournalView
+    from tpsd.store.viewing import Reading
 
 UNSEEN = "unseen"  # no state of its own: what the passenger was shown is not what was charged
 STATES = (*(item.value for item in (*State, *Disposition)), UNSEEN)
@@ -32,7 +32,7 @@ POLL_SECONDS = 0.5  # a person sees no difference below; the daemon's reads cost
 
 TapName = Annotated[str, typer.Argument(metavar="TAP", help="Its number, the beginning of its UUID, or VAL00042:3:17.")]
 
-ReadJournal = Callable[["JournalView"], Awaitable[dict[str, Any]]]
+ReadJournal = Callable[["Reading"], Awaitable[dict[str, Any]]]
 
 
 def register(app: typer.Typer) -> None:

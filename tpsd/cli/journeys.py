@@ -37,7 +37,7 @@ from tpsd.domain.journey import JourneyState
 from tpsd.domain.time import Micros
 
 if TYPE_CHECKING:
-    from tpsd.store.viewing import JournalView
+    from tpsd.store.viewing import Reading
 
 UUID_START = 13  # characters, with the first dash: enough to name it, and never taken for a number
 Why = typer.Option(..., "--reason", help="Why; for the audit. No card data.")
@@ -65,7 +65,7 @@ def journeys(
     states += [JourneyState.ENDED_UNPAID] if ended_unpaid else []
     states += [JourneyState.EXPIRED] if expired else []
 
-    async def read(journal: JournalView) -> dict[str, Any]:
+    async def read(journal: Reading) -> dict[str, Any]:
         return {"journeys": plain(await journal.journeys.rows(states, limit))}
 
     params = {"states": ",".join(state.value for state in states), "limit": str(limit)}

@@ -15,7 +15,7 @@ from schemas.config import Configuration
 from tpsd import __version__
 from tpsd.cli.diagnosis import Diagnosis, bad, doubt, good
 from tpsd.clock import system_is_synchronised
-from tpsd.config import clock_floor, store_path
+from tpsd.config import clock_floor, database_url, store_path
 from tpsd.config.relations import KEY_NAMES
 from tpsd.domain.time import Micros, iso_millis
 
@@ -74,7 +74,7 @@ def configuration_file(path: Path, config: Configuration) -> Diagnosis:
 def epoch_folder(config: Configuration) -> Iterator[Diagnosis]:
     """Whether it is private; that it is there is asked elsewhere."""
     folder = config.keys.epoch_dir
-    if not folder.is_dir():
+    if database_url(config) is not None or not folder.is_dir():
         return
     mode = stat.S_IMODE(folder.stat().st_mode)
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
@@ -101,6 +101,8 @@ def clock(config: Configuration, machine: Machine) -> Diagnosis:
 
 def disk(config: Configuration, machine: Machine) -> Iterator[Diagnosis]:
     """Whether the journal can grow, and be copied."""
+    if database_url(config) is not None:
+        return
     journal = store_path(config)
     if not journal.parent.is_dir():
         return

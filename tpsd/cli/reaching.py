@@ -14,7 +14,7 @@ from uuid import UUID
 import serial
 
 from schemas.config import Configuration, Lane
-from tpsd.config import mail_settings, read_hex_key, read_token, read_ttk, store_path
+from tpsd.config import database_url, mail_settings, read_hex_key, read_token, read_ttk, store_path
 from tpsd.config.keys import read_exchange_key
 from tpsd.domain.outcome import Answer, Exchange
 from tpsd.errors import ConfigError, PortError, TpsdError
@@ -74,8 +74,10 @@ def _trials(config: Configuration, ports: bool) -> Iterator[tuple[str, Trial]]:
     token = config.sfey.afc_token_file
     if token is not None:
         yield "key afc_token_file", _key(lambda: read_token(token, private=private))
-    yield "folder of the journal", _folder(store_path(config).parent)
-    yield "folder epoch_dir", _folder(keys.epoch_dir)
+    if database_url(config) is not None:
+        yield "database of the journal", _database(config)
+    for name, folder in journal_folders(config).items():
+        yield name, _folder(folder)
     for lane in config.lanes if ports else ():
         yield f"port of lane {lane.name}", _port(lane)
     yield from _credentials(config)
@@ -86,6 +88,24 @@ def _key(read: Callable[[], object]) -> Trial:
     async def trial() -> str:
         read()
         return "read"
+
+    return trial
+
+
+def journal_folders(config: Configuration) -> dict[str, Path]:
+    """Those that the journal needs, by what they are called here: none where it is in a database."""
+    if database_url(config) is not None:
+        return {}
+    return {"folder of the journal": store_path(config).parent, "folder epoch_dir": config.keys.epoch_dir}
+
+
+def _database(config: Configuration) -> Trial:
+    from tpsd.database import database_of
+    from tpsd.store.entering import try_to_connect
+
+    async def trial() -> str:
+        database = database_of(config)
+        return "" if database is None else await asyncio.to_thread(try_to_connect, database)
 
     return trial
 

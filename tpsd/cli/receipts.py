@@ -17,7 +17,7 @@ from tpsd.config import labels, load
 from tpsd.core.receipts import Labels
 
 if TYPE_CHECKING:
-    from tpsd.store.viewing import JournalView
+    from tpsd.store.viewing import Reading
 
 COLUMNS = 40  # characters: a narrow thermal printer's line
 LABEL_COLUMNS = 10  # the longest label and a space
@@ -45,7 +45,7 @@ def receipt(
 ) -> None:
     """Print a tap's receipt, whatever became of it: plain text of 40 columns, or JSON."""
 
-    async def read(journal: JournalView) -> dict[str, Any]:
+    async def read(journal: Reading) -> dict[str, Any]:
         in_force = Labels() if config is None else labels(load(config))
         return receipt_page(await journal.journeys.receipt(tap), in_force)
 

@@ -24,7 +24,7 @@ from tpsd.domain.reported import Column
 from tpsd.domain.time import Micros
 
 if TYPE_CHECKING:
-    from tpsd.store.viewing import JournalView
+    from tpsd.store.viewing import Reading
 
 By = Annotated[
     list[str] | None,
@@ -73,7 +73,7 @@ def report(
     asked = Asked(",".join(by or ()), since, until)
     question = _read(asked)
 
-    async def from_journal(journal: JournalView) -> dict[str, Any]:
+    async def from_journal(journal: Reading) -> dict[str, Any]:
         return await report_page(journal.counts, question)
 
     params = {"by": asked.by, "since": since, "until": until}

@@ -38,7 +38,7 @@ from tpsd.mail.settings import TIMEOUT_SECONDS
 from tpsd.mail.trial import try_mail
 
 if TYPE_CHECKING:
-    from tpsd.store.viewing import JournalView
+    from tpsd.store.viewing import Reading
 
 MAIL_SECONDS = TIMEOUT_SECONDS + 10.0  # SMTP's own time-out first: its words say more
 
@@ -65,7 +65,7 @@ def status(socket: Socket = None, config: ConfigFile = None, as_json: AsJson = F
 def queue(socket: Socket = None, config: ConfigFile = None, as_json: AsJson = False) -> None:
     """Show what waits on the ladder, by tier and by sends made, and when the next is due."""
 
-    async def read(journal: JournalView) -> dict[str, Any]:
+    async def read(journal: Reading) -> dict[str, Any]:
         return queue_page(await journal.numbers.now(), Micros(time.time_ns() // 1000))
 
     found = asyncio.run(answer(socket, config, QUEUE_PATH, {}, read))

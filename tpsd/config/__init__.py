@@ -22,10 +22,10 @@ from tpsd.config.effective import (
     poll_us,
     zones,
 )
-from tpsd.config.keys import exchange_key, exposed, read_hex_key, read_token, read_ttk
+from tpsd.config.keys import exchange_key, exposed, read_hex_key, read_password, read_token, read_ttk
 from tpsd.config.load import load
 from tpsd.config.problems import Problem
-from tpsd.config.relations import key_files, listen_address, mail_settings, store_path, warnings
+from tpsd.config.relations import database_url, key_files, listen_address, mail_settings, store_path, warnings
 
 __all__ = [
     "Changes",
@@ -35,6 +35,7 @@ __all__ = [
     "check_out_limit",
     "clock_floor",
     "config_digest",
+    "database_url",
     "doubt",
     "effective",
     "exchange_key",
@@ -53,6 +54,7 @@ __all__ = [
     "pass_back",
     "poll_us",
     "read_hex_key",
+    "read_password",
     "read_token",
     "read_ttk",
     "store_path",

@@ -65,6 +65,14 @@ def read_token(path: Path, *, private: bool) -> str:
     return token
 
 
+def read_password(path: Path, *, private: bool) -> str:
+    """The database role's password, which the file holds on one line. Raises ConfigError."""
+    password = _read(path, "the database's password", private=private)
+    if not password or "\n" in password:
+        raise ConfigError(f"the database's password in {path} is not one line; write it so")
+    return password
+
+
 def exposed(path: Path) -> bool:
     """Whether other users may use the file; False where it does not exist.
 
@@ -90,7 +98,7 @@ def _read(path: Path, what: str, *, private: bool) -> str:
     if private and exposed(path):
         raise ConfigError(f"{what}: {path} is open to other users, which production refuses; chmod 600 {path}")
     if len(content) > KEY_FILE_BYTES_MAX or not content.isascii():
-        raise ConfigError(f"{what}: {path} is not a key file (long or binary); it holds hex digits on one line")
+        raise ConfigError(f"{what}: {path} is not a key file (long or binary); it holds one line of ASCII")
     return content.decode("ascii").strip()
 
 

@@ -7,11 +7,11 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from device.vivopay.limits import DECISION_SECONDS
 from schemas.config import Configuration
-from schemas.values import BAUD_USUAL
+from schemas.values import BAUD_USUAL, POSTGRES
 from tpsd.config import fares
 from tpsd.config.effective import is_realtime, ladder, makes_tokens
 from tpsd.config.keys import exposed
@@ -29,6 +29,8 @@ KEY_NAMES = ("kek_file", "token_key_file", "ttk_file", "exchange_key_file")
 READER_VERDICT_SECONDS_MAX = DECISION_SECONDS - 5  # s: its minute begins before ours, and a commit may take a while
 HORIZON_MARGIN_US = HOUR  # a send may wait in the queue and in flight after its rung is due
 
+_ENCRYPTED = frozenset({"require", "verify-ca", "verify-full"})
+
 Rule = Callable[[Configuration], Iterator[Problem]]
 
 
@@ -42,8 +44,15 @@ def warnings(config: Configuration) -> list[Problem]:
     return [problem for rule in _WARNINGS for problem in rule(config)]
 
 
+def database_url(config: Configuration) -> str | None:
+    """The PostgreSQL database of the journal; None where that is a file."""
+    return config.store.url if config.store.url.startswith(POSTGRES) else None
+
+
 def store_path(config: Configuration) -> Path:
-    """The journal's file."""
+    """The journal's file. Raises ConfigError where it is in a database."""
+    if database_url(config) is not None:
+        raise ConfigError("the journal is in a PostgreSQL database: copy, restore and look after it with its own tools")
     return Path("/" + config.store.url.removeprefix("sqlite:///").lstrip("/"))
 
 
@@ -187,6 +196,8 @@ def _credentials(config: Configuration) -> Iterator[Problem]:
 
 
 def _folders(config: Configuration) -> Iterator[Problem]:
+    if database_url(config) is not None:
+        return
     store = Path(os.path.realpath(store_path(config).parent))
     apart: dict[str, Path] = {"epoch_dir": config.keys.epoch_dir, **key_files(config)}
     for name, path in apart.items():
@@ -197,6 +208,24 @@ def _folders(config: Configuration) -> Iterator[Problem]:
                 f"{path} is inside the store's folder {store}",
                 "move it out: a copy of that folder must not hold the keys to it",
             )
+
+
+def _password(config: Configuration) -> Iterator[Problem]:
+    if config.store.password_file is not None and database_url(config) is None:
+        what = "is for a journal in a database, and does nothing here"
+        yield Problem(("store", "password_file"), what, "leave it out")
+
+
+def _unencrypted(config: Configuration) -> Iterator[Problem]:
+    parts = urlsplit(database_url(config) or "")
+    hosts = [one.rpartition(":")[0] or one for one in parts.netloc.rpartition("@")[2].split(",") if one]
+    encrypted = parse_qs(parts.query).get("sslmode", [""])[0] in _ENCRYPTED
+    if not encrypted and any(not is_loopback(host.strip("[]")) for host in hosts):
+        yield Problem(
+            ("store", "url"),
+            "lets taps and their sealed card data travel to the database in the clear",
+            "add ?sslmode=verify-full",
+        )
 
 
 def _socket_length(config: Configuration) -> Iterator[Problem]:
@@ -370,4 +399,14 @@ _RULES: tuple[Rule, ...] = (
     _hosts,
     _production,
 )
-_WARNINGS: tuple[Rule, ...] = (_slow_lanes, _clear_card_data, _exposed_keys, _afc, _unfed, _countries, _no_lanes)
+_WARNINGS: tuple[Rule, ...] = (
+    _slow_lanes,
+    _clear_card_data,
+    _exposed_keys,
+    _password,
+    _unencrypted,
+    _afc,
+    _unfed,
+    _countries,
+    _no_lanes,
+)

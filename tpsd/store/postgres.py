@@ -3,70 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Final, TypeVar
-from urllib.parse import parse_qs, urlsplit
-
-import asyncpg
+from typing import Any, ClassVar, TypeVar
 
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.upkeep import BackedUp, Finding
 from tpsd.errors import JournalError, RefusedError
-from tpsd.store import checking, migrations
-from tpsd.store.faults import Faults
+from tpsd.store import checking
+from tpsd.store.entering import POSTGRES, WHOLE_SECONDS, connect, is_small, look
 from tpsd.store.housekeeping import Keep
 from tpsd.store.journal import Identity, Secrets, SqlJournal
-from tpsd.store.keyrows import KeyRows
+from tpsd.store.keyrows import KeyRows, numbers_of
 from tpsd.store.retiring import Retiring
 from tpsd.store.seal import Entropy, Pool
-from tpsd.store.session import OWN, Session
+from tpsd.store.session import OWN, Database, Session
 from tpsd.store.viewing import Reading
 from tpsd.store.writer import ThreadedWriter, Writer
-
-SERVER_OLDEST = 16  # whose planner and syntax the queries were written for, and the oldest the suite runs on
-EXAMINED_BYTES = 64 * 2**20  # bytes: rows of about a second's look; a larger journal is checked while running
-
-_LOCK: Final = (0x74707364, 0)  # "tpsd": the advisory lock of a database's one daemon
-
-_TABLE: Final = """
-CREATE TABLE IF NOT EXISTS migration (
-  number bigint PRIMARY KEY,
-  name   text NOT NULL,
-  digest text NOT NULL,
-  oldest bigint NOT NULL
-)
-"""
-
-_LOST: Final = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.PostgresSystemError,
-    asyncpg.InternalServerError,
-    OSError,
-    TimeoutError,
-)
-"""After these nobody knows whether the last commit stands: only a start, which looks, may go on."""
-
-POSTGRES: Final = Faults(
-    own=OWN,
-    breaking=_LOST,
-    trouble=(
-        *_LOST,
-        asyncpg.InsufficientResourcesError,
-        asyncpg.TransactionRollbackError,
-        asyncpg.ReadOnlySQLTransactionError,
-        asyncpg.LockNotAvailableError,
-    ),
-    begin="BEGIN",
-    broken=(
-        "the connection to PostgreSQL was lost ({words}): whether the last commit stands is not known, so the journal "
-        "stays closed until tpsd starts again and has looked; look at the server"
-    ),
-    unavailable="PostgreSQL cannot be written or read ({words}): nothing was acknowledged; look at the server",
-)
 
 T = TypeVar("T")
 
@@ -80,18 +34,21 @@ class PostgresJournal(SqlJournal):
 
     @classmethod
     async def open(
-        cls, url: str, identity: Identity, kek: bytes, keep: Keep | None = None, entropy: Entropy | None = None
+        cls,
+        database: Database,
+        identity: Identity,
+        kek: bytes,
+        keep: Keep | None = None,
+        entropy: Entropy | None = None,
     ) -> PostgresJournal:
         """Open the journal of a database, or make it there. Raises JournalError."""
         entropy = entropy or Pool()
-        writer = ThreadedWriter(partial(connect, url), POSTGRES)
+        writer = ThreadedWriter(partial(connect, database), POSTGRES)
         writer.start()
-        shelf = KeyRows(partial(Session, url))
+        shelf = KeyRows(partial(Session, database))
         try:
-            examined = await writer.read(_is_small)
-            journal = cls(
-                writer, keep or Keep(), entropy, PostgresUpkeep(writer, url, shelf.numbers, examined=examined)
-            )
+            examined = await writer.read(is_small)
+            journal = cls(writer, keep or Keep(), entropy, PostgresUpkeep(writer, database, examined=examined))
             journal._shelf = shelf
             await journal._unlock(identity, Secrets(kek, shelf, entropy))
         except BaseException:
@@ -109,12 +66,11 @@ class PostgresJournal(SqlJournal):
 
 
 class PostgresUpkeep(Retiring):
-    """``upkeep.Upkeep`` on PostgreSQL. ``keys`` gives the epochs whose key stands; ``examined``: all was looked at."""
+    """``upkeep.Upkeep`` on PostgreSQL. ``examined``: everything was looked at when it was opened."""
 
-    def __init__(self, writer: Writer, url: str, keys: Callable[[], Collection[int]], *, examined: bool) -> None:
+    def __init__(self, writer: Writer, database: Database, *, examined: bool) -> None:
         super().__init__(writer)
-        self._url = url
-        self._keys = keys
+        self._database = database
         self._examined = examined
 
     def is_unexamined(self) -> bool:
@@ -127,20 +83,20 @@ class PostgresUpkeep(Retiring):
         What PostgreSQL does not let happen (a row that refers to none, one that a constraint forbids) is not looked
         for. Whether its files are whole is its own to say: checksums, ``pg_amcheck``.
         """
-        keys = self._keys()
 
         def examined() -> list[Finding]:
-            session = Session(self._url, {"default_transaction_read_only": "on"})
+            session = Session(self._database, {"default_transaction_read_only": "on"})
+            session.seconds = WHOLE_SECONDS
             try:
                 session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                return checking.contradictions(session, keys)
+                return checking.contradictions(session, numbers_of(session))
             finally:
                 session.close()
 
         try:
             return await asyncio.to_thread(examined)
         except OWN as exc:
-            raise JournalError(f"{place(self._url)} cannot be checked ({POSTGRES.words(exc)})") from exc
+            raise JournalError(f"{self._database} cannot be checked ({POSTGRES.words(exc)})") from exc
 
     async def backup(self, target: Path, by: AuditDraft) -> BackedUp:
         """Refused: the server's own tools copy a database while it is at work, and bring it back."""
@@ -151,8 +107,8 @@ class PostgresUpkeep(Retiring):
 class PostgresView(Reading):
     """A journal on PostgreSQL looked at: nothing is written. A daemon may be at work. Raises JournalError."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._one = asyncio.Lock()
         self._session: Session | None = None
         super().__init__()
@@ -162,114 +118,17 @@ class PostgresView(Reading):
 
         def connected() -> T:
             if self._session is None:
-                self._session = _looking(self._url)
+                self._session = look(self._database)
             return work(self._session)
 
         async with self._one:
             return await asyncio.to_thread(connected)
 
+    async def check(self) -> list[Finding]:
+        """Everything that is wrong with it."""
+        return await self.read(lambda session: checking.contradictions(session, numbers_of(session)))
+
     async def close(self) -> None:
         """Let go of the connection."""
         if self._session is not None:
             await asyncio.to_thread(self._session.close)
-
-
-def place(url: str) -> str:
-    """Which database a URL means, for people: without role and password."""
-    try:
-        parts = urlsplit(url)
-        host = parts.netloc.rpartition("@")[2] or parse_qs(parts.query).get("host", ["localhost"])[0]
-    except ValueError:
-        return "the database of [store] url"
-    return f"database {parts.path.strip('/') or 'of its role'} at {host}"
-
-
-def connect(url: str) -> Session:
-    """The daemon's connection: alone in its database, the schema up to date. Raises JournalError."""
-    session = _connected(url)
-    try:
-        _refuse_what_cannot_hold_a_journal(session, url)
-        if not session.execute("SELECT pg_try_advisory_lock(?, ?)", _LOCK).get:
-            raise JournalError(
-                f"{place(url)} is in use by another daemon: a database holds one journal, and that has one daemon; "
-                "stop that one first, or name another database in [store] url"
-            )
-        migrations.apply(session, migrations.known("postgres"), _TABLE)
-    except asyncpg.InsufficientPrivilegeError as exc:
-        session.close()
-        raise JournalError(
-            f"{place(url)}: the role may not make tables there ({exc.args[0]}): make it the owner of its database"
-        ) from exc
-    except OWN as exc:
-        session.close()
-        raise JournalError(f"{place(url)} cannot be used ({POSTGRES.words(exc)})") from exc
-    except JournalError:
-        session.close()
-        raise
-    return session
-
-
-def _looking(url: str) -> Session:
-    session = _connected(url, {"default_transaction_read_only": "on"})
-    try:
-        if session.execute("SELECT to_regclass('migration')::text").get is None:
-            raise JournalError(f"{place(url)} holds no journal: start tpsd once, then look")
-        applied = session.execute("SELECT coalesce(max(number), 0) FROM migration").get
-        if applied < migrations.known("postgres")[-1].number:
-            raise JournalError(
-                f"{place(url)} is at schema {applied}, which an earlier version made: start tpsd once, then look"
-            )
-    except OWN as exc:
-        session.close()
-        raise JournalError(f"{place(url)} cannot be read ({POSTGRES.words(exc)})") from exc
-    except JournalError:
-        session.close()
-        raise
-    return session
-
-
-def _connected(url: str, settings: dict[str, str] | None = None) -> Session:
-    """A connection, or what a person can do about its not being there. No word of the URL's role or password."""
-    where = place(url)
-    try:
-        return Session(url, settings)
-    except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError) as exc:
-        raise JournalError(
-            f"{where} does not let the role of [store] url in: correct role and password there, or make the role"
-        ) from exc
-    except asyncpg.InvalidCatalogNameError as exc:
-        raise JournalError(f"{where} is not there: make the database, or correct [store] url") from exc
-    except asyncpg.CannotConnectNowError as exc:
-        raise JournalError(f"{where} takes no connections now ({exc.args[0]}): wait until it has started") from exc
-    except asyncpg.TooManyConnectionsError as exc:
-        raise JournalError(f"{where} has no connection left: raise max_connections, or end others") from exc
-    except asyncpg.PostgresError as exc:
-        raise JournalError(f"{where} refuses the connection ({POSTGRES.words(exc)})") from exc
-    except (OSError, TimeoutError) as exc:
-        raise JournalError(
-            f"{where} cannot be reached ({type(exc).__name__}): start the server, or correct [store] url"
-        ) from exc
-    except (asyncpg.InterfaceError, ValueError) as exc:
-        raise JournalError(
-            "[store] url is no address of a PostgreSQL database: write postgresql://role@host:5432/name"
-        ) from exc
-
-
-def _refuse_what_cannot_hold_a_journal(session: Session, url: str) -> None:
-    where = place(url)
-    version, encoding, standby, durable = session.execute(
-        "SELECT current_setting('server_version_num')::int / 10000, current_setting('server_encoding'), "
-        "pg_is_in_recovery(), current_setting('synchronous_commit')"
-    ).get
-    if version < SERVER_OLDEST:
-        raise JournalError(f"{where} is PostgreSQL {version}: tpsd needs {SERVER_OLDEST} or newer")
-    if encoding != "UTF8":
-        raise JournalError(f"{where} is encoded in {encoding}: make a database with encoding UTF8")
-    if standby:
-        raise JournalError(f"{where} is a standby and cannot be written: name the primary in [store] url")
-    if durable == "off":
-        session.execute("SET synchronous_commit = on")  # else a crash of the server loses what was acknowledged
-
-
-def _is_small(session: Session) -> bool:
-    return int(session.execute("SELECT pg_database_size(current_database())").get) <= EXAMINED_BYTES

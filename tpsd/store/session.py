@@ -11,18 +11,26 @@ import json
 from collections import deque
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, TypeVar
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
 from tpsd.store.connection import Bindings
 from tpsd.store.dialect import Worded, postgres, words_of
 
-COMMAND_SECONDS = 10.0  # for any one statement: ten times what the slowest page of a busy cluster takes
+COMMAND_SECONDS = 10.0  # for a statement: ten times what the slowest page of a busy cluster takes
 CONNECT_SECONDS = 10.0  # a cluster that fails over has an address again within that, or the service manager tries
 
-OWN: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+OWN: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
 """All that can go wrong between here and PostgreSQL."""
 
 T = TypeVar("T")
@@ -36,6 +44,23 @@ _SETTINGS: Final = {
     "idle_in_transaction_session_timeout": "0",  # between two statements of ours a tap is being decided
     "jit": "off",  # our queries are short: compiling one takes longer than running it
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Which one, and how to come in. The URL holds no password."""
+
+    url: str
+    password: str | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        """For people: where it is, and nothing about the role."""
+        try:
+            parts = urlsplit(self.url)
+            host = parts.netloc.rpartition("@")[2] or parse_qs(parts.query).get("host", ["localhost"])[0]
+        except ValueError:
+            return "the database of [store] url"
+        return f"database {parts.path.strip('/') or 'of its role'} at {host}"
 
 
 class Given:
@@ -62,15 +87,19 @@ class Given:
 
 
 class Session:
-    """``connection.Connection`` on PostgreSQL. ``settings`` are the server's, for this session."""
+    """``connection.Connection`` on PostgreSQL. ``settings`` are the server's, for this session.
 
-    def __init__(self, url: str, settings: dict[str, str] | None = None) -> None:
+    ``seconds``: how long a statement may take; then the connection counts as lost.
+    """
+
+    def __init__(self, database: Database, settings: dict[str, str] | None = None) -> None:
         """Connect. Raises one of ``OWN``, or ValueError for a URL that is none."""
+        self.seconds = COMMAND_SECONDS
         self._loop = asyncio.new_event_loop()
         self._prepared: dict[str, asyncpg.prepared_stmt.PreparedStatement] = {}
         self._changes = self._total = 0
         try:
-            self._connection = self._run(_connected(url, {**_SETTINGS, **(settings or {})}))
+            self._connection = self._run(_connected(database, {**_SETTINGS, **(settings or {})}))
         except BaseException:
             self._loop.close()
             raise
@@ -84,7 +113,9 @@ class Session:
         """See ``connection.Connection``. What gives no rows may be several statements at once."""
         query = words_of(statements, _DIALECT)
         if not query.gives_rows:
-            self._run(self._connection.execute(query.sql))
+            done = self._run(self._connection.execute(query.sql, timeout=self.seconds))
+            if query.sql == "COMMIT" and done != query.sql:  # so it answers where something had failed before
+                raise asyncpg.InFailedSQLTransactionError("the transaction was undone")
             return Given()
         return Given(self._run(self._fetched(query, query.arguments(bindings))))
 
@@ -142,8 +173,8 @@ class Session:
     async def _fetched(self, query: Worded, arguments: list[Any]) -> list[Row]:
         prepared = self._prepared.get(query.sql)
         if prepared is None:
-            prepared = self._prepared[query.sql] = await self._connection.prepare(query.sql)
-        rows = [tuple(row) for row in await prepared.fetch(*arguments)]
+            prepared = self._prepared[query.sql] = await self._connection.prepare(query.sql, timeout=self.seconds)
+        rows = [tuple(row) for row in await prepared.fetch(*arguments, timeout=self.seconds)]
         self._count(prepared.get_statusmsg())
         return rows
 
@@ -159,9 +190,12 @@ class Session:
         return self._loop.run_until_complete(work)
 
 
-async def _connected(url: str, settings: dict[str, str]) -> Any:
+async def _connected(database: Database, settings: dict[str, str]) -> Any:
     connection = await asyncpg.connect(
-        url, timeout=CONNECT_SECONDS, command_timeout=COMMAND_SECONDS, server_settings=settings
+        database.url,
+        password=database.password,
+        timeout=CONNECT_SECONDS,
+        server_settings=settings,
     )
     try:
         # The sum of whole numbers is "numeric" there, and a whole number here.

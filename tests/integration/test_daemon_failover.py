@@ -1,0 +1,65 @@
+"""A primary is killed under taps, and its standby takes its place: nothing told is lost, nothing is paid twice."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster import Cluster
+from tests.integration.conftest import Opens
+from tests.integration.stage import Stage, Tap
+from tests.integration.test_daemon_postgres import CHARGED_UNHEARD, TWICE_503, lost
+from tpsd.errors import JournalError
+
+
+@pytest.fixture(params=[16, 18])
+def pair(request: pytest.FixtureRequest) -> Iterator[tuple[Cluster, Cluster]]:
+    """A primary and its synchronous standby, with an empty database."""
+    primary = Cluster(request.param)
+    standby = Cluster(request.param, primary)
+    primary.run("CREATE DATABASE journal")
+    yield primary, standby
+    for cluster in (primary, standby):
+        cluster.stop()
+
+
+async def test_a_failover_under_taps(open_stage: Opens, pair: tuple[Cluster, Cluster]) -> None:
+    primary, standby = pair
+    url = f"postgresql://tpsd@/journal?host={primary.folder},{standby.folder}&target_session_attrs=primary"
+    rng, taps, told = random.Random(11), list[Tap](), set[Tap]()
+
+    async def killed(stage: Stage) -> None:
+        async with stage.daemon_running():
+            for _ in range(30):
+                tap = stage.gate.tap(rng.choice((250, TWICE_503, CHARGED_UNHEARD)))
+                taps.append(tap)
+                await stage.gate.verdict(tap)
+            assert primary.ask(lambda one: one.fetchval("SELECT sync_state FROM pg_stat_replication")) == "sync"
+            taps.extend(stage.gate.tap(250) for _ in range(20))
+            await asyncio.to_thread(primary.kill)
+            await stage.until(lambda: False, "the end of the daemon")
+
+    async with open_stage(changes={"store": {"url": url}}) as stage:
+        await lost(killed(stage))
+        told.update(tap for tap in taps if tap.number in stage.gate.verdicts)
+        assert len(told) >= 30
+        with pytest.raises(JournalError, match=r"cannot be reached .*: start or promote one of them"):
+            async with stage.daemon_running():
+                pytest.fail("it ran without a primary")
+        await asyncio.to_thread(standby.promote)
+        stage.seed += 1  # dice of its own for the next life
+        async with stage.daemon_running():
+            kept = {row.tap_id for row in await stage.rows()}
+            assert {tap.id for tap in told} <= kept, "what was told was committed on both"
+            for tap in taps:
+                assert (await stage.gate.verdict(tap)).verdict == 1
+            await stage.pass_time()
+            rows = {row.tap_id: row for row in await stage.rows()}
+            assert set(rows) == {tap.id for tap in taps}
+            assert {row.state for row in rows.values()} == {"approved"}
+            assert await stage.daemon.journal.upkeep.check() == []
+            stage.check_books()
+            await stage.check_money()
