@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import apsw
@@ -14,16 +15,18 @@ from tests.sim.disk import MemoryDisk, MemoryShelf
 from tests.sim.doors import Door
 from tests.sim.events import Committed, Event
 from tests.sim.machine import Machine
-from tests.sim.mailbox import LifePostman
 from tests.sim.road import Road
 from tests.sim.writer import LoopWriter
 from tpsd.clock import SystemClock
 from tpsd.config import clock_floor
+from tpsd.config.relations import mail_settings
 from tpsd.daemon import Daemon
 from tpsd.daemon import Ends as DaemonEnds
 from tpsd.daemon import World as Surroundings
 from tpsd.domain.time import DAY, Micros
-from tpsd.ports import Port
+from tpsd.mail.settings import SmtpConfig
+from tpsd.mail.smtp import SmtpMailer
+from tpsd.ports import Port, Postman
 from tpsd.store.housekeeping import Keep
 from tpsd.store.sqlite import Identity, Secrets, SqliteJournal
 
@@ -41,7 +44,6 @@ class Ends:
     machine: Machine
     doors: Sequence[Door]
     road: Callable[[int, Callable[[Micros], None]], Road]
-    postman: Callable[[int], LifePostman]
     emit: Callable[[Event], None]
 
 
@@ -62,7 +64,6 @@ class Life:
         self.clock.life = f"life-{number}"
         self.writer: LoopWriter | None = None
         self.daemon: Daemon | None = None
-        self.postman = ends.postman(number)
         self.is_ready = False  # its loops run: commands are heard
         self._config = config
         self._ends = ends
@@ -91,7 +92,7 @@ class Life:
                 journal,
                 DaemonEnds(
                     road,
-                    lambda _: self.postman,
+                    _postman,
                     ports,
                     frozenset({CREDENTIAL}),
                     road.ask if enquires else None,
@@ -117,3 +118,13 @@ class Life:
 
     def _committed(self) -> None:
         self._ends.emit(Committed(self.number))
+
+
+@cache
+def _mailer(settings: SmtpConfig) -> SmtpMailer:
+    """One for all worlds of a process: it keeps nothing between two mails, and reads the system's roots when made."""
+    return SmtpMailer(settings)
+
+
+def _postman(config: Configuration) -> Postman:
+    return _mailer(mail_settings(config))

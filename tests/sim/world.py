@@ -24,7 +24,7 @@ from tests.sim.incidents import TABLE
 from tests.sim.lives import Ends, Life
 from tests.sim.loop import OWNER, VirtualLoop
 from tests.sim.machine import Machine
-from tests.sim.mailbox import LifePostman, Mailbox
+from tests.sim.mailbox import Mailbox, MailRoad
 from tests.sim.plan import Incident, Plan
 from tests.sim.reaper import Reaper
 from tests.sim.road import Road, Weather
@@ -71,6 +71,7 @@ class World:
         self.shelf = MemoryShelf(self.disk)
         self.weather = Weather()
         self.mailbox = Mailbox()
+        loop.dial = MailRoad(self.mailbox, plan.seed, loop, self.context, self.emit).dial
         self.ledger = WatchedLedger(self.emit)
         self.teller = Teller(self._fates, ledger=self.ledger, wall=self.machine.true)
         self.config = configuration(plan)
@@ -192,7 +193,7 @@ class World:
         self.disk.begin()
         pause = 0.0 if self.calm else self.plan.commit_seconds
         rng = random.Random(f"{self.plan.seed} life {self.lives}")
-        ends = Ends(self.disk, self.shelf, self.machine, self.doors, self._road, self._postman, self.emit)
+        ends = Ends(self.disk, self.shelf, self.machine, self.doors, self._road, self.emit)
         life = self.life = Life(self.lives, self.config, ends, rng, pause)
         context = contextvars.copy_context()
         context.run(OWNER.set, life.number)
@@ -221,9 +222,6 @@ class World:
         line = DirectLine(self.teller, COMPANY_ID, timeout_seconds=timeout, on_date=on_date)
         rng = random.Random(f"{self.plan.seed} road {life}")
         return Road(life, line, self.weather, rng, self.loop, self.context, self.emit, timeout)
-
-    def _postman(self, life: int) -> LifePostman:
-        return LifePostman(life, self.mailbox, random.Random(f"{self.plan.seed} post {life}"), self.emit)
 
     # --- phases ---
 
