@@ -1,6 +1,7 @@
 """``python -m tests.coverage``: line and branch coverage of the packages where a mistake costs money or card data.
 
-All in this process: unit, property and store tests, some of the whole daemon, power cuts, and simulated worlds. What is not run is named.
+All in this process: unit, property and store tests, some of the whole daemon, power cuts, and some simulated worlds.
+What is not run is named.
 """
 
 from __future__ import annotations

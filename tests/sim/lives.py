@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import apsw
 
-from schemas.config import Configuration
+from schemas.config import Configuration, Lane
 from tests.sim.disk import MemoryDisk, MemoryShelf
 from tests.sim.doors import Door
 from tests.sim.events import Committed, Event
@@ -26,7 +27,7 @@ from tpsd.daemon import World as Surroundings
 from tpsd.domain.time import DAY, Micros
 from tpsd.mail.settings import SmtpConfig
 from tpsd.mail.smtp import SmtpMailer
-from tpsd.ports import Port, Postman
+from tpsd.ports import Postman
 from tpsd.store.housekeeping import Keep
 from tpsd.store.sqlite import Identity, Secrets, SqliteJournal
 
@@ -48,9 +49,10 @@ class Ends:
 
 
 class DoorPort:
-    """``ports.Port`` of one life at a door."""
+    """``ports.Port`` of one life at a door, by the name of its lane."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, doors: Sequence[Door], lane: Lane) -> None:
+        door = doors[int(lane.name.removeprefix("door-")) - 1]
         self.name = door.serial
         self.open = door.open
 
@@ -65,6 +67,8 @@ class Life:
         self.writer: LoopWriter | None = None
         self.daemon: Daemon | None = None
         self.is_ready = False  # its loops run: commands are heard
+        self.reloading = asyncio.Lock()
+        self.knows = config  # the configuration that it was told of last
         self._config = config
         self._ends = ends
         self._rng = rng
@@ -85,7 +89,7 @@ class Life:
         )
         try:
             road = ends.road(self.number, self.clock.adopt)
-            ports: list[Port] = [DoorPort(door) for door in ends.doors]
+            port_of = partial(DoorPort, ends.doors)
             self.daemon = Daemon(
                 config,
                 Surroundings(self.clock, self._rng),
@@ -93,9 +97,10 @@ class Life:
                 DaemonEnds(
                     road,
                     _postman,
-                    ports,
+                    [port_of(lane) for lane in config.lanes],
                     frozenset({CREDENTIAL}),
                     road.ask if enquires else None,
+                    port_of=port_of,
                 ),
             )
             await self.daemon.run()
