@@ -47,7 +47,7 @@ from tpsd.domain.time import HOUR, SECOND, iso_millis
 from tpsd.doubts import Ask
 from tpsd.errors import ConfigError
 from tpsd.identities import Registration
-from tpsd.lanes import Lanes, in_force, policy_of, setting_anew, setting_of
+from tpsd.lanes import Lanes, PortOf, in_force, policy_of, port_of, setting_anew, setting_of
 from tpsd.mail.render import all_clear_mail, window_mail
 from tpsd.mail.trial import Trial, try_mail
 from tpsd.observer import MeteredTps, Observer
@@ -98,7 +98,7 @@ class Ends:
     ``enquire`` asks what became of a transaction, ``updates`` for the deny list's next page, where that is configured;
     ``renew`` takes a credential's new certificate. ``ask_terminal`` asks TPS about a terminal; with it lanes pass a
     preflight before they open. ``registration`` asks for terminals' identities, ``ask_keys`` for a terminal's device
-    keys, where the feed is on.
+    keys, where the feed is on. ``port_of`` makes the port of a lane that a reload brings.
     """
 
     tps: Tps
@@ -111,6 +111,7 @@ class Ends:
     ask_terminal: AskTerminal | None = None
     registration: Registration | None = None
     ask_keys: Callable[[Terminal], Awaitable[list[DeviceKey] | str]] | None = None
+    port_of: PortOf = port_of
 
 
 class Daemon:
@@ -205,7 +206,7 @@ class Daemon:
         self.roll = Roll(journal.lanes, lambda: [lane.state for lane in self.lanes], world.clock, tell)
         self.registrar = None if ends.registration is None else self._registrar(ends.registration)
         self.inspector = None if ends.ask_terminal is None else self._inspector(ends.ask_terminal)
-        self.fleet = Lanes(config, ends.ports, setting, self._lane, world.rng)
+        self.fleet = Lanes(config, ends.ports, ends.port_of, setting, self._lane, world.rng)
         self.lanes = self.fleet.running
         self.observer = Observer(
             journal,

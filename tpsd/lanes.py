@@ -43,6 +43,9 @@ log = structlog.get_logger("tpsd")
 MakeLane = Callable[[LaneParts, str, Setting], Lane]
 """From its parts, its name for people, and what taps are taken under."""
 
+PortOf = Callable[[LaneSection], Port]
+"""A lane's port, neither claimed nor opened. Raises ConfigError."""
+
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
@@ -56,9 +59,16 @@ class Lanes:
     """All lanes of a daemon; ``running`` lists them in the order of the configuration."""
 
     def __init__(
-        self, config: Configuration, ports: Sequence[Port], setting: Setting, make: MakeLane, rng: random.Random
+        self,
+        config: Configuration,
+        ports: Sequence[Port],
+        port_of: PortOf,
+        setting: Setting,
+        make: MakeLane,
+        rng: random.Random,
     ) -> None:
         self.setting = setting
+        self._port_of = port_of
         self._make = make
         self._rng = rng
         self._ports = {section.name: port for section, port in zip(config.lanes, ports, strict=True)}
@@ -88,7 +98,7 @@ class Lanes:
         coming = {*changes.added, *changes.relinked}
         leaving = [self._ports[name] for name in (*changes.removed, *changes.relinked) if name in self._ports]
         ours = {path for port in leaving for path in _paths(port)}
-        claimed = Claimed({section.name: port_of(section) for section in new.lanes if section.name in coming})
+        claimed = Claimed({section.name: self._port_of(section) for section in new.lanes if section.name in coming})
         held: list[SerialPort] = []
         try:
             for port in claimed.ports.values():

@@ -1,6 +1,7 @@
 """``python -m tests.coverage``: line and branch coverage of the packages where a mistake costs money or card data.
 
-All in this process: unit, property and store tests, power cuts, and some simulated worlds. What is not run is named.
+All in this process: unit, property and store tests, some of the whole daemon, power cuts, and some simulated worlds.
+What is not run is named.
 """
 
 from __future__ import annotations
@@ -24,6 +25,14 @@ TESTS: Final = (
     "tests/sim/test_vl1_sessions.py",
     "tests/sim/test_vl1_taps.py",
     "tests/sim/test_vivopay_reader.py",
+    "tests/integration/test_daemon_disk.py",
+    "tests/integration/test_daemon_doubts.py",
+    "tests/integration/test_daemon_lane_orders.py",
+    "tests/integration/test_daemon_readers.py",
+    "tests/integration/test_daemon_receipts.py",
+    "tests/integration/test_daemon_wounds.py",
+    "tests/integration/test_denylist_commands.py",
+    "tests/integration/test_store_commands.py",
 )
 CUTS: Final = 600
 WORLDS: Final = range(1, 9)  # seeds

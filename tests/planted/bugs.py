@@ -36,7 +36,7 @@ BUGS: Final = (
     ),
     Bug(
         "a resend is serialised anew",
-        "tpsd/store/sqlite.py",
+        "tpsd/store/journal.py",
         '        return self._epochs.unseal(str(row.claimed.uuid), "body", row.sealed)',
         "        body = self._epochs.unseal(str(row.claimed.uuid), 'body', row.sealed)\n"
         "        import json\n"

@@ -94,4 +94,18 @@ LOST: Final = (
         "    if False:",
         ("tests/unit/test_vl1_frames.py", "tests/property/test_vl1_decoder_properties.py"),
     ),
+    Bug(
+        "a reader's tap is known again by its key and counter alone",
+        "device/vivopay/tap.py",
+        '        return b"KSN" + ksn + (counter or b"") + (cryptogram or b"")',
+        '        return b"KSN" + ksn + (counter or b"")',
+        ("tests/unit/test_vivopay_taps.py",),
+    ),
+    Bug(
+        "nobody hears of a tap whose answer was damaged",
+        "device/vivopay/states.py",
+        "    (State.RESCUING, Input.DONE): (State.IDLE, (Effect.TELL_LOST, Effect.PLAN_AGAIN, Effect.PAUSE)),",
+        "    (State.RESCUING, Input.DONE): (State.IDLE, (Effect.PLAN_AGAIN, Effect.PAUSE)),",
+        ("tests/unit/test_vivopay_session.py",),
+    ),
 )

@@ -149,6 +149,7 @@ TABLE: Final[Mapping[str, Row]] = {
     "boot_unset": Row(3, lambda rng, _: (_seconds(rng),), _boot_unset),
     "suspend": Row(1, lambda rng, _: (rng.choice([60.0, 3600.0, 40_000.0]),), _suspend),
     "reload": Row(4, reloads.drawn, reloads.reload),
+    "lane_out": Row(4, lambda rng, doors: (_door(rng, doors), _seconds(rng)), reloads.take_out),
     "by_hand": Row(10, lambda rng, _: (rng.choice(operators.BY_HAND), rng.random()), operators.order),
     "order": Row(8, lambda rng, _: (rng.choice(sorted(operators.COMMANDS)), rng.random()), operators.order),
 }

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 import apsw
 
-from schemas.config import Configuration
+from schemas.config import Configuration, Lane
 from tests.sim.disk import MemoryDisk, MemoryShelf
 from tests.sim.doors import Door
 from tests.sim.events import Committed, Event
 from tests.sim.machine import Machine
-from tests.sim.mailbox import LifePostman
 from tests.sim.road import Road
 from tests.sim.writer import LoopWriter
 from tpsd.clock import SystemClock
 from tpsd.config import clock_floor
+from tpsd.config.relations import mail_settings
 from tpsd.daemon import Daemon
 from tpsd.daemon import Ends as DaemonEnds
 from tpsd.daemon import World as Surroundings
 from tpsd.domain.time import DAY, Micros
-from tpsd.ports import Port
+from tpsd.mail.settings import SmtpConfig
+from tpsd.mail.smtp import SmtpMailer
+from tpsd.ports import Postman
 from tpsd.store.housekeeping import Keep
 from tpsd.store.sqlite import Identity, Secrets, SqliteJournal
 
@@ -41,14 +45,14 @@ class Ends:
     machine: Machine
     doors: Sequence[Door]
     road: Callable[[int, Callable[[Micros], None]], Road]
-    postman: Callable[[int], LifePostman]
     emit: Callable[[Event], None]
 
 
 class DoorPort:
-    """``ports.Port`` of one life at a door."""
+    """``ports.Port`` of one life at a door, by the name of its lane."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, doors: Sequence[Door], lane: Lane) -> None:
+        door = doors[int(lane.name.removeprefix("door-")) - 1]
         self.name = door.serial
         self.open = door.open
 
@@ -62,8 +66,9 @@ class Life:
         self.clock.life = f"life-{number}"
         self.writer: LoopWriter | None = None
         self.daemon: Daemon | None = None
-        self.postman = ends.postman(number)
         self.is_ready = False  # its loops run: commands are heard
+        self.reloading = asyncio.Lock()
+        self.knows = config  # the configuration that it was told of last
         self._config = config
         self._ends = ends
         self._rng = rng
@@ -84,17 +89,18 @@ class Life:
         )
         try:
             road = ends.road(self.number, self.clock.adopt)
-            ports: list[Port] = [DoorPort(door) for door in ends.doors]
+            port_of = partial(DoorPort, ends.doors)
             self.daemon = Daemon(
                 config,
                 Surroundings(self.clock, self._rng),
                 journal,
                 DaemonEnds(
                     road,
-                    lambda _: self.postman,
-                    ports,
+                    _postman,
+                    [port_of(lane) for lane in config.lanes],
                     frozenset({CREDENTIAL}),
                     road.ask if enquires else None,
+                    port_of=port_of,
                 ),
             )
             await self.daemon.run()
@@ -117,3 +123,13 @@ class Life:
 
     def _committed(self) -> None:
         self._ends.emit(Committed(self.number))
+
+
+@cache
+def _mailer(settings: SmtpConfig) -> SmtpMailer:
+    """One for all worlds of a process: it keeps nothing between two mails, and reads the system's roots when made."""
+    return SmtpMailer(settings)
+
+
+def _postman(config: Configuration) -> Postman:
+    return _mailer(mail_settings(config))

@@ -2,10 +2,11 @@
 
 Time stands still while anything can run and then jumps to the next timer. What is ready runs one callback at a
 time, the next one drawn by the seed: asyncio promises the order of ``call_soon`` only to transports and their
-protocols, and there are none here. Futures, locks, queues, task groups and time-outs keep their promises by their
-own state, and must do so in any order.
+protocols, and the ones here keep it by their times. Futures, locks, queues, task groups and time-outs keep their
+promises by their own state, and must do so in any order.
 
 There is no thread, no socket and no signal: all such calls raise NotImplementedError, as the abstract loop does.
+Whoever connects gets what ``dial`` gives, where a world has set one.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._running = False
         self.steps = 0
         self.between: Callable[[], None] | None = None
+        self.dial: Callable[[Any], Coroutine[Any, Any, asyncio.Transport]] | None = None
         self.surprises: list[str] = []
 
     # --- what runs it ---
@@ -188,6 +190,14 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             mine[:] = [one for one in mine if not one.done()]
         mine.append(task)
         return task
+
+    async def create_connection(  # type: ignore[override]
+        self, protocol_factory: Callable[[], Any], *where: Any, **how: Any
+    ) -> tuple[asyncio.Transport, Any]:
+        if self.dial is None:
+            raise NotImplementedError(f"nobody is there to be connected to: {where} {how}")
+        protocol = protocol_factory()
+        return await self.dial(protocol), protocol
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """Nothing may go unseen: whoever runs the world looks here."""

@@ -1,20 +1,21 @@
-"""The mail server, as a daemon's postman meets it: it takes, refuses, hangs, or takes and does not say so."""
+"""The mail server's luck and what it took, and the wire between it and a life's own SMTP client."""
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from email.message import EmailMessage
+from typing import Any, Final
 
 from tests.sim.events import Event, MailTaken
-from tpsd.domain.notice import MailRow
-from tpsd.domain.time import Micros
-from tpsd.errors import MailError
+from tests.sim.loop import OWNER, VirtualLoop
+from tests.sim.mail_server import REFUSALS, Conversation, Stumble, Verb, Way
 
-VERBS: Final = ("connect", "EHLO", "the login", "MAIL", "RCPT", "DATA")
-HANG_SECONDS: Final = 30.0
+WAY_SECONDS: Final = (0.002, 0.08)  # from one end of a connection to the other
 
 
 @dataclass(slots=True)
@@ -27,34 +28,106 @@ class Mailbox:
     closed: bool = False
     taken: list[tuple[str, str, str]] = field(default_factory=list)
     unanswered: int = 0
+    stumbled: Counter[str] = field(default_factory=Counter)
+    connections: int = 0
 
     def calm(self) -> None:
         """From now on it takes everything."""
         self.refuses = self.hangs = self.mumbles = 0.0
         self.closed = False
 
+    def luck(self, rng: random.Random) -> Stumble | None:
+        """What becomes of the next connection."""
+        if rng.random() < self.refuses:
+            return Stumble(rng.choice(list(Verb)), rng.choice(REFUSALS))
+        if rng.random() < self.hangs:
+            return Stumble(rng.choice(list(Verb)), Way.SILENT)
+        return Stumble(Verb.END, Way.LOST) if rng.random() < self.mumbles else None
 
-class LifePostman:
-    """``ports.Postman`` of one life."""
 
-    def __init__(self, life: int, box: Mailbox, rng: random.Random, emit: Callable[[Event], None]) -> None:
-        self._life = life
+class MailRoad:
+    """``VirtualLoop.dial``: connections to the mail server. Its own doings go on in ``far``, whoever dies meanwhile."""
+
+    def __init__(
+        self, box: Mailbox, seed: int, loop: VirtualLoop, far: contextvars.Context, emit: Callable[[Event], None]
+    ) -> None:
         self._box = box
-        self._rng = rng
+        self._seed = seed
+        self._loop = loop
+        self._far = far
         self._emit = emit
 
-    async def send(self, mail: MailRow, date: Micros) -> None:
-        del date
-        box, rng = self._box, self._rng
-        await asyncio.sleep(rng.uniform(0.01, 0.5))
-        if box.closed or rng.random() < box.refuses:
-            raise MailError(f"the mail server refused {rng.choice(VERBS)}")
-        if rng.random() < box.hangs:
-            await asyncio.sleep(HANG_SECONDS)
-            raise MailError("the mail server did not answer in time")
-        mumbled = rng.random() < box.mumbles
-        box.taken.append((mail.message_id, mail.subject, mail.text))
-        box.unanswered += mumbled
-        self._emit(MailTaken(self._life, mail.message_id, mail.subject, answered=not mumbled))
-        if mumbled:
-            raise MailError("the mail server's last reply was lost")
+    async def dial(self, protocol: Any) -> asyncio.Transport:
+        """One connection of the life that asks. Raises ConnectionRefusedError while nobody listens."""
+        box = self._box
+        box.connections += 1
+        rng = random.Random(f"{self._seed} post {box.connections}")
+        await asyncio.sleep(rng.uniform(*WAY_SECONDS))
+        if box.closed:
+            raise ConnectionRefusedError("nobody listens")
+        life, stumble = OWNER.get(), box.luck(rng)
+
+        def take(mail: EmailMessage) -> None:
+            answered = stumble is None
+            box.unanswered += not answered
+            message_id, subject = str(mail["Message-ID"]), str(mail["Subject"])
+            box.taken.append((message_id, subject, mail.get_content().replace("\r\n", "\n")))
+            self._emit(MailTaken(life, message_id, subject, answered=answered))
+
+        if stumble is not None:
+            box.stumbled[str(stumble)] += 1
+        wire = _Wire(self._loop, self._far, rng, protocol, Conversation(stumble, take))
+        protocol.connection_made(wire)
+        wire.begin()
+        return wire
+
+
+class _Wire(asyncio.Transport):
+    """The client's end; what is on its way arrives in order."""
+
+    def __init__(
+        self, loop: VirtualLoop, far: contextvars.Context, rng: random.Random, protocol: Any, other: Conversation
+    ) -> None:
+        super().__init__()
+        self._loop = loop
+        self._far = far
+        self._near = contextvars.copy_context()
+        self._rng = rng
+        self._protocol = protocol
+        self._other = other
+        self._arrives = 0.0  # the last that is on its way
+        self._closing = False
+
+    def begin(self) -> None:
+        """The server speaks first."""
+        self._later(self._far, lambda: self._answer(self._other.greet()))
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        sent = bytes(data)
+        if not self._closing:
+            self._later(self._far, lambda: self._answer(self._other.hear(sent)))
+
+    def is_closing(self) -> bool:
+        return self._closing
+
+    def close(self) -> None:
+        if not self._closing:
+            self._closing = True
+            self._loop.call_soon(self._protocol.connection_lost, None)
+
+    def abort(self) -> None:
+        self.close()
+
+    def _answer(self, said: bytes | None) -> None:
+        if said is None:
+            self._later(self._near, self.close)
+        elif said:
+            self._later(self._near, lambda: self._deliver(said))
+
+    def _deliver(self, said: bytes) -> None:
+        if not self._closing:
+            self._protocol.data_received(said)
+
+    def _later(self, context: contextvars.Context, act: Callable[[], None]) -> None:
+        self._arrives = max(self._loop.time(), self._arrives) + self._rng.uniform(*WAY_SECONDS)
+        self._loop.call_at(self._arrives, act, context=context)

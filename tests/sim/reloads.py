@@ -1,9 +1,13 @@
-"""A changed configuration: read by the daemon that lives, between any two of its steps, and by every life after it."""
+"""A changed configuration: read by the daemon that lives, between any two of its steps, and by every life after it.
+
+Settings of lanes change, and lanes go and come.
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from schemas.config import Configuration
@@ -31,19 +35,41 @@ def drawn(rng: random.Random, doors: int) -> tuple[Any, ...]:
 
 def reload(world: World, door: int, name: str, value: Any) -> None:
     """The file is changed, and whoever lives is told so."""
-    world.config = new = _changed(world.config, door, name, value)
+    world.config = _changed(world.config, door, name, value)
+    tell(world)
+
+
+def take_out(world: World, door: int, seconds: float) -> None:
+    """A lane's section leaves the file, and comes back; one always stays."""
+    if door not in world.lanes_out and len(world.lanes_out) + 1 < len(world.doors):
+        world.lanes_out.add(door)
+        tell(world)
+        world.after(seconds, partial(bring_back, world, {door}))
+
+
+def bring_back(world: World, doors: Set[int]) -> None:
+    """As far as they are out."""
+    if world.lanes_out & doors:
+        world.lanes_out -= doors
+        tell(world)
+
+
+def tell(world: World) -> None:
+    """As SIGHUP: whoever lives reads the file, one reading after another; one that is not ready yet, when it is."""
     life = world.life
     if life is None or life.daemon is None or not life.is_ready:
         return
     daemon = life.daemon
 
     async def adopted() -> None:
-        try:
-            await daemon.adopt(new)
-        except TpsdError as exc:
-            world.emit(Happened(f"the reload was refused: {exc}"))
+        async with life.reloading:
+            life.knows = new = world.in_force
+            try:
+                await daemon.adopt(new)
+            except TpsdError as exc:
+                world.emit(Happened(f"the reload was refused: {exc}"))
 
-    world.in_life(life, adopted(), f"reload {name}")
+    world.in_life(life, adopted(), "reload")
 
 
 def _changed(config: Configuration, door: int, name: str, value: Any) -> Configuration:

@@ -18,7 +18,8 @@ from tests.sim.world import World
 class Report:
     """What a run came to. ``failure`` None: nothing was found against it.
 
-    Counts of authorisations by ``states`` and by the ``ways`` they went, and of ``journeys`` by their states.
+    Counts of authorisations by ``states`` and by the ``ways`` they went, of ``journeys`` by their states, and of what
+    the mail server ``stumbled`` at.
     """
 
     seed: int
@@ -35,6 +36,7 @@ class Report:
     states: dict[str, int] = field(default_factory=dict)
     journeys: dict[str, int] = field(default_factory=dict)
     ways: dict[str, int] = field(default_factory=dict)
+    stumbled: dict[str, int] = field(default_factory=dict)
     trace: list[str] = field(default_factory=list)
 
     @property
@@ -85,6 +87,7 @@ def _fill(report: Report, world: World) -> None:
     report.lives = world.lives
     report.requests = len(world.ledger.requests())
     report.mails = len(world.mailbox.taken)
+    report.stumbled = dict(world.mailbox.stumbled)
     report.steps = world.loop.steps
     report.simulated_seconds = world.loop.time() - world.began
     report.states = _counted(world, "SELECT state, count(*) FROM authorisation GROUP BY state ORDER BY state")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ TRACE_KEPT = 60  # lines of a failed run: the whole comes with the command
 def sweep(seeds: Iterable[int], jobs: int = JOBS) -> Iterator[Report]:
     """The reports of all seeds, in their order."""
     if jobs == 1:
+        gc.freeze()  # what is there already is no run's garbage, and need not be walked again and again
         yield from map(_run, seeds)
         return
     # Not forked: a child would take over the loops and disks of whoever tests beside this.

@@ -15,6 +15,8 @@ from typing import Any
 
 import structlog
 
+from schemas.config import Configuration
+from tests.sim import reloads
 from tests.sim.checks import Checker, Violated, checkers
 from tests.sim.disk import MemoryDisk, MemoryShelf
 from tests.sim.doors import Door, Made, PlannedTap
@@ -24,7 +26,7 @@ from tests.sim.incidents import TABLE
 from tests.sim.lives import Ends, Life
 from tests.sim.loop import OWNER, VirtualLoop
 from tests.sim.machine import Machine
-from tests.sim.mailbox import LifePostman, Mailbox
+from tests.sim.mailbox import Mailbox, MailRoad
 from tests.sim.plan import Incident, Plan
 from tests.sim.reaper import Reaper
 from tests.sim.road import Road, Weather
@@ -71,9 +73,11 @@ class World:
         self.shelf = MemoryShelf(self.disk)
         self.weather = Weather()
         self.mailbox = Mailbox()
+        loop.dial = MailRoad(self.mailbox, plan.seed, loop, self.context, self.emit).dial
         self.ledger = WatchedLedger(self.emit)
         self.teller = Teller(self._fates, ledger=self.ledger, wall=self.machine.true)
-        self.config = configuration(plan)
+        self.config = configuration(plan)  # with all lanes
+        self.lanes_out: set[int] = set()
         self.doors = [
             Door(number, plan.seed, door, loop, self.machine.true, self.emit)
             for number, door in enumerate(plan.doors, start=1)
@@ -135,6 +139,12 @@ class World:
             return alike[0]
         return next(one for one in alike if (one.serial, one.tapped_at) == (request.serial, request.tapped_at))
 
+    @property
+    def in_force(self) -> Configuration:
+        """What the configuration's file says."""
+        lanes = [lane for number, lane in enumerate(self.config.lanes) if number not in self.lanes_out]
+        return self.config.model_copy(update={"lanes": tuple(lanes)})
+
     def is_quiet(self, uuid: str, seconds: float) -> bool:
         """Whether TPS has had no request of this UUID for so long."""
         since = self.machine.true() - int(seconds * SECOND)
@@ -152,6 +162,8 @@ class World:
         """A processor of structlog's: what the daemon says becomes an event here, and goes nowhere else."""
         if event["event"] == "ready" and self.life is not None:
             self.life.is_ready = True
+            if self.life.knows != self.in_force:
+                self.after(0.0, partial(reloads.tell, self))
         known = " ".join(f"{key}={event[key]}" for key in _LOGGED if event.get(key) is not None)
         self.emit(Logged(self.life.number if self.life else 0, level, f"{event.pop('event')} {known}".rstrip()))
         raise structlog.DropEvent
@@ -192,8 +204,8 @@ class World:
         self.disk.begin()
         pause = 0.0 if self.calm else self.plan.commit_seconds
         rng = random.Random(f"{self.plan.seed} life {self.lives}")
-        ends = Ends(self.disk, self.shelf, self.machine, self.doors, self._road, self._postman, self.emit)
-        life = self.life = Life(self.lives, self.config, ends, rng, pause)
+        ends = Ends(self.disk, self.shelf, self.machine, self.doors, self._road, self.emit)
+        life = self.life = Life(self.lives, self.in_force, ends, rng, pause)
         context = contextvars.copy_context()
         context.run(OWNER.set, life.number)
         self.emit(Born(life.number))
@@ -221,9 +233,6 @@ class World:
         line = DirectLine(self.teller, COMPANY_ID, timeout_seconds=timeout, on_date=on_date)
         rng = random.Random(f"{self.plan.seed} road {life}")
         return Road(life, line, self.weather, rng, self.loop, self.context, self.emit, timeout)
-
-    def _postman(self, life: int) -> LifePostman:
-        return LifePostman(life, self.mailbox, random.Random(f"{self.plan.seed} post {life}"), self.emit)
 
     # --- phases ---
 
@@ -253,6 +262,7 @@ class World:
         self.mailbox.calm()
         self.disk.full = False
         self.machine.step(0, synchronised=True)
+        reloads.bring_back(self, set(self.lanes_out))
         for door in self.doors:
             door.calm()
             if door.waiting or door.plan.stays:

@@ -381,6 +381,8 @@ class TestRestore:
         found = bring_back(engine, folder / "today", crashed.path, force=True)
         assert found.set_aside == f"{crashed.path}.before-restore-1"
         assert Path(found.set_aside).exists()
+        found = bring_back(engine, folder / "today", crashed.path, force=True)
+        assert found.set_aside == f"{crashed.path}.before-restore-2", "what was set aside before is not lost"
         again = await crashed.open()
         assert len(await again.taps(TapFilter())) == 1
         await again.close()

@@ -1,5 +1,6 @@
 """What an SQLite journal refuses to open, and the words it does so with."""
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -50,6 +51,26 @@ async def test_a_folder_in_the_journals_place(engine: SqliteEngine) -> None:
     engine.path.mkdir()
     with pytest.raises(JournalError, match="cannot be read"):
         await engine.open()
+
+
+async def test_a_lock_that_cannot_be_made(engine: SqliteEngine) -> None:
+    engine.path.with_name("journal.db.lock").mkdir()
+    with pytest.raises(JournalError, match=r"journal\.db\.lock cannot be made: Is a directory"):
+        await engine.open()
+
+
+def test_a_folder_that_cannot_be_flushed(engine: SqliteEngine) -> None:
+    def fails(folder: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error", str(folder))
+
+    with pytest.raises(JournalError, match=r"cannot be flushed \(Input/output error\): look at the disk's health"):
+        opening.connect(engine.path, sync=fails)
+    opening.connect(engine.path).close()
+
+
+def test_a_file_system_that_cannot_hold_a_journal() -> None:
+    with pytest.raises(JournalError, match="did not take journal_mode=WAL: this file system cannot hold a journal"):
+        opening.connect(Path("/anywhere"), vfs="memdb")
 
 
 async def test_files_are_private(closed: SqliteEngine) -> None:

@@ -19,8 +19,9 @@ from tpsd.domain.audit import AuditDraft
 from tpsd.domain.time import DAY
 from tpsd.domain.upkeep import Finding
 from tpsd.errors import JournalError, JournalUnavailableError, RefusedError
-from tpsd.store import checking, copying, housekeeping, pruning
+from tpsd.store import checking, copying, housekeeping, opening, pruning
 from tpsd.store.commits import Q
+from tpsd.store.restoring import unmark
 from tpsd.store.sqlite import SqliteJournal
 from tpsd.store.viewing import JournalView
 
@@ -318,3 +319,28 @@ async def test_an_epoch_with_a_row_left_is_never_destroyed(journal: SqliteJourna
     assert not await work(lambda connection: housekeeping.retire_epoch(connection, 1)), "bodies are under it"
     await work(lambda connection: connection.execute("DELETE FROM sealed") and None)
     assert await work(lambda connection: housekeeping.retire_epoch(connection, 1))
+
+
+def test_what_was_not_begun_is_not_copied(tmp_path: Path) -> None:
+    copy = copying.Copy(tmp_path / "today")
+    with pytest.raises(JournalError, match="was not begun"):
+        copy.step()
+    with pytest.raises(JournalError, match="was not begun"):
+        copy.finish()
+    copy.abandon()
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_only_a_copy_of_ours_becomes_a_journal_again(
+    engine: SqliteEngine, journal: SqliteJournal, tmp_path: Path
+) -> None:
+    await journal.upkeep.backup(tmp_path / "today", BY)
+    unmark(tmp_path / "today")
+    unmarked = (tmp_path / "today").read_bytes()
+    assert opening.application_id(unmarked[: opening.HEADER_BYTES]) == opening.APPLICATION_ID
+    unmark(tmp_path / "today")
+    assert (tmp_path / "today").read_bytes() == unmarked
+    (tmp_path / "text").write_text("no such thing" * 100)
+    with pytest.raises(JournalError, match="cannot be written"):
+        unmark(tmp_path / "text")
+    assert (tmp_path / "text").read_text() == "no such thing" * 100
