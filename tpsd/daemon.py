@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import structlog
 
@@ -42,7 +43,8 @@ from tpsd.domain.device_key import DeviceKey
 from tpsd.domain.feed import Heard
 from tpsd.domain.identity import Identity
 from tpsd.domain.notice import Episode, NoticeDraft, NoticeKind, NoticeRow
-from tpsd.domain.outcome import NoAnswer, Outcome
+from tpsd.domain.outcome import Exchange, NoAnswer, NoConnection, Outcome
+from tpsd.domain.tap import TapReport
 from tpsd.domain.time import HOUR, SECOND, iso_millis
 from tpsd.doubts import Ask
 from tpsd.errors import ConfigError
@@ -58,6 +60,7 @@ from tpsd.renewal import Renewal
 from tpsd.sfey.updates import Terminal
 from tpsd.store.sqlite import SqliteJournal
 from tpsd.store.wounds import WOUNDS
+from tpsd.witness import UNWITNESSED, Witness
 from tpsd.workers.attendant import Attendant
 from tpsd.workers.authoriser import Authoriser, terms_of
 from tpsd.workers.bodies import BodyMaker
@@ -85,10 +88,15 @@ log = structlog.get_logger("tpsd")
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What a daemon is given from outside: clocks and chance. The demo and tests hand in others."""
+    """What a daemon is given from outside: clocks and chance. The demo and tests hand in others.
+
+    ``witness`` hears of everything; ``uuid_of`` names a tap's transaction where chance is not to.
+    """
 
     clock: Timepiece
     rng: random.Random
+    witness: Witness = UNWITNESSED
+    uuid_of: Callable[[TapReport], UUID] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +153,7 @@ class Daemon:
         self.enquirer: Enquirer | None = None
         if ends.enquire is not None:
             heed = Heed(noticed=self.mailer.wake.set, released=self._wake_sends, may_ask=self._may_ask)
-            self.enquirer = Enquirer(journal.doubts, ends.enquire, world.clock, doubt, heed)
+            self.enquirer = Enquirer(journal.doubts, self._enquire, world.clock, doubt, heed)
         metrics = Metrics(__version__, config.mode)
         self._line = WatchedTps(MeteredTps(ends.tps, metrics, world.clock), self.uplink)
         self.desk = Desk(
@@ -200,6 +208,9 @@ class Daemon:
         self.dispatcher.may_claim = lambda: self.bodies.ready
         self.timekeeper = Timekeeper(world.clock, sorted(ends.credentials), self._ask_time, self._time_is_known)
         self._rng = world.rng
+        self._uuid_of = world.uuid_of
+        self._witness = self.dispatcher.witness = self.authoriser.witness = world.witness
+        self.mailer.witness = self.cashier.witness = self.attendant.witness = world.witness
         self._metrics = self.dispatcher.meter = self.authoriser.meter = metrics
         self.doorkeeper = Doorkeeper(journal.lanes, lambda: self.lanes, world.clock)
         self.roll = Roll(journal.lanes, lambda: [lane.state for lane in self.lanes], world.clock, tell)
@@ -233,6 +244,7 @@ class Daemon:
         self.desk.lanes = {lane.name: policy_of(lane) for lane in config.lanes}
         self._stopping = asyncio.Event()
         self.on_ready: Callable[[], None] = lambda: None
+        self.on_adopted: Callable[[], None] = lambda: None  # another configuration is in force
 
     async def run(self) -> None:
         """Recover what a crash left, then work until ``stop``; returns when everything in flight is settled."""
@@ -350,6 +362,7 @@ class Daemon:
         self.desk.setting, self.desk.lanes = setting, {lane.name: policy_of(lane) for lane in new.lanes}
         self.bodies.setting = self.authoriser.setting = setting
         self._catalogue, self.config = catalogue, new
+        self.on_adopted()
         self.mailer.use(postman)
         self._inspect()
         self._wake_sends()  # a lane that left may have kept a tap and told nobody
@@ -374,7 +387,8 @@ class Daemon:
 
     def _lane(self, parts: LaneParts, alias: str, setting: Setting) -> Lane:
         lane = Lane(parts, alias, self.journal, setting, self.clock, self._rng, self._on_taken, self._ask)
-        lane.meter, lane.on_up = self._metrics, partial(self._on_up, lane)
+        lane.meter, lane.on_up, lane.witness = self._metrics, partial(self._on_up, lane), self._witness
+        lane.uuid_of = self._uuid_of or lane.uuid_of
         self.doorkeeper.greet(lane)
         if self.inspector is not None:
             self.inspector.greet(lane)
@@ -464,6 +478,14 @@ class Daemon:
 
     def _may_ask(self) -> bool:
         return self.bodies.ready and self.uplink.is_up()
+
+    async def _enquire(self, uuid: UUID) -> Exchange:
+        if self._ends.enquire is None:
+            return NoConnection("connect")
+        began = self.clock.monotonic()
+        exchange = await self._ends.enquire(uuid)
+        self._witness.enquired(uuid, exchange, self.clock.monotonic() - began)
+        return exchange
 
     async def _ask_time(self, credential: str) -> None:
         """The clock hears the answer by itself; the uplink hears here that the host was there or was not."""

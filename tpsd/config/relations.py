@@ -199,6 +199,20 @@ def _folders(config: Configuration) -> Iterator[Problem]:
             )
 
 
+def _tap_log(config: Configuration) -> Iterator[Problem]:
+    folder = config.taplog.folder
+    if folder is None:
+        return
+    real = Path(os.path.realpath(folder))
+    for name, path in (("the journal's folder", store_path(config).parent), ("epoch_dir", config.keys.epoch_dir)):
+        if real.is_relative_to(os.path.realpath(path)):
+            yield Problem(
+                ("taplog", "folder"),
+                f"{folder} is inside {name} {path}",
+                "move it out: engineers read it, and nobody needs to see the journal or its keys for that",
+            )
+
+
 def _socket_length(config: Configuration) -> Iterator[Problem]:
     size = len(os.fsencode(config.admin.socket))
     if size > SOCKET_PATH_MAX:
@@ -361,6 +375,7 @@ _RULES: tuple[Rule, ...] = (
     fares.limits,
     _credentials,
     _folders,
+    _tap_log,
     _socket_length,
     _ladder,
     _feed,

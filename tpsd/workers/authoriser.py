@@ -24,6 +24,7 @@ from tpsd.domain.tap import Kind
 from tpsd.errors import JournalUnavailableError
 from tpsd.metering import UNMETERED, Meter
 from tpsd.ports import Clock, Journal, SettledLate, Tps
+from tpsd.witness import UNWITNESSED, Witness
 from tpsd.workers.journal_watch import JournalWatch
 
 RETRY_SECONDS = 1.0  # how often a journal that could not commit is tried again; the outcome waits in memory meanwhile
@@ -75,6 +76,7 @@ class Authoriser:
         self._watch = JournalWatch(log, clock)
         self.setting = setting
         self.meter: Meter = UNMETERED
+        self.witness: Witness = UNWITNESSED
 
     @property
     def in_flight(self) -> int:
@@ -134,7 +136,9 @@ class Authoriser:
         within = self._left(terms, began)
         if within <= 0:
             return classify(NoConnection("busy"))
+        posted = self._clock.monotonic()
         exchange = await self._tps.post(claimed.credential, claimed.path, claimed.body, within=within)
+        self.witness.sent(claimed, exchange, self._clock.monotonic() - posted)
         try:
             return classify(exchange)
         except Exception as exc:  # a surprise in reading one answer makes that attempt unknown (design 1)
@@ -176,6 +180,7 @@ class Authoriser:
                 await asyncio.sleep(RETRY_SECONDS)
         self._watch.works()
         self.meter.settled(outcome)
+        self.witness.answered(claimed, outcome, answered)
         self._tell(claimed, outcome, answered)
         return answered
 

@@ -45,6 +45,7 @@ from tpsd.ports import (
     Transport,
     VerdictTaken,
 )
+from tpsd.witness import UNWITNESSED, Witness
 
 TAPS_WAITING_MAX = 64  # taps: a validator has at most two under way; more is a flood, and dropped ones come again
 MOVES_MAX = 5  # times a card's journey may move while its tap is prepared; more is a fault of ours
@@ -150,6 +151,8 @@ class Lane:
         self._wanted: PortWanted | None = None
         self._rate: int | None = None  # of the port, where its device asked for one
         self.meter: Meter = UNMETERED
+        self.witness: Witness = UNWITNESSED
+        self.uuid_of: Callable[[TapReport], UUID] = self._drawn
         self.on_up: Callable[[], None] = lambda: None  # the validator has said who it is
         self.state = LaneState(parts.policy.name, alias, parts.port.name, parts.protocol)
 
@@ -357,6 +360,8 @@ class Lane:
         self._wake.set()
 
     def _show(self, state: str, reason: str) -> None:
+        if (self.state.state, self.state.reason) != (state, reason):
+            self.witness.linked(self._policy.name, state, reason, self.state.serial)
         if self.state.state != state or self.state.since is None:
             self.state.since = self._clock.wall()
         self.state.state, self.state.reason = state, reason
@@ -429,12 +434,15 @@ class Lane:
             terminal = self.state.terminal or f"{report.type_name}:{report.serial}"
             digest = self._setting.config_digest
             now = self._clock.schedule()
-            return await self._journal.reject(report, self._policy.name, terminal, digest, now, untrusted)
+            taken = await self._journal.reject(report, self._policy.name, terminal, digest, now, untrusted)
+            named = self._journal.digest(report.fingerprint)
+            self.witness.rejected(report.masked(), self._policy.name, named, taken, timed=untrusted is None)
+            return taken
 
     async def _decided(self, report: TapReport, untrusted: str | None) -> Taken:
         """Commit 1. A card whose journey moved between the look at it and the commit is prepared anew."""
         for moves in range(MOVES_MAX):
-            uuid = UUID(int=self._rng.getrandbits(128), version=4)
+            uuid = self.uuid_of(report)
             candidate = prepare(report, self._policy, self._setting, uuid, untrusted, await self._journey(report))
             try:
                 taken = await self._journal.take(candidate, decide, self._clock.schedule())
@@ -442,8 +450,13 @@ class Lane:
                 if moves + 1 == MOVES_MAX:
                     raise
                 continue
-            return replace(taken, kind=candidate.kind)
+            taken = replace(taken, kind=candidate.kind)
+            self.witness.took(candidate, taken, can_take_pin=self._can_take_pin)
+            return taken
         raise AssertionError("the loop returns or raises")
+
+    def _drawn(self, _report: TapReport) -> UUID:
+        return UUID(int=self._rng.getrandbits(128), version=4)
 
     async def _journey(self, report: TapReport) -> Journey | None:
         if not self._policy.realtime or not self._policy.kinds & JOURNEY_KINDS:
