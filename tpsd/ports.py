@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from tpsd.asking import Asked
@@ -92,9 +92,9 @@ class Taken:
     asks_first: str | None = None
     kind: Kind | None = None
     follows: bool = False
-    decision: Decision | None = None
-    listed: bool = False
-    list_version: int | None = None
+    decision: Decision | None = field(default=None, compare=False)
+    listed: bool = field(default=False, compare=False)
+    list_version: int | None = field(default=None, compare=False)
 
 
 class SettledLate(Exception):  # noqa: N818 - the name of the event, raised across the port
