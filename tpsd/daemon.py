@@ -44,12 +44,11 @@ from tpsd.domain.feed import Heard
 from tpsd.domain.identity import Identity
 from tpsd.domain.notice import Episode, NoticeDraft, NoticeKind, NoticeRow
 from tpsd.domain.outcome import Exchange, NoAnswer, NoConnection, Outcome
-from tpsd.domain.tap import TapReport
 from tpsd.domain.time import HOUR, SECOND, iso_millis
 from tpsd.doubts import Ask
 from tpsd.errors import ConfigError
 from tpsd.identities import Registration
-from tpsd.lanes import Lanes, in_force, policy_of, setting_anew, setting_of
+from tpsd.lanes import Lanes, MakeDevice, in_force, policy_of, setting_anew, setting_of
 from tpsd.mail.render import all_clear_mail, window_mail
 from tpsd.mail.trial import Trial, try_mail
 from tpsd.observer import MeteredTps, Observer
@@ -60,6 +59,7 @@ from tpsd.renewal import Renewal
 from tpsd.sfey.updates import Terminal
 from tpsd.store.sqlite import SqliteJournal
 from tpsd.store.wounds import WOUNDS
+from tpsd.uuids import Drawn, Uuids
 from tpsd.witness import UNWITNESSED, Witness
 from tpsd.workers.attendant import Attendant
 from tpsd.workers.authoriser import Authoriser, terms_of
@@ -90,13 +90,15 @@ log = structlog.get_logger("tpsd")
 class World:
     """What a daemon is given from outside: clocks and chance. The demo and tests hand in others.
 
-    ``witness`` hears of everything; ``uuid_of`` names a tap's transaction where chance is not to.
+    ``witness`` hears of everything; ``uuids`` names transactions where chance is not to; ``device`` makes what speaks
+    with a lane's validator where it is none that the configuration names.
     """
 
     clock: Timepiece
     rng: random.Random
     witness: Witness = UNWITNESSED
-    uuid_of: Callable[[TapReport], UUID] | None = None
+    uuids: Uuids | None = None
+    device: MakeDevice | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +210,7 @@ class Daemon:
         self.dispatcher.may_claim = lambda: self.bodies.ready
         self.timekeeper = Timekeeper(world.clock, sorted(ends.credentials), self._ask_time, self._time_is_known)
         self._rng = world.rng
-        self._uuid_of = world.uuid_of
+        self._uuids = self.authoriser.uuids = world.uuids or Drawn(world.rng)
         self._witness = self.dispatcher.witness = self.authoriser.witness = world.witness
         self.mailer.witness = self.cashier.witness = self.attendant.witness = world.witness
         self._metrics = self.dispatcher.meter = self.authoriser.meter = metrics
@@ -216,7 +218,7 @@ class Daemon:
         self.roll = Roll(journal.lanes, lambda: [lane.state for lane in self.lanes], world.clock, tell)
         self.registrar = None if ends.registration is None else self._registrar(ends.registration)
         self.inspector = None if ends.ask_terminal is None else self._inspector(ends.ask_terminal)
-        self.fleet = Lanes(config, ends.ports, setting, self._lane, world.rng)
+        self.fleet = Lanes(config, ends.ports, setting, self._lane, world.rng, world.device)
         self.lanes = self.fleet.running
         self.observer = Observer(
             journal,
@@ -388,7 +390,7 @@ class Daemon:
     def _lane(self, parts: LaneParts, alias: str, setting: Setting) -> Lane:
         lane = Lane(parts, alias, self.journal, setting, self.clock, self._rng, self._on_taken, self._ask)
         lane.meter, lane.on_up, lane.witness = self._metrics, partial(self._on_up, lane), self._witness
-        lane.uuid_of = self._uuid_of or lane.uuid_of
+        lane.uuids = self._uuids
         self.doorkeeper.greet(lane)
         if self.inspector is not None:
             self.inspector.greet(lane)

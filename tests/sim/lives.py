@@ -16,7 +16,6 @@ from tests.sim.events import Committed, Event
 from tests.sim.machine import Machine
 from tests.sim.mailbox import LifePostman
 from tests.sim.road import Road
-from tests.sim.writer import LoopWriter
 from tpsd.clock import SystemClock
 from tpsd.config import clock_floor
 from tpsd.daemon import Daemon
@@ -24,6 +23,7 @@ from tpsd.daemon import Ends as DaemonEnds
 from tpsd.daemon import World as Surroundings
 from tpsd.domain.time import DAY, Micros
 from tpsd.ports import Port
+from tpsd.replay.writer import LoopWriter
 from tpsd.store.housekeeping import Keep
 from tpsd.store.sqlite import Identity, Secrets, SqliteJournal
 

@@ -9,7 +9,6 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from uuid import UUID
 
 import structlog
 
@@ -24,6 +23,7 @@ from tpsd.domain.tap import Kind
 from tpsd.errors import JournalUnavailableError
 from tpsd.metering import UNMETERED, Meter
 from tpsd.ports import Clock, Journal, SettledLate, Tps
+from tpsd.uuids import Drawn, Uuids
 from tpsd.witness import UNWITNESSED, Witness
 from tpsd.workers.journal_watch import JournalWatch
 
@@ -66,7 +66,6 @@ class Authoriser:
         self._journal = journal
         self._tps = tps
         self._clock = clock
-        self._rng = rng
         self._send_seconds = send_seconds
         self._on_notice = on_notice
         self._on_doubt = on_doubt
@@ -77,6 +76,7 @@ class Authoriser:
         self.setting = setting
         self.meter: Meter = UNMETERED
         self.witness: Witness = UNWITNESSED
+        self.uuids: Uuids = Drawn(rng)
 
     @property
     def in_flight(self) -> int:
@@ -101,7 +101,7 @@ class Authoriser:
 
     def follow(self, original: Original, kind: Kind, amount: int) -> Draft:
         """The request that follows a transaction, under the configuration now in force."""
-        uuid = UUID(int=self._rng.getrandbits(128), version=4)
+        uuid = self.uuids.of_follower(original, kind)
         return follow(original, kind, amount, self._clock.wall(), uuid, self.setting)
 
     async def _authorise(self, claimed: Claimed, terms: Terms, asks_first: str | None) -> Answered | None:

@@ -11,7 +11,6 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import assert_never
-from uuid import UUID
 
 import structlog
 
@@ -45,6 +44,7 @@ from tpsd.ports import (
     Transport,
     VerdictTaken,
 )
+from tpsd.uuids import Drawn, Uuids
 from tpsd.witness import UNWITNESSED, Witness
 
 TAPS_WAITING_MAX = 64  # taps: a validator has at most two under way; more is a flood, and dropped ones come again
@@ -132,7 +132,6 @@ class Lane:
         self._journal = journal
         self._setting = setting
         self._clock = clock
-        self._rng = rng
         self._on_taken = on_taken
         self._wake = asyncio.Event()
         # With each tap, whether the time was known when it was stamped.
@@ -152,7 +151,7 @@ class Lane:
         self._rate: int | None = None  # of the port, where its device asked for one
         self.meter: Meter = UNMETERED
         self.witness: Witness = UNWITNESSED
-        self.uuid_of: Callable[[TapReport], UUID] = self._drawn
+        self.uuids: Uuids = Drawn(rng)
         self.on_up: Callable[[], None] = lambda: None  # the validator has said who it is
         self.state = LaneState(parts.policy.name, alias, parts.port.name, parts.protocol)
 
@@ -442,7 +441,7 @@ class Lane:
     async def _decided(self, report: TapReport, untrusted: str | None) -> Taken:
         """Commit 1. A card whose journey moved between the look at it and the commit is prepared anew."""
         for moves in range(MOVES_MAX):
-            uuid = self.uuid_of(report)
+            uuid = self.uuids.of_tap(report)
             candidate = prepare(report, self._policy, self._setting, uuid, untrusted, await self._journey(report))
             try:
                 taken = await self._journal.take(candidate, decide, self._clock.schedule())
@@ -454,9 +453,6 @@ class Lane:
             self.witness.took(candidate, taken, can_take_pin=self._can_take_pin)
             return taken
         raise AssertionError("the loop returns or raises")
-
-    def _drawn(self, _report: TapReport) -> UUID:
-        return UUID(int=self._rng.getrandbits(128), version=4)
 
     async def _journey(self, report: TapReport) -> Journey | None:
         if not self._policy.realtime or not self._policy.kinds & JOURNEY_KINDS:

@@ -1,0 +1,1 @@
+"""Logged taps as a time machine."""
