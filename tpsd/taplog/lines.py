@@ -10,7 +10,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from tpsd.asking import Answered
-from tpsd.core.candidate import Candidate
+from tpsd.core.candidate import Candidate, Decision
 from tpsd.core.outcomes import ADVICE
 from tpsd.core.settlement import Settlement
 from tpsd.domain.authorisation import Claimed, Draft
@@ -68,8 +68,8 @@ def tap(candidate: Candidate, taken: Taken, outline: Outline, *, can_take_pin: b
         "listed": taken.listed,
         "list_version": taken.list_version,
         "config_digest": candidate.config_digest,
-        "uuid": str(candidate.draft.uuid) if written and candidate.draft is not None else None,
-        "request": _request(candidate.draft, outline) if written else None,
+        "uuid": _uuid(candidate, decision),
+        "request": None if same_as(decision) or not written else _request(candidate.draft, outline),
     }
     if decision is not None:
         decided |= {
@@ -172,6 +172,17 @@ def attended(done: Mapping[str, int]) -> Fields:
 def exchanged(exchange: Exchange) -> Fields:
     """What was seen on the wire, as a line keeps it."""
     return {"kind": _KINDS[type(exchange)], **asdict(exchange)}
+
+
+def same_as(decision: Decision | None) -> str | None:
+    """The authorisation whose stored bytes go again for this tap, if it is not its own."""
+    return None if decision is None or decision.asking is None else decision.asking.same_as
+
+
+def _uuid(candidate: Candidate, decision: Decision | None) -> str | None:
+    if decision is None or decision.state is None or candidate.draft is None:
+        return None
+    return same_as(decision) or str(candidate.draft.uuid)
 
 
 def _told(told: Told) -> Fields:
