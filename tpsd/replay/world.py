@@ -36,7 +36,7 @@ from tpsd.lanes import COMMON_CREDENTIAL, wire_profile
 from tpsd.ports import Device
 from tpsd.replay.cards import report_of
 from tpsd.replay.comparing import Comparison
-from tpsd.replay.differences import Difference, in_order
+from tpsd.replay.differences import Difference, by_kind, in_order
 from tpsd.replay.lanes import DoorDevice, DoorPort
 from tpsd.replay.loop import virtual_loop
 from tpsd.replay.past import Order, Past, in_turn, load
@@ -80,6 +80,11 @@ class Result:
     differences: tuple[Difference, ...]
     skipped: tuple[Skipped, ...]
     missing: int
+
+    @property
+    def by_kind(self) -> dict[str, int]:
+        """How many differences there are of each aspect."""
+        return by_kind(self.differences)
 
 
 def run(asked: Asked, progress: Progress = lambda done, total: None) -> Result:
