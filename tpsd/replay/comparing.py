@@ -67,7 +67,9 @@ class Comparison:
         if self._tap is None:
             return
         at, tap, place = self._tap
-        now: Fields = masked(lines.tap(candidate, taken, self._outline, can_take_pin=can_take_pin))["decided"]
+        now: Fields = lines.decided(candidate, taken, self._outline)
+        if now["request"] != (tap.get("decided") or {}).get("request"):
+            now = masked(now)  # the log is; where they agree without, nothing was to be masked
         then: Fields = tap.get("decided") or {"told": {"reason": "internal"}}
         if now["uuid"] is not None:
             self._places.setdefault(now["uuid"], (at, place))
@@ -104,13 +106,13 @@ class Comparison:
     def settled(self, claimed: Claimed, outcome: Outcome, settlement: Settlement, jitter: float | None) -> None:
         """See ``witness.Witness``."""
         if not settlement.uncounted:
-            self._step(str(claimed.uuid), step(masked(lines.settled(claimed, outcome, settlement, jitter)), None))
+            self._step(str(claimed.uuid), step(lines.settled(claimed, outcome, settlement, jitter), None))
 
     def answered(self, claimed: Claimed, outcome: Outcome, answered: Answered) -> None:
         """See ``witness.Witness``."""
         told = answered.told
         said = None if told is None else (int(told.verdict), told.reason, told.amount)
-        self._step(str(claimed.uuid), step(masked(lines.answered(claimed, outcome, answered)), said))
+        self._step(str(claimed.uuid), step(lines.answered(claimed, outcome, answered), said))
 
     def enquired(self, uuid: UUID, exchange: Exchange, seconds: float) -> None:
         """See ``witness.Witness``."""

@@ -52,8 +52,10 @@ def harmless(values: Mapping[str, Any], folder: Path) -> Configuration:
     given["admin"] = {"socket": str(folder / "tpsd.sock")}
     given["feed"] = {"enabled": False}
     given["taplog"] = {}
-    for number, lane in enumerate(given.get("lanes", ())):
-        lane |= {"port": str(folder / f"port-{number}"), "protocol": "vl1", "country": None}
+    lanes = given.get("lanes", [])
+    for number, lane in enumerate(lanes if isinstance(lanes, list) else ()):
+        if isinstance(lane, dict):
+            lane |= {"port": str(folder / f"port-{number}"), "protocol": "vl1", "country": None}
     try:
         return Configuration.model_validate(given, context={"folder": folder})
     except ValidationError as exc:
@@ -99,8 +101,10 @@ def _put(values: Values, key: str, value: Any, change: str) -> None:
             node = node.setdefault(part, [] if part == "lanes" and number == 0 else {})
         else:
             raise ReplayError(f"--set {change}: {part} is in nothing that has settings")
-    if not isinstance(node, dict):
+    if isinstance(node, list):
         raise ReplayError(f"--set {change}: name one of them, as in lanes.front.fare=300")
+    if not isinstance(node, dict):
+        raise ReplayError(f"--set {change}: {last} is in nothing that has settings")
     node[last] = value
 
 

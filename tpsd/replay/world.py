@@ -275,7 +275,7 @@ def _fast_writer(connect: Callable[[], apsw.Connection]) -> LoopWriter:
         connection.pragma("synchronous", "off")  # nothing here outlives the process
         return connection
 
-    return LoopWriter(connected, lambda: 0.0, lambda: None)
+    return LoopWriter(connected, None, lambda: None)
 
 
 def _profile_then(begin: Begin) -> Profile:

@@ -29,12 +29,12 @@ class _Waiting(Job):
 
 
 class LoopWriter:
-    """``store.writer.Writer``. ``pause`` gives the seconds before a group and before its results are told."""
+    """``store.writer.Writer``. ``pause`` gives the seconds before a group and before its results are told, if any."""
 
     def __init__(
         self,
         connect: Callable[[], apsw.Connection],
-        pause: Callable[[], float],
+        pause: Callable[[], float] | None,
         on_commit: Callable[[], None],
     ) -> None:
         self.connection = connect()
@@ -75,7 +75,7 @@ class LoopWriter:
         self._lanes[urgency].append(job)
         if not self._busy:
             self._busy = True
-            self._loop.call_later(self._pause(), self._turn)
+            self._after_a_pause(self._turn)
         result: T = await job.future
         return result
 
@@ -84,10 +84,17 @@ class LoopWriter:
         if self._closed:
             return
         done = self._round()
-        self._loop.call_later(self._pause(), _deliver, done)
+        self._after_a_pause(_deliver, done)
         if any(self._lanes):
             self._busy = True
-            self._loop.call_later(self._pause(), self._turn)
+            self._after_a_pause(self._turn)
+
+    def _after_a_pause(self, act: Callable[..., None], *given: Any) -> None:
+        """None at all where there is no time to pass: a timer costs more than a commit to memory."""
+        if self._pause is None:
+            self._loop.call_soon(act, *given)
+        else:
+            self._loop.call_later(self._pause(), act, *given)
 
     def _round(self) -> list[_Waiting]:
         done = []

@@ -54,17 +54,28 @@ def outline_of(tag: str) -> Outline:
 
 def tap(candidate: Candidate, taken: Taken, outline: Outline, *, can_take_pin: bool) -> Fields:
     """A tap and what was decided."""
-    report, decision = candidate.report, taken.decision
+    report, timed = candidate.report, candidate.clock_life is None
+    card = _card(report, candidate.token, candidate.masked, candidate.tapped_at if timed else None)
+    return {
+        **_came(report, candidate.lane, candidate.digest, taken, card),
+        "can_take_pin": can_take_pin,
+        "timed": timed,
+        "decided": decided(candidate, taken, outline),
+    }
+
+
+def decided(candidate: Candidate, taken: Taken, outline: Outline) -> Fields:
+    """What was decided of a tap, with its inputs."""
+    decision = taken.decision
     written = decision is not None and decision.state is not None
-    told = None if taken.told is None else _told(taken.told)
-    decided: Fields = {
+    found: Fields = {
         "kind": None if candidate.kind is None else candidate.kind.value,
         "amount": candidate.amount,
         "currency": candidate.currency,
         "terminal": candidate.terminal,
         "tapped_at": iso_micros(candidate.tapped_at),
         "local": candidate.local.reason,
-        "told": told,
+        "told": None if taken.told is None else _told(taken.told),
         "listed": taken.listed,
         "list_version": taken.list_version,
         "config_digest": candidate.config_digest,
@@ -72,20 +83,13 @@ def tap(candidate: Candidate, taken: Taken, outline: Outline, *, can_take_pin: b
         "request": None if same_as(decision) or not written else _request(candidate.draft, outline),
     }
     if decision is not None:
-        decided |= {
+        found |= {
             "disposition": None if decision.disposition is None else decision.disposition.value,
             "state": None if decision.state is None else decision.state.value,
             "cause": decision.cause,
             "note": decision.note,
         }
-    timed = candidate.clock_life is None
-    card = _card(report, candidate.token, candidate.masked, candidate.tapped_at if timed else None)
-    return {
-        **_came(report, candidate.lane, candidate.digest, taken, card),
-        "can_take_pin": can_take_pin,
-        "timed": timed,
-        "decided": decided,
-    }
+    return found
 
 
 def rejected(report: TapReport, lane: str, digest: bytes, taken: Taken, *, timed: bool) -> Fields:
