@@ -24,7 +24,7 @@ class _Part(BaseModel):
 
 
 class Line(_Part):
-    """What every line has. ``at`` is the schedule clock, ``mono`` seconds of the monotonic one.
+    """What every line has. ``at`` is the schedule clock, a tap's row's time; ``mono`` seconds of the monotonic one.
 
     ``n`` counts the lines of one process life, in the order in which things happened; ``life`` names it.
     """

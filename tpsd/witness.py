@@ -16,14 +16,15 @@ from tpsd.domain.authorisation import Claimed
 from tpsd.domain.notice import MailRow
 from tpsd.domain.outcome import Exchange, Outcome
 from tpsd.domain.tap import TapReport
+from tpsd.domain.time import Micros
 from tpsd.ports import Taken
 
 
 class Witness(Protocol):
     """Called once an event, after its commit; must neither fail nor wait."""
 
-    def took(self, candidate: Candidate, taken: Taken, *, can_take_pin: bool) -> None:
-        """Commit 1 of a tap, new or known."""
+    def took(self, candidate: Candidate, taken: Taken, now: Micros, *, can_take_pin: bool) -> None:
+        """Commit 1 of a tap, new or known; ``now`` is the row's time, on the schedule clock."""
 
     def rejected(self, report: TapReport, lane: str, digest: bytes, taken: Taken, *, timed: bool) -> None:
         """A tap that could not be decided was kept. ``digest`` is its payload's, under the journal's key."""
@@ -56,7 +57,7 @@ class Witness(Protocol):
 class Unwitnessed:
     """Keeps nothing."""
 
-    def took(self, candidate: Candidate, taken: Taken, *, can_take_pin: bool) -> None:
+    def took(self, candidate: Candidate, taken: Taken, now: Micros, *, can_take_pin: bool) -> None:
         """Nothing."""
 
     def rejected(self, report: TapReport, lane: str, digest: bytes, taken: Taken, *, timed: bool) -> None:

@@ -77,7 +77,7 @@ def take(log: TapLog, **changes: Any) -> None:
     candidate = prepare(report(**changes), LANE, real, UUID_1)
     candidate = replace(candidate, digest=bytes(range(32)), config_digest="c0ffee0123456789")
     decision = Decision(candidate.local, state=State.PENDING if candidate.local.verdict.accepts else None)
-    log.took(candidate, Taken(7, candidate.local, True, decision=decision, list_version=3), can_take_pin=True)
+    log.took(candidate, Taken(7, candidate.local, True, decision=decision, list_version=3), NOW, can_take_pin=True)
 
 
 CLAIMED = Claimed(

@@ -18,7 +18,7 @@ from tpsd.domain.time import iso_millis
 from tpsd.errors import TpsdError
 
 if TYPE_CHECKING:
-    from tpsd.replay import Difference, Result
+    from tpsd.replay import Asked, Difference, Result
 
 SHOWN_MAX = 50  # differences in the table; --json and --limit 0 give all
 SKIPPED_SHOWN_MAX = 20
@@ -37,12 +37,20 @@ def replay(
     changes: list[str] = typer.Option([], "--set", help="KEY=VALUE on top of it: lanes.front.fare=300"),
     deny: list[str] = typer.Option([], help="A card token that the deny list is to hold."),
     speed: str | None = typer.Option(None, help="10x: ten hours in one; default as fast as it goes."),
+    save_golden: Path | None = typer.Option(
+        None, "--save-golden", help="Write a golden case there: the taps that differ, or those of --tap, or all."
+    ),
+    taps: list[str] = typer.Option([], "--tap", help="For --save-golden: VAL00042:3:17 and what hangs on its card."),
     limit: int = typer.Option(SHOWN_MAX, min=0, help="So many differences are shown; 0: all."),
     as_json: AsJson = False,
 ) -> None:
     """Replay logged taps through this tpsd and tell what would differ; nothing is reached, nobody charged."""
+    asked = _asked(files, tps, config, changes, deny, speed)
     try:
-        result = _run(files, tps, config, changes, deny, speed)
+        if save_golden is not None:
+            _save(asked, save_golden, taps, as_json=as_json)
+            return
+        result = _run(asked)
     except TpsdError as exc:
         complain(str(exc))
         if as_json:
@@ -73,14 +81,14 @@ def replay(
     raise typer.Exit(DIFFERENT if found else 0)
 
 
-def _run(
+def _asked(
     files: list[Path], tps: str, config: Path | None, changes: list[str], deny: list[str], speed: str | None
-) -> Result:
-    from tpsd.replay import Asked, run
+) -> Asked:
+    from tpsd.replay import Asked
 
     if tps not in ("recorded", "simulate"):
         raise typer.BadParameter("choose recorded or simulate", param_hint="--tps")
-    asked = Asked(
+    return Asked(
         files,
         "simulate" if tps == "simulate" else "recorded",
         config,
@@ -88,8 +96,23 @@ def _run(
         [_token(text) for text in deny],
         _times(speed),
     )
+
+
+def _run(asked: Asked) -> Result:
+    from tpsd.replay import run
+
     with _bar() as progress:
         return run(asked, progress)
+
+
+def _save(asked: Asked, folder: Path, taps: list[str], *, as_json: bool) -> None:
+    from tpsd.replay.golden import save
+
+    case = save(asked, folder, taps)
+    if as_json:
+        emit({"saved": str(folder), "differences": len(case.expected)})
+    else:
+        console().print(f"saved {folder}; a replay of it is to find {len(case.expected)} differences")
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from tpsd.domain.outcome import Exchange, Outcome
 from tpsd.domain.tap import TapReport
 from tpsd.domain.time import Micros
 from tpsd.ports import Taken
-from tpsd.replay.differences import Aspect, Difference, differing, leaves
+from tpsd.replay.differences import Aspect, Difference, differing, leaves, same
 from tpsd.replay.past import Past, Step, step
 from tpsd.sfey.wire import Profile
 from tpsd.taplog import lines
@@ -62,22 +62,22 @@ class Comparison:
 
     # --- the witness ---
 
-    def took(self, candidate: Candidate, taken: Taken, *, can_take_pin: bool) -> None:
+    def took(self, candidate: Candidate, taken: Taken, now: Micros, *, can_take_pin: bool) -> None:
         """See ``witness.Witness``."""
         if self._tap is None:
             return
         at, tap, place = self._tap
-        now: Fields = lines.decided(candidate, taken, self._outline)
-        if now["request"] != (tap.get("decided") or {}).get("request"):
-            now = masked(now)  # the log is; where they agree without, nothing was to be masked
+        after: Fields = lines.decided(candidate, taken, self._outline)
+        if after["request"] != (tap.get("decided") or {}).get("request"):
+            after = masked(after)  # the log is; where they agree without, nothing was to be masked
         then: Fields = tap.get("decided") or {"told": {"reason": "internal"}}
-        if now["uuid"] is not None:
-            self._places.setdefault(now["uuid"], (at, place))
-        self._compare(Aspect.VERDICT, at, tap, then, now, _VERDICT)
-        if then.get("request") != now["request"]:
-            self._differs(Aspect.REQUEST, at, tap, now["uuid"], then.get("request"), now["request"])
-        if then.get("request") is not None and now["request"] is not None:
-            self._compare(Aspect.OUTCOME, at, tap, then, now, _STATE)
+        if after["uuid"] is not None:
+            self._places.setdefault(after["uuid"], (at, place))
+        self._compare(Aspect.VERDICT, at, tap, then, after, _VERDICT)
+        if not same(then.get("request"), after["request"]):
+            self._differs(Aspect.REQUEST, at, tap, after["uuid"], then.get("request"), after["request"])
+        if then.get("request") is not None and after["request"] is not None:
+            self._compare(Aspect.OUTCOME, at, tap, then, after, _STATE)
 
     def rejected(self, report: TapReport, lane: str, digest: bytes, taken: Taken, *, timed: bool) -> None:
         """See ``witness.Witness``."""
@@ -99,7 +99,7 @@ class Comparison:
         before.pop(self._made_at, None)  # such a request is made when an answer or an order has been read, and a
         after.pop(self._made_at, None)  # commit takes another millisecond each time
         before, after = ({**given, **rest} for given, rest in ((_bare(then), before), (now, after)))
-        if not carded and before != after:
+        if not carded and not same(before, after):
             at, n, tap, lane = self._named(uuid)
             self.found.append(Difference(Aspect.REQUEST, at, n, tap, lane, uuid, *differing(before, after)))
 
@@ -165,7 +165,7 @@ class Comparison:
         self, aspect: Aspect, at: Micros, tap: Fields, then: Fields, now: Fields, keys: tuple[str, ...]
     ) -> None:
         before, after = ({key: given.get(key) for key in keys} for given in (then, now))
-        if before != after:
+        if not same(before, after):
             self._differs(aspect, at, tap, now["uuid"] or then.get("uuid"), before, after)
 
     def _differs(self, aspect: Aspect, at: Micros, tap: Fields, uuid: str | None, then: Any, now: Any) -> None:

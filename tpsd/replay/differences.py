@@ -67,6 +67,13 @@ def leaves(value: Any, prefix: str = "") -> dict[str, Any]:
     return found
 
 
+def same(then: Any, now: Any) -> bool:
+    """Whether they are equal; in an object, nothing and null are one."""
+    if then == now:
+        return True
+    return isinstance(then, dict) and isinstance(now, dict) and differing(then, now) == ({}, {})
+
+
 def differing(then: Any, now: Any) -> tuple[Any, Any]:
     """Only what differs of two values, where both are objects."""
     if not (isinstance(then, dict) and isinstance(now, dict)):

@@ -54,6 +54,7 @@ from tpsd.store.seal import KEY_BYTES
 from tpsd.store.sqlite import Identity, Secrets, SqliteJournal
 
 LEAD_US = SECOND  # the daemon has started when the first tap comes
+AFTER_US = 10_000  # what falls due at the moment of the log's last line is still settled; no rung is as short
 WHO = "replay"
 TPS = Literal["recorded", "simulate"]
 Progress = Callable[[int, int], None]
@@ -208,8 +209,7 @@ class _Replay:
             await self._tap(daemon, at, past.tap(what), what)
             done += 1
             self._progress(done, total)
-        await self._until(past.ends_at)
-        await asyncio.sleep(0)
+        await self._until(Micros(past.ends_at + AFTER_US))
 
     async def _until(self, at: Micros) -> None:
         """Exactly then: what falls due at the same moment has been set to before, and goes first."""

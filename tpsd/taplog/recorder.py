@@ -97,9 +97,10 @@ class TapLog:
 
     # --- the witness ---
 
-    def took(self, candidate: Candidate, taken: Taken, *, can_take_pin: bool) -> None:
+    def took(self, candidate: Candidate, taken: Taken, now: Micros, *, can_take_pin: bool) -> None:
         """See ``witness.Witness``."""
-        self._say(candidate.lane, partial(lines.tap, candidate, taken, self._outline, can_take_pin=can_take_pin))
+        fields = partial(lines.tap, candidate, taken, self._outline, can_take_pin=can_take_pin)
+        self._say(candidate.lane, fields, now)
 
     def rejected(self, report: TapReport, lane: str, digest: bytes, taken: Taken, *, timed: bool) -> None:
         """See ``witness.Witness``."""
@@ -139,10 +140,11 @@ class TapLog:
 
     # --- on the loop ---
 
-    def _say(self, lane: str | None, fields: Callable[[], Fields]) -> None:
+    def _say(self, lane: str | None, fields: Callable[[], Fields], at: Micros | None = None) -> None:
         self._n += 1
         clock = self._clock
-        said = _Said(self._n, clock.schedule(), clock.wall(), clock.monotonic(), lane, fields)
+        now = clock.schedule() if at is None else at
+        said = _Said(self._n, now, clock.wall(), clock.monotonic(), lane, fields)
         with self._wake:
             if len(self._queue) >= self._queue_max:
                 self._lost += 1

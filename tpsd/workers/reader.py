@@ -444,13 +444,14 @@ class Lane:
             uuid = self.uuids.of_tap(report)
             candidate = prepare(report, self._policy, self._setting, uuid, untrusted, await self._journey(report))
             try:
-                taken = await self._journal.take(candidate, decide, self._clock.schedule())
+                now = self._clock.schedule()
+                taken = await self._journal.take(candidate, decide, now)
             except JourneyMovedError:
                 if moves + 1 == MOVES_MAX:
                     raise
                 continue
             taken = replace(taken, kind=candidate.kind)
-            self.witness.took(candidate, taken, can_take_pin=self._can_take_pin)
+            self.witness.took(candidate, taken, now, can_take_pin=self._can_take_pin)
             return taken
         raise AssertionError("the loop returns or raises")
 
