@@ -202,6 +202,14 @@ class Enquired(Line):
     exchange: Exchanged
 
 
+class Probed(Line):
+    """A host of TPS that could not be reached was tried again."""
+
+    event: Literal["probed"]
+    host: str
+    exchange: Exchanged
+
+
 class Mailed(Line):
     """The mail server took a mail. Its text is not kept here."""
 
@@ -249,7 +257,8 @@ class End(Line):
 
 
 AnyLine = Annotated[
-    Begin | Tap | Sent | Settled | Enquired | Mailed | Link | Ordered | Attended | End, Field(discriminator="event")
+    Begin | Tap | Sent | Settled | Enquired | Probed | Mailed | Link | Ordered | Attended | End,
+    Field(discriminator="event"),
 ]
 
 LINE: TypeAdapter[AnyLine] = TypeAdapter(AnyLine)

@@ -212,7 +212,7 @@ class Daemon:
         self._rng = world.rng
         self._uuids = self.authoriser.uuids = world.uuids or Drawn(world.rng)
         self._witness = self.dispatcher.witness = self.authoriser.witness = world.witness
-        self.mailer.witness = self.cashier.witness = self.attendant.witness = world.witness
+        self.uplink.witness = self.mailer.witness = self.cashier.witness = self.attendant.witness = world.witness
         self._metrics = self.dispatcher.meter = self.authoriser.meter = metrics
         self.doorkeeper = Doorkeeper(journal.lanes, lambda: self.lanes, world.clock)
         self.roll = Roll(journal.lanes, lambda: [lane.state for lane in self.lanes], world.clock, tell)

@@ -41,6 +41,9 @@ class Witness(Protocol):
     def enquired(self, uuid: UUID, exchange: Exchange, seconds: float) -> None:
         """TPS was asked what became of a transaction."""
 
+    def probed(self, host: str, exchange: Exchange) -> None:
+        """A host that could not be reached was tried again."""
+
     def mailed(self, mail: MailRow) -> None:
         """The mail server took a mail."""
 
@@ -73,6 +76,9 @@ class Unwitnessed:
         """Nothing."""
 
     def enquired(self, uuid: UUID, exchange: Exchange, seconds: float) -> None:
+        """Nothing."""
+
+    def probed(self, host: str, exchange: Exchange) -> None:
         """Nothing."""
 
     def mailed(self, mail: MailRow) -> None:

@@ -96,7 +96,8 @@ def test_a_line_without_an_end(tmp_path: Path, lines: list[str]) -> None:
 @pytest.mark.parametrize("card", [PAN, "4761 7390 0101 0119", "4761-7390-0101-0119"])
 @pytest.mark.parametrize("place", ["value", "key", "no json"])
 def test_a_card_number_ends_it_and_is_not_shown(tmp_path: Path, lines: list[str], card: str, place: str) -> None:
-    planted = {"value": {"x": card}, "key": {card: 1}}.get(place)
+    plants: dict[str, dict[str, object]] = {"value": {"x": card}, "key": {card: 1}}
+    planted = plants.get(place)
     line = json.dumps({**json.loads(lines[7]), **planted}) if planted else f"card {card}"
     path = tmp_path / "a.jsonl"
     path.write_text("\n".join([*lines[:7], line, *lines[8:]]) + "\n")

@@ -117,6 +117,9 @@ class Comparison:
     def enquired(self, uuid: UUID, exchange: Exchange, seconds: float) -> None:
         """See ``witness.Witness``."""
 
+    def probed(self, host: str, exchange: Exchange) -> None:
+        """See ``witness.Witness``."""
+
     def mailed(self, mail: MailRow) -> None:
         """See ``witness.Witness``."""
         self._mails[masked(mail.subject)] += 1

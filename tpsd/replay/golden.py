@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from schemas.taplog import AnyLine, Attended, Begin, End, Enquired, Link, Mailed, Ordered, Sent, Settled, Tap
+from schemas.taplog import AnyLine, Attended, Begin, End, Link, Mailed, Ordered, Probed, Sent, Tap
 from tpsd.domain.time import iso_micros
 from tpsd.replay.comparing import tap_name
 from tpsd.replay.differences import Aspect, Difference
@@ -112,7 +112,7 @@ def _chosen(lines: Sequence[AnyLine], wanted: set[str]) -> list[AnyLine]:
     for line in lines:  # whatever follows one of theirs, in the order in which it was sent
         if isinstance(line, Sent) and line.request is not None and uuids & set(_texts(line.request.fields)):
             uuids.add(line.uuid)
-    about = [line for line in lines if isinstance(line, Sent | Settled | Enquired) and line.uuid in uuids]
+    about = [line for line in lines if isinstance(line, Probed) or getattr(line, "uuid", None) in uuids]
     orders = [line for line in lines if isinstance(line, Ordered)] if _whole(taps, named) else []
     begin = next(line for line in lines if isinstance(line, Begin))
     rest = sorted([*named, *about, *orders], key=lambda line: (line.at, line.n))

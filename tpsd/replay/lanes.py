@@ -85,13 +85,17 @@ class DoorDevice:
 
     def tell(self, answer_to: object, told: Told, display: Display, now: float) -> None:
         """The verdict; its link has it at once."""
-        self.heard.set()
+        self._hear(answer_to)
         self._events.append(VerdictTaken(answer_to))
         self._ring()
 
     def keep(self, answer_to: object, now: float) -> None:
         """TPS is asked, and the verdict follows."""
-        self.heard.set()
+        self._hear(answer_to)
+
+    def _hear(self, answer_to: object) -> None:
+        if answer_to == Pass(self._passes):  # the verdict of an earlier one may come while this one is taken
+            self.heard.set()
 
     def configure(self, lane_open: bool, wall: Micros | None, now: float) -> None:
         """Nobody needs to know."""

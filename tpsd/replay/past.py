@@ -10,7 +10,7 @@ from pathlib import Path
 from sys import intern
 from typing import IO, Any, Final
 
-from schemas.taplog import AnyLine, Attended, Begin, Enquired, Exchanged, Mailed, Ordered, Sent, Settled, Tap
+from schemas.taplog import AnyLine, Attended, Begin, Enquired, Exchanged, Mailed, Ordered, Probed, Sent, Settled, Tap
 from tpsd.domain.outcome import Answer, CredentialRefused, Exchange, NoAnswer, NoConnection
 from tpsd.domain.time import SECOND, Micros, micros_of
 from tpsd.replay.reading import ReplayError, Skipped, read
@@ -60,6 +60,7 @@ class Past:
     followers: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     requests: dict[str, dict[str, Any]] = field(default_factory=dict)
     enquiries: dict[str, list[Then]] = field(default_factory=dict)
+    probes: list[tuple[Micros, Exchange]] = field(default_factory=list)
     steps: dict[str, list[Step]] = field(default_factory=dict)
     jitter: dict[tuple[str, int], float] = field(default_factory=dict)
     mails: list[tuple[Micros, str]] = field(default_factory=list)
@@ -121,6 +122,8 @@ class _Reader:
             case Enquired():
                 then = Then(exchange_of(line.exchange), Micros(at - round(line.seconds * SECOND)), at)
                 past.enquiries.setdefault(line.uuid, []).append(then)
+            case Probed():
+                past.probes.append((at, self._once(exchange_of(line.exchange))))
             case Mailed():
                 past.mails.append((at, line.subject))
             case Ordered():
@@ -169,6 +172,7 @@ class _Reader:
         past.configs.sort(key=lambda one: one[0])
         past.orders.sort(key=lambda one: (one.at, one.line.n))
         past.mails.sort()
+        past.probes.sort(key=lambda one: one[0])
         return past
 
     def _once(self, value: Any) -> Any:

@@ -10,15 +10,15 @@ import asyncio
 import contextvars
 import json
 import random
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable
 from typing import Any, Final
 from uuid import UUID, uuid5
 
 from tpsd.core.following import Original
 from tpsd.domain.outcome import Answer, Exchange
 from tpsd.domain.tap import Kind, TapReport
-from tpsd.domain.time import SECOND, Micros
+from tpsd.domain.time import SECOND
 from tpsd.ports import Clock
 from tpsd.replay.past import Past, Then
 from tpsd.sfey.wire import Profile, pick
@@ -28,6 +28,7 @@ PROBE_SECONDS: Final = 0.01
 
 _NAMESPACE: Final = UUID("9f0a6f3c-5d0e-5c5b-8f0b-2f1f6d0a7b11")
 _ASKING: contextvars.ContextVar[tuple[str, int] | None] = contextvars.ContextVar("_ASKING", default=None)
+_REACHED: Final = Answer(404, readable=False)
 _NEVER_ASKED: Final = Answer(200, approved=True, action_code="000")
 
 
@@ -51,9 +52,11 @@ class RecordedTps:
         return then.exchange
 
     async def knock(self, credential: str) -> Exchange:
-        """A probe finds it: what could not be reached then is in the requests' own answers."""
+        """As the next probe of then; where there was none any more, it is reached."""
         await asyncio.sleep(PROBE_SECONDS)
-        return Answer(404, readable=False)
+        since = self._clock.schedule() - AS_THEN_US
+        place = bisect_left(self._past.probes, since, key=lambda one: one[0])
+        return self._past.probes[place][1] if place < len(self._past.probes) else _REACHED
 
     async def ask(self, uuid: UUID) -> Exchange:
         """As then; what was not asked about then is not found."""
@@ -139,6 +142,3 @@ class RecordedUuids:
         name = f"{original.uuid} {kind.value}"
         self._made[name] += 1
         return uuid5(_NAMESPACE, f"{name} {self._made[name]}")
-
-
-Schedule = Callable[[], Micros]

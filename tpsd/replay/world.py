@@ -55,6 +55,7 @@ from tpsd.store.sqlite import Identity, Secrets, SqliteJournal
 
 LEAD_US = SECOND  # the daemon has started when the first tap comes
 AFTER_US = 10_000  # what falls due at the moment of the log's last line is still settled; no rung is as short
+BEFORE_ORDER_SECONDS = 0.001  # a person orders when what happened at that moment has been settled
 WHO = "replay"
 TPS = Literal["recorded", "simulate"]
 Progress = Callable[[int, int], None]
@@ -204,6 +205,7 @@ class _Replay:
         for at, what in in_turn(past.taps, past.orders):
             await self._until(at)
             if isinstance(what, Order):
+                await asyncio.sleep(BEFORE_ORDER_SECONDS)
                 await self._order(daemon, what.line)
                 continue
             await self._tap(daemon, at, past.tap(what), what)

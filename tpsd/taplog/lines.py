@@ -148,6 +148,11 @@ def enquired(uuid: UUID, exchange: Exchange, seconds: float) -> Fields:
     return {"event": "enquired", "uuid": str(uuid), "seconds": took, "exchange": exchanged(exchange)}
 
 
+def probed(host: str, exchange: Exchange) -> Fields:
+    """A probe."""
+    return {"event": "probed", "host": host, "exchange": exchanged(exchange)}
+
+
 def mailed(mail: MailRow) -> Fields:
     """A mail, without its text."""
     return {

@@ -122,6 +122,10 @@ class TapLog:
         """See ``witness.Witness``."""
         self._say(None, partial(lines.enquired, uuid, exchange, seconds))
 
+    def probed(self, host: str, exchange: Exchange) -> None:
+        """See ``witness.Witness``."""
+        self._say(None, partial(lines.probed, host, exchange))
+
     def mailed(self, mail: MailRow) -> None:
         """See ``witness.Witness``."""
         self._say(None, partial(lines.mailed, mail))
