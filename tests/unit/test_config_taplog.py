@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.configurations import changed, values, write
-from tpsd.config import changes, effective, load
+from tpsd.config import changes, effective, load, warnings
 from tpsd.errors import ConfigError
 
 
@@ -26,6 +26,14 @@ def test_another_folder_needs_a_restart(tmp_path: Path) -> None:
 def test_it_stays_apart(tmp_path: Path, folder: str) -> None:
     with pytest.raises(ConfigError, match=r"taplog\.folder .* is inside .* move it out"):
         load(write(tmp_path, changed(values(tmp_path), {"taplog": {"folder": folder}})))
+
+
+def test_a_folder_that_is_not_there_is_warned_of(tmp_path: Path) -> None:
+    path = write(tmp_path, changed(values(tmp_path), {"taplog": {"folder": "log"}}))
+    (told,) = [str(one) for one in warnings(load(path)) if "taplog" in str(one)]
+    assert "log is not there, so every line would be lost; make it" in told
+    (tmp_path / "log").mkdir()
+    assert not [one for one in warnings(load(path)) if "taplog" in str(one)]
 
 
 @pytest.mark.parametrize("section", [{"keep_days": 0}, {"keep_days": 401}, {"megabytes_max": 15}, {"file": "x"}])

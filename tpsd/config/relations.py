@@ -357,6 +357,12 @@ def _countries(config: Configuration) -> Iterator[Problem]:
             yield Problem(("lanes", index, "country"), "is for vivopay readers, and does nothing here", "leave it out")
 
 
+def _no_log_folder(config: Configuration) -> Iterator[Problem]:
+    folder = config.taplog.folder
+    if folder is not None and not folder.is_dir():
+        yield Problem(("taplog", "folder"), f"{folder} is not there, so every line would be lost", "make it, mode 750")
+
+
 def _no_lanes(config: Configuration) -> Iterator[Problem]:
     if not config.lanes:
         yield Problem(("lanes",), "are none", "add [[lanes]]; until then only what the journal holds is sent")
@@ -385,4 +391,13 @@ _RULES: tuple[Rule, ...] = (
     _hosts,
     _production,
 )
-_WARNINGS: tuple[Rule, ...] = (_slow_lanes, _clear_card_data, _exposed_keys, _afc, _unfed, _countries, _no_lanes)
+_WARNINGS: tuple[Rule, ...] = (
+    _slow_lanes,
+    _clear_card_data,
+    _exposed_keys,
+    _afc,
+    _unfed,
+    _countries,
+    _no_log_folder,
+    _no_lanes,
+)
