@@ -14,7 +14,8 @@ from tpsd.store.group import Job, Pulse
 
 
 def test_without_a_seed_things_happen_in_their_order() -> None:
-    loop, said = virtual_loop(None, None), []
+    loop = virtual_loop(None, None)
+    said: list[object] = []
 
     async def main() -> None:
         for number in range(50):
@@ -70,7 +71,10 @@ def lazy() -> LazyCommit:
 
 
 def put(lazy: LazyCommit, *values: int) -> list[Job]:
-    jobs = [Job(lambda link, value=value: link.execute("INSERT INTO t VALUES (?)", (value,))) for value in values]
+    def putting(value: int) -> Job:
+        return Job(lambda link: link.execute("INSERT INTO t VALUES (?)", (value,)))
+
+    jobs = [putting(value) for value in values]
     rest = iter(jobs[1:])
     return lazy.write(jobs[0], lambda: next(rest, None))
 
