@@ -210,9 +210,7 @@ class Daemon:
         self.dispatcher.may_claim = lambda: self.bodies.ready
         self.timekeeper = Timekeeper(world.clock, sorted(ends.credentials), self._ask_time, self._time_is_known)
         self._rng = world.rng
-        self._uuids = self.authoriser.uuids = world.uuids or Drawn(world.rng)
-        self._witness = self.dispatcher.witness = self.authoriser.witness = world.witness
-        self.uplink.witness = self.mailer.witness = self.cashier.witness = self.attendant.witness = world.witness
+        self._let_hear(world)
         self._metrics = self.dispatcher.meter = self.authoriser.meter = metrics
         self.doorkeeper = Doorkeeper(journal.lanes, lambda: self.lanes, world.clock)
         self.roll = Roll(journal.lanes, lambda: [lane.state for lane in self.lanes], world.clock, tell)
@@ -395,6 +393,11 @@ class Daemon:
         if self.inspector is not None:
             self.inspector.greet(lane)
         return lane
+
+    def _let_hear(self, world: World) -> None:
+        self._uuids = self.authoriser.uuids = world.uuids or Drawn(world.rng)
+        self._witness = self.dispatcher.witness = self.authoriser.witness = world.witness
+        self.uplink.witness = self.mailer.witness = self.cashier.witness = self.attendant.witness = world.witness
 
     def _ask(self, asking: Asking) -> None:
         """A realtime tap's request goes now; its lane tells what came of it."""

@@ -154,11 +154,12 @@ def _bare(config: Mapping[str, Any]) -> Fields:
     """What decides of a configuration. Whether there was a TTK does; which, not."""
     bare = {name: value for name, value in config.items() if name not in _PRIVATE}
     sfey = {**config.get("sfey", {}), "base_url": "https://tps.example"}
-    for name in ("ca_file", "client_cert_file", "client_key_file", "afc_token_file"):
+    for name in ("ca_file", "client_cert_file", "client_key_file", "afc_token_file", "registration_root_file"):
         sfey.pop(name, None)
     if sfey.get("afc_base_url"):
         sfey["afc_base_url"] = "https://afc.example"
-    ttk = config.get("keys", {}).get("ttk_file")
+    keys = config.get("keys", {})
+    ttk = keys.get("ttk_file") or keys.get("exchange_key_file")
     lanes = [{**lane, "port": "/dev/golden"} for lane in config.get("lanes", ())]
     return {**bare, "sfey": sfey, "keys": {"ttk_file": "ttk"} if ttk else {}, "lanes": lanes}
 

@@ -42,10 +42,13 @@ def harmless(values: Mapping[str, Any], folder: Path) -> Configuration:
     keys, sfey = given.setdefault("keys", {}), given.setdefault("sfey", {})
     (folder / "journal").mkdir(mode=0o700)
     kek = _key(folder / "kek.hex", secrets.token_hex(KEY_BYTES))
-    ttk = _key(folder / "ttk", _STANDS_IN_TTK) if keys.get("ttk_file") else None
+    encrypts = keys.get("ttk_file") or keys.get("exchange_key_file")  # one of its own, or those that TPS gives
+    ttk = _key(folder / "ttk", _STANDS_IN_TTK) if encrypts else None
     keys |= {"kek_file": str(kek), "epoch_dir": str(folder / "epochs"), "token_key_file": None}
+    keys["exchange_key_file"] = None
     keys["ttk_file"] = None if ttk is None else str(ttk)
     sfey |= {"base_url": _unsecured(sfey.get("base_url", "")), "ca_file": None, "afc_token_file": None}
+    sfey["registration_root_file"] = None
     given["store"] = {**given.get("store", {}), "url": f"sqlite://{folder}/journal/journal.db"}
     given["email"] = {"smtp_url": "smtp://nobody.invalid", "sender": "replay@nobody.invalid"}
     given["email"]["recipients"] = ["replay@nobody.invalid"]
