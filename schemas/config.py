@@ -390,6 +390,24 @@ class ZoneFare(Section):
     )
 
 
+class Taplog(Section):
+    """What came in and went out, without card data, for replay."""
+
+    folder: AbsolutePath | None = Field(
+        default=None,
+        description="a folder that is there already, for one file a day and lane, no card data in it; default: no log",
+    )
+    keep_days: StrictInt = Field(
+        default=30, ge=1, le=400, description="days a file stays; yesterday's taps are what engineers ask for"
+    )
+    megabytes_max: StrictInt = Field(
+        default=1024,
+        ge=16,
+        le=1_000_000,
+        description="the oldest files go first; about 3 KB a tap until its file is closed and compressed to a tenth",
+    )
+
+
 class Configuration(Section):
     """The whole file."""
 
@@ -406,6 +424,7 @@ class Configuration(Section):
     clock: Clock = Field(default=Clock())
     realtime: Realtime = Field(default=Realtime())
     feed: Feed = Field(default=Feed())
+    taplog: Taplog = Field(default=Taplog())
     zones: tuple[ZoneFare, ...] = Field(default=(), max_length=10_000, description="the fares of zones, if any")
     lanes: tuple[Lane, ...] = Field(
         default=(), max_length=256, description="any number; none: only what the journal holds is sent"

@@ -53,6 +53,7 @@ SAMPLES: Mapping[str, Any] = {
     "admin.listen": "127.0.0.1:9190",
     "feed.base_url": "https://api.sfey.com",
     "feed.lane": "front",
+    "taplog.folder": "/var/log/tpsd",
     "zones.from": "centre",
     "zones.to": "harbour",
     "zones.amount": 320,

@@ -10,6 +10,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic_core import PydanticUndefined
 
 from schemas.config import Configuration, Section, fields_of, section_of
+from schemas.taplog import LINE
 
 SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -17,6 +18,12 @@ SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 def config_schema() -> str:
     """The configuration's JSON Schema, as the file ``schemas/config.schema.json`` holds it."""
     schema = {"$schema": SCHEMA_DIALECT, **Configuration.model_json_schema()}
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def taplog_schema() -> str:
+    """A tap log line's JSON Schema, as the file ``schemas/taplog.schema.json`` holds it."""
+    schema = {"$schema": SCHEMA_DIALECT, **LINE.json_schema()}
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 

@@ -6,6 +6,7 @@ import random
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ import structlog
 from aiohttp import web
 
 from schemas.config import Configuration
+from tpsd import __version__
 from tpsd import config as settings
 from tpsd.admin import (
     denylist,
@@ -57,6 +59,9 @@ from tpsd.store.postgres import PostgresJournal, PostgresView
 from tpsd.store.seal import KEY_BYTES
 from tpsd.store.sqlite import SqliteJournal
 from tpsd.store.viewing import JournalView, Reading
+from tpsd.taplog import TapLog
+from tpsd.taplog.folder import Folder
+from tpsd.taplog.lines import outline_of
 
 log = structlog.get_logger("tpsd")
 
@@ -71,6 +76,9 @@ async def assembled(config: Configuration, world: World | None = None) -> AsyncI
     """A daemon with everything open but nothing running; closes it all. Raises TpsdError."""
     world = world or real_world(config)
     clock = world.clock
+    recorder = tap_log(config, clock)
+    if recorder is not None:
+        world = replace(world, witness=recorder)
     ports = [port_of(section) for section in config.lanes]
     contexts, unusable = usable_contexts(config, clock.judging)
     if COMMON_CREDENTIAL in unusable:
@@ -115,10 +123,14 @@ async def assembled(config: Configuration, world: World | None = None) -> AsyncI
                     ask_terminal=partial(ask_about, client, profile=wire_profile(config)),
                 )
                 daemon = Daemon(config, world, journal, ends)
+                if recorder is not None:
+                    _begin_log(recorder, daemon)
                 try:
                     yield daemon
                 finally:
                     daemon.fleet.release()
+                    if recorder is not None:
+                        recorder.close()
             finally:
                 await client.close()
                 if afc is not None:
@@ -167,6 +179,26 @@ async def open_journal_readonly(config: Configuration) -> AsyncIterator[Reading]
         yield view
     finally:
         view.close()
+
+
+def tap_log(config: Configuration, clock: Timepiece) -> TapLog | None:
+    """The tap log of this configuration, not yet started; None where none is wanted."""
+    section = config.taplog
+    if section.folder is None:
+        return None
+    folder = Folder(section.folder, keep_days=section.keep_days, bytes_max=section.megabytes_max * 2**20)
+    return TapLog(folder, clock, outline_of(wire_profile(config).fields["tag"]))
+
+
+def _begin_log(recorder: TapLog, daemon: Daemon) -> None:
+    def say(why: str) -> None:
+        config = daemon.config
+        recorder.configured(why, __version__, settings.config_digest(config), settings.effective(config))
+
+    recorder.start()
+    say("start")
+    daemon.on_adopted = lambda: say("reload")
+    daemon.observer.taplog = recorder.facts
 
 
 def admin_routes(daemon: Daemon) -> list[web.RouteDef]:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import structlog
 
@@ -42,12 +43,12 @@ from tpsd.domain.device_key import DeviceKey
 from tpsd.domain.feed import Heard
 from tpsd.domain.identity import Identity
 from tpsd.domain.notice import Episode, NoticeDraft, NoticeKind, NoticeRow
-from tpsd.domain.outcome import NoAnswer, Outcome
+from tpsd.domain.outcome import Exchange, NoAnswer, NoConnection, Outcome
 from tpsd.domain.time import HOUR, SECOND, iso_millis
 from tpsd.doubts import Ask
 from tpsd.errors import ConfigError
 from tpsd.identities import Registration
-from tpsd.lanes import Lanes, PortOf, in_force, policy_of, port_of, setting_anew, setting_of
+from tpsd.lanes import Lanes, MakeDevice, PortOf, in_force, policy_of, port_of, setting_anew, setting_of
 from tpsd.mail.render import all_clear_mail, window_mail
 from tpsd.mail.trial import Trial, try_mail
 from tpsd.observer import MeteredTps, Observer
@@ -58,6 +59,8 @@ from tpsd.renewal import Renewal
 from tpsd.sfey.updates import Terminal
 from tpsd.store.journal import SqlJournal
 from tpsd.store.wounds import WOUNDS
+from tpsd.uuids import Drawn, Uuids
+from tpsd.witness import UNWITNESSED, Witness
 from tpsd.workers.attendant import Attendant
 from tpsd.workers.authoriser import Authoriser, terms_of
 from tpsd.workers.bodies import BodyMaker
@@ -85,10 +88,17 @@ log = structlog.get_logger("tpsd")
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What a daemon is given from outside: clocks and chance. The demo and tests hand in others."""
+    """What a daemon is given from outside: clocks and chance. The demo and tests hand in others.
+
+    ``witness`` hears of everything; ``uuids`` names transactions where chance is not to; ``device`` makes what speaks
+    with a lane's validator where it is none that the configuration names.
+    """
 
     clock: Timepiece
     rng: random.Random
+    witness: Witness = UNWITNESSED
+    uuids: Uuids | None = None
+    device: MakeDevice | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +156,7 @@ class Daemon:
         self.enquirer: Enquirer | None = None
         if ends.enquire is not None:
             heed = Heed(noticed=self.mailer.wake.set, released=self._wake_sends, may_ask=self._may_ask)
-            self.enquirer = Enquirer(journal.doubts, ends.enquire, world.clock, doubt, heed)
+            self.enquirer = Enquirer(journal.doubts, self._enquire, world.clock, doubt, heed)
         metrics = Metrics(__version__, config.mode)
         self._line = WatchedTps(MeteredTps(ends.tps, metrics, world.clock), self.uplink)
         self.desk = Desk(
@@ -201,12 +211,13 @@ class Daemon:
         self.dispatcher.may_claim = lambda: self.bodies.ready
         self.timekeeper = Timekeeper(world.clock, sorted(ends.credentials), self._ask_time, self._time_is_known)
         self._rng = world.rng
+        self._let_hear(world)
         self._metrics = self.dispatcher.meter = self.authoriser.meter = metrics
         self.doorkeeper = Doorkeeper(journal.lanes, lambda: self.lanes, world.clock)
         self.roll = Roll(journal.lanes, lambda: [lane.state for lane in self.lanes], world.clock, tell)
         self.registrar = None if ends.registration is None else self._registrar(ends.registration)
         self.inspector = None if ends.ask_terminal is None else self._inspector(ends.ask_terminal)
-        self.fleet = Lanes(config, ends.ports, ends.port_of, setting, self._lane, world.rng)
+        self.fleet = Lanes(config, ends.ports, ends.port_of, setting, self._lane, world.rng, world.device)
         self.lanes = self.fleet.running
         self.observer = Observer(
             journal,
@@ -234,6 +245,7 @@ class Daemon:
         self.desk.lanes = {lane.name: policy_of(lane) for lane in config.lanes}
         self._stopping = asyncio.Event()
         self.on_ready: Callable[[], None] = lambda: None
+        self.on_adopted: Callable[[], None] = lambda: None  # another configuration is in force
 
     async def run(self) -> None:
         """Recover what a crash left, then work until ``stop``; returns when everything in flight is settled."""
@@ -351,6 +363,7 @@ class Daemon:
         self.desk.setting, self.desk.lanes = setting, {lane.name: policy_of(lane) for lane in new.lanes}
         self.bodies.setting = self.authoriser.setting = setting
         self._catalogue, self.config = catalogue, new
+        self.on_adopted()
         self.mailer.use(postman)
         self._inspect()
         self._wake_sends()  # a lane that left may have kept a tap and told nobody
@@ -375,11 +388,17 @@ class Daemon:
 
     def _lane(self, parts: LaneParts, alias: str, setting: Setting) -> Lane:
         lane = Lane(parts, alias, self.journal, setting, self.clock, self._rng, self._on_taken, self._ask)
-        lane.meter, lane.on_up = self._metrics, partial(self._on_up, lane)
+        lane.meter, lane.on_up, lane.witness = self._metrics, partial(self._on_up, lane), self._witness
+        lane.uuids = self._uuids
         self.doorkeeper.greet(lane)
         if self.inspector is not None:
             self.inspector.greet(lane)
         return lane
+
+    def _let_hear(self, world: World) -> None:
+        self._uuids = self.authoriser.uuids = world.uuids or Drawn(world.rng)
+        self._witness = self.dispatcher.witness = self.authoriser.witness = world.witness
+        self.uplink.witness = self.mailer.witness = self.cashier.witness = self.attendant.witness = world.witness
 
     def _ask(self, asking: Asking) -> None:
         """A realtime tap's request goes now; its lane tells what came of it."""
@@ -465,6 +484,14 @@ class Daemon:
 
     def _may_ask(self) -> bool:
         return self.bodies.ready and self.uplink.is_up()
+
+    async def _enquire(self, uuid: UUID) -> Exchange:
+        if self._ends.enquire is None:
+            return NoConnection("connect")
+        began = self.clock.monotonic()
+        exchange = await self._ends.enquire(uuid)
+        self._witness.enquired(uuid, exchange, self.clock.monotonic() - began)
+        return exchange
 
     async def _ask_time(self, credential: str) -> None:
         """The clock hears the answer by itself; the uplink hears here that the host was there or was not."""

@@ -46,6 +46,9 @@ MakeLane = Callable[[LaneParts, str, Setting], Lane]
 PortOf = Callable[[LaneSection], Port]
 """A lane's port, neither claimed nor opened. Raises ConfigError."""
 
+MakeDevice = Callable[[LaneSection, Configuration, random.Random], Device]
+"""What speaks with a lane's validator."""
+
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
@@ -66,9 +69,11 @@ class Lanes:
         setting: Setting,
         make: MakeLane,
         rng: random.Random,
+        device: MakeDevice | None = None,
     ) -> None:
         self.setting = setting
         self._port_of = port_of
+        self._device = device or _device
         self._make = make
         self._rng = rng
         self._ports = {section.name: port for section, port in zip(config.lanes, ports, strict=True)}
@@ -142,7 +147,8 @@ class Lanes:
             lane.adopt(lane.policy, setting)
 
     def _lane(self, section: LaneSection, config: Configuration) -> Lane:
-        parts = _parts(section, self._ports[section.name], config, self._rng)
+        device = self._device(section, config, self._rng)
+        parts = _parts(section, self._ports[section.name], config, device, self._rng)
         return self._make(parts, section.alias or section.name, self.setting)
 
     def _begin(self, lane: Lane) -> None:
@@ -249,10 +255,9 @@ def _operator(config: Configuration) -> Operator:
     return Operator(operator.company_id, operator.stock_location_id, operator.currency)
 
 
-def _parts(section: LaneSection, port: Port, config: Configuration, rng: random.Random) -> LaneParts:
+def _parts(section: LaneSection, port: Port, config: Configuration, device: Device, rng: random.Random) -> LaneParts:
     backoff = Backoff(rng, LONGEST_NETWORK_SECONDS if isinstance(port, NetworkPort) else LONGEST_SECONDS)
     texts = load_texts(language_of(section, config))
-    device = _device(section, config, rng)
     return LaneParts(port, device, policy_of(section), texts, backoff.pause, backoff.reset, section.protocol)
 
 

@@ -13,7 +13,7 @@ from tpsd.admin.metrics import Metrics
 from tpsd.admin.watching import queue_lines, queue_page, resting_lines
 from tpsd.core.health import Health, judge
 from tpsd.domain.outcome import Exchange
-from tpsd.domain.picture import FeedFacts, LaneFacts, Picture, UplinkFacts
+from tpsd.domain.picture import FeedFacts, LaneFacts, Picture, TapLogFacts, UplinkFacts
 from tpsd.domain.views import JournalTotals
 from tpsd.errors import JournalError
 from tpsd.metering import Meter
@@ -58,6 +58,7 @@ class Observer:
         self.time: Callable[[], tuple[bool, float]] = lambda: (True, 0.0)
         self.feed: Callable[[], FeedFacts | None] = lambda: None
         self.preflight: Callable[[], Sequence[str]] = list
+        self.taplog: Callable[[], TapLogFacts | None] = lambda: None
         journal.pulse.on_commit = metrics.committed
 
     async def picture(self) -> Picture:
@@ -85,6 +86,7 @@ class Observer:
             clock_offset_seconds=offset,
             feed=self.feed(),
             preflight=tuple(self.preflight()),
+            taplog=self.taplog(),
         )
 
     async def health(self) -> Health:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from tpsd.asking import Asked
@@ -80,6 +80,7 @@ class Taken:
     ``kind`` None: it could not be read. ``told`` None: it is kept, and TPS is asked. ``asked``: that attempt, to be
     sent now; ``asks_first``: the UUID of a transaction in doubt that is enquired about before. ``untimed``: something
     of it waits until the time is known. ``follows``: beside ``asked``, a transaction that follows another waits.
+    ``decision`` is why, where it was decided; ``listed``: a list denied the card; ``list_version``: the deny list's.
     """
 
     number: int
@@ -91,6 +92,9 @@ class Taken:
     asks_first: str | None = None
     kind: Kind | None = None
     follows: bool = False
+    decision: Decision | None = field(default=None, compare=False)
+    listed: bool = field(default=False, compare=False)
+    list_version: int | None = field(default=None, compare=False)
 
 
 class SettledLate(Exception):  # noqa: N818 - the name of the event, raised across the port

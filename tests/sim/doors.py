@@ -23,11 +23,11 @@ from device.vl1.simulator_events import (
     TapVerdict,
 )
 from tests.sim.events import Event, LaneTold, TapMade, TapShown, VerdictTold
-from tests.sim.loop import VirtualLoop
 from tests.sim.vl1_world import PERFECT, Faults, Line
 from tpsd.domain.time import DAY, Micros
 from tpsd.errors import PortError
 from tpsd.ports import LinkLostError
+from tpsd.replay.loop import VirtualLoop
 
 CURRENCY = "978"
 PARK_SECONDS = 1.0  # after the last verdict: its acknowledgement is through by then

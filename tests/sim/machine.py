@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.sim.loop import VirtualLoop
 from tpsd.clock import SystemTime
 from tpsd.domain.time import SECOND, Micros
+from tpsd.replay.loop import VirtualLoop
 
 BEGIN = Micros(1_795_420_800_000_000)  # 2026-11-23T08:00:00Z, when every world begins
 

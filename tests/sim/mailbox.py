@@ -12,8 +12,8 @@ from email.message import EmailMessage
 from typing import Any, Final
 
 from tests.sim.events import Event, MailTaken
-from tests.sim.loop import OWNER, VirtualLoop
 from tests.sim.mail_server import REFUSALS, Conversation, Stumble, Verb, Way
+from tpsd.replay.loop import OWNER, VirtualLoop
 
 WAY_SECONDS: Final = (0.002, 0.08)  # from one end of a connection to the other
 

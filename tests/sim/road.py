@@ -12,9 +12,9 @@ from typing import Any, Final
 from uuid import UUID
 
 from tests.sim.events import Event, Heard, Sent
-from tests.sim.loop import VirtualLoop
 from tpsd.core.outcomes import classify
 from tpsd.domain.outcome import Answer, CredentialRefused, Exchange, NoAnswer, NoConnection
+from tpsd.replay.loop import VirtualLoop
 from tpsd.sfey.direct import DirectLine
 
 CONNECT_SECONDS: Final = 3.0  # how long a connection that does not come is waited for here

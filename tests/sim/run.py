@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from tests.sim.loop import virtual_loop
 from tests.sim.plan import Plan
 from tests.sim.seeding import drawn
 from tests.sim.world import World
+from tpsd.replay.loop import virtual_loop
 
 
 @dataclass(slots=True)

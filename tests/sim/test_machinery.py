@@ -10,11 +10,11 @@ import apsw
 import pytest
 
 from tests.sim.disk import MemoryDisk
-from tests.sim.loop import OWNER, StuckError, VirtualLoop, virtual_loop
 from tests.sim.plan import Plan
 from tests.sim.run import Report
 from tests.sim.seeding import drawn
 from tests.sim.shrink import command, shrunk
+from tpsd.replay.loop import OWNER, StuckError, VirtualLoop, virtual_loop
 
 
 def loop_of(seed: int = 1, steps: int = 100_000) -> VirtualLoop:

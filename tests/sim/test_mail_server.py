@@ -10,7 +10,6 @@ from random import Random
 import pytest
 
 from tests.sim.events import Event, MailTaken
-from tests.sim.loop import virtual_loop
 from tests.sim.mail_server import REFUSALS, Stumble, Verb, Way
 from tests.sim.mailbox import Mailbox, MailRoad
 from tpsd.domain.notice import MailRow
@@ -18,6 +17,7 @@ from tpsd.domain.time import Micros
 from tpsd.errors import MailError
 from tpsd.mail.settings import SmtpConfig
 from tpsd.mail.smtp import SmtpMailer
+from tpsd.replay.loop import virtual_loop
 
 MAIL = MailRow(1, "<one@tpsd-1.internal>", "[tpsd] one", "one\n.two\n…\n", Micros(1), 0, Micros(1))
 MAILER = SmtpMailer(SmtpConfig.from_url("smtp://127.0.0.1:2525", "tpsd@example.org", ("operations@example.org",)))

@@ -24,7 +24,6 @@ from tests.sim.events import Born, Died, Event, Happened, Logged
 from tests.sim.eye import Eye
 from tests.sim.incidents import TABLE
 from tests.sim.lives import Ends, Life
-from tests.sim.loop import OWNER, VirtualLoop
 from tests.sim.machine import Machine
 from tests.sim.mailbox import Mailbox, MailRoad
 from tests.sim.plan import Incident, Plan
@@ -34,6 +33,7 @@ from tests.sim.settings import COMPANY_ID, configuration
 from tests.sim.trace import Trace
 from tpsd.domain.time import SECOND, Micros
 from tpsd.errors import TpsdError
+from tpsd.replay.loop import OWNER, VirtualLoop
 from tpsd.sfey.direct import DirectLine
 from tpsd.sfey.fates import Asked, Fate, approve
 from tpsd.sfey.ledger import Entry, Ledger, Request

@@ -9,7 +9,15 @@ import pytest
 from tpsd.core.health import LADDER_MARGIN_US, MAIL_STUCK_US, Check, judge
 from tpsd.core.retry import DEFAULT_LADDER, JITTER_SHARE_MAX, span
 from tpsd.domain.authorisation import Tier
-from tpsd.domain.picture import FeedFacts, JournalFigures, LaneFacts, Picture, RungCount, UplinkFacts
+from tpsd.domain.picture import (
+    FeedFacts,
+    JournalFigures,
+    LaneFacts,
+    Picture,
+    RungCount,
+    TapLogFacts,
+    UplinkFacts,
+)
 from tpsd.domain.time import HOUR, MINUTE, Micros
 
 NOW = Micros(1_790_000_000_000_000)
@@ -44,6 +52,7 @@ LONGEST = span(DEFAULT_LADDER, JITTER_SHARE_MAX) + LADDER_MARGIN_US
         of(figures=None),
         of(feed=FED),
         of(feed=replace(FED, cause="http.503", coming=5)),
+        of(taplog=TapLogFacts(5, 3, None)),
         figures(rungs=(rung(LONGEST),)),
         figures(rungs=(rung(10 * LONGEST, released=True),)),
         figures(mails_waiting=1, oldest_mail=Micros(NOW - MAIL_STUCK_US)),
@@ -117,5 +126,6 @@ def test_every_check_is_told_in_one_go() -> None:
         clock_trusted=False,
         feed=replace(FED, waits=True),
         preflight=("lane gate-1: own.crt expires on 2026-12-01, in 7 days",),
+        taplog=TapLogFacts(5, 3, "No space left on device"),
     )
     assert {check for check, _ in judge(bad).reasons} == set(Check)

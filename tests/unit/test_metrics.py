@@ -12,7 +12,7 @@ from tpsd.admin.metrics import CODES_MAX, HELD_CAUSES_MAX, Metrics
 from tpsd.core.health import judge
 from tpsd.core.retry import DEFAULT_LADDER
 from tpsd.domain.outcome import Approved, Declined, TryAgain
-from tpsd.domain.picture import FeedFacts, Picture, RestCount, RungCount
+from tpsd.domain.picture import FeedFacts, Picture, RestCount, RungCount, TapLogFacts
 from tpsd.domain.tap import Kind, Told, Verdict
 from tpsd.domain.time import SECOND, Micros
 
@@ -127,6 +127,14 @@ def test_two_daemons_in_one_process_do_not_share_numbers(metrics: Metrics) -> No
     metrics.repeated("gate-1")
     other = samples(Metrics("1.2.3", "test"))
     assert not any(name == "tpsd_repeats_total" for name, _ in other)
+
+
+def test_the_tap_log(metrics: Metrics) -> None:
+    found = samples(metrics, replace(WELL, taplog=TapLogFacts(120, 3, "No space left on device")))
+    assert value(found, "tpsd_taplog_lines_total") == 120
+    assert value(found, "tpsd_taplog_lost_total") == 3
+    assert value(found, "tpsd_check", check="tap_log") == 0
+    assert not [name for name, _ in samples(metrics) if name.startswith("tpsd_taplog")], "off"
 
 
 def test_the_deny_lists_feed(metrics: Metrics) -> None:

@@ -118,6 +118,7 @@ def test_the_example_configuration_names_only_what_the_unit_gives() -> None:
     state = [Path("/var/lib") / name for name in one("StateDirectory").split()]
     assert {Path("/var/lib/tpsd/journal"), config.keys.epoch_dir} <= set(state)
     assert config.admin.socket.parent == Path("/run") / one("RuntimeDirectory")
+    assert f'# folder = "/var/log/{one("LogsDirectory")}"' in (FOLDER / "tpsd.example.toml").read_text()
     assert one("ExecStart").endswith(" run --config /etc/tpsd/tpsd.toml")
 
 

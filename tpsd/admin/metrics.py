@@ -99,6 +99,7 @@ class Metrics:
             *_of_daemon(picture, health),
             *_of_lanes(picture),
             *_of_feed(picture),
+            *_of_tap_log(picture),
             *_of_journal(picture),
         ]
         return generate_latest(self._registry)
@@ -164,6 +165,16 @@ def _of_feed(picture: Picture) -> list[Metric]:
         _single("tpsd_deny_list_age_seconds", "Since TPS completed the deny list.", feed.age_seconds),
         _single("tpsd_deny_list_cards", "Cards of TPS's deny list in force.", feed.tokens),
         _single("tpsd_deny_list_waits", "1 while a new deny list waits for a person.", feed.waits),
+    ]
+
+
+def _of_tap_log(picture: Picture) -> list[Metric]:
+    facts = picture.taplog
+    if facts is None:
+        return []
+    return [
+        CounterMetricFamily("tpsd_taplog_lines", "Lines of the tap log written.", value=facts.written),
+        CounterMetricFamily("tpsd_taplog_lost", "Lines of the tap log that could not be written.", value=facts.lost),
     ]
 
 

@@ -29,6 +29,7 @@ from tpsd.cli import (
     orders,
     preflight,
     receipts,
+    replaying,
     report,
     resting,
     run,
@@ -69,7 +70,7 @@ _OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT})
 
 for _part in (
     run, check, doctor, preflight, simulate, inspect, explain, resting, orders, journeys, receipts, report, engineers,
-    denylist, upkeep, frame, keys, terminals, watching, lanes, conform,
+    denylist, upkeep, frame, keys, terminals, watching, lanes, conform, replaying,
 ):  # fmt: skip
     _part.register(app)
 

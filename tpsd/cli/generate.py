@@ -17,7 +17,7 @@ import typer
 from device.vl1.daemon import DAEMON_TABLE
 from device.vl1.validator import VALIDATOR_TABLE
 from schemas.example import example_config
-from schemas.generate import config_schema, settings_table
+from schemas.generate import config_schema, settings_table, taplog_schema
 from tpsd.core.journeys import TABLE as JOURNEYS
 from tpsd.core.outcomes import RULES as OUTCOME_RULES
 from tpsd.core.preflight import TABLE as PREFLIGHT
@@ -103,6 +103,7 @@ def _commands() -> str:
 
 FILES: Mapping[Path, Render] = {
     Path("schemas/config.schema.json"): config_schema,
+    Path("schemas/taplog.schema.json"): taplog_schema,
     Path("systemd/tpsd.example.toml"): example_config,
 }
 BLOCKS: Mapping[str, Render] = {

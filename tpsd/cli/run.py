@@ -44,6 +44,7 @@ def demo(
     taps: int = typer.Option(60, min=1, max=10_000, help="How many taps of mixed fates."),
     seed: int = typer.Option(1, help="The same seed gives the same taps and fates."),
     keep: bool = typer.Option(False, help="Keep the temporary folder with journal, keys and mails."),
+    record: Path | None = typer.Option(None, help="A folder for the daemon's tap log, for 'tpsd replay'."),
     as_json: AsJson = False,
 ) -> None:
     """Show the whole path on this machine alone: validators, TPS, SMTP server and daemon."""
@@ -52,10 +53,10 @@ def demo(
 
     configure("error", json=False)
     if as_json:
-        result = run_demo(taps, seed, keep)
+        result = run_demo(taps, seed, keep, record=record)
     else:
         with Live(console=console(), refresh_per_second=10, transient=True) as live:
-            result = run_demo(taps, seed, keep, lambda status: live.update(dashboard(status)))
+            result = run_demo(taps, seed, keep, lambda status: live.update(dashboard(status)), record)
         show_result(result)
     if result.folder is not None:
         complain(f"kept: {result.folder}")

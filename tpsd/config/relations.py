@@ -228,6 +228,23 @@ def _unencrypted(config: Configuration) -> Iterator[Problem]:
         )
 
 
+def _tap_log(config: Configuration) -> Iterator[Problem]:
+    folder = config.taplog.folder
+    if folder is None:
+        return
+    real = Path(os.path.realpath(folder))
+    apart = [("epoch_dir", config.keys.epoch_dir)]
+    if database_url(config) is None:
+        apart.insert(0, ("the journal's folder", store_path(config).parent))
+    for name, path in apart:
+        if real.is_relative_to(os.path.realpath(path)):
+            yield Problem(
+                ("taplog", "folder"),
+                f"{folder} is inside {name} {path}",
+                "move it out: engineers read it, and nobody needs to see the journal or its keys for that",
+            )
+
+
 def _socket_length(config: Configuration) -> Iterator[Problem]:
     size = len(os.fsencode(config.admin.socket))
     if size > SOCKET_PATH_MAX:
@@ -372,6 +389,12 @@ def _countries(config: Configuration) -> Iterator[Problem]:
             yield Problem(("lanes", index, "country"), "is for vivopay readers, and does nothing here", "leave it out")
 
 
+def _no_log_folder(config: Configuration) -> Iterator[Problem]:
+    folder = config.taplog.folder
+    if folder is not None and not folder.is_dir():
+        yield Problem(("taplog", "folder"), f"{folder} is not there, so every line would be lost", "make it, mode 750")
+
+
 def _no_lanes(config: Configuration) -> Iterator[Problem]:
     if not config.lanes:
         yield Problem(("lanes",), "are none", "add [[lanes]]; until then only what the journal holds is sent")
@@ -390,6 +413,7 @@ _RULES: tuple[Rule, ...] = (
     fares.limits,
     _credentials,
     _folders,
+    _tap_log,
     _socket_length,
     _ladder,
     _feed,
@@ -408,5 +432,6 @@ _WARNINGS: tuple[Rule, ...] = (
     _afc,
     _unfed,
     _countries,
+    _no_log_folder,
     _no_lanes,
 )

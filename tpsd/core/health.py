@@ -33,6 +33,7 @@ class Check(Enum):
     CLOCK = "clock"
     DENY_LIST = "deny_list"
     PREFLIGHT = "preflight"
+    TAP_LOG = "tap_log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,12 @@ def _preflight(picture: Picture) -> Iterator[str]:
     yield from picture.preflight
 
 
+def _tap_log(picture: Picture) -> Iterator[str]:
+    log = picture.taplog
+    if log is not None and log.trouble is not None:
+        yield f"the tap log loses lines, {log.lost} so far ({log.trouble}); taps are safe, replay will lack these"
+
+
 RULES: Final[dict[Check, Callable[[Picture], Iterator[str]]]] = {
     Check.LANES: _lanes,
     Check.JOURNAL: _journal,
@@ -129,6 +136,7 @@ RULES: Final[dict[Check, Callable[[Picture], Iterator[str]]]] = {
     Check.CLOCK: _clock,
     Check.DENY_LIST: _deny_list,
     Check.PREFLIGHT: _preflight,
+    Check.TAP_LOG: _tap_log,
 }
 
 

@@ -53,19 +53,29 @@ class DemoResult:
     fates: dict[str, int] = field(default_factory=dict)
 
 
-def run(taps: int = 60, seed: int = 1, keep: bool = False, show: Show | None = None) -> DemoResult:
-    """Play the demo in a folder of its own. ``show`` is called with the daemon's status ten times a second."""
+def run(
+    taps: int = 60, seed: int = 1, keep: bool = False, show: Show | None = None, record: Path | None = None
+) -> DemoResult:
+    """Play the demo in a folder of its own. ``show`` is called with the daemon's status ten times a second.
+
+    ``record`` is a folder for the daemon's tap log; it is made where it is not there.
+    """
     folder = Path(tempfile.mkdtemp(prefix="tpsd-demo-"))
     try:
-        return asyncio.run(_play(folder, taps, seed, show, folder if keep else None))
+        return asyncio.run(_play(folder, taps, seed, show, folder if keep else None, record))
     finally:
         if not keep:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _play(folder: Path, taps: int, seed: int, show: Show | None, kept: Path | None) -> DemoResult:
+async def _play(
+    folder: Path, taps: int, seed: int, show: Show | None, kept: Path | None, record: Path | None
+) -> DemoResult:
     clock = WarpClock()
-    async with built(folder, clock) as stage, assembled(stage.config, World(clock, random.Random(seed))) as daemon:
+    async with (
+        built(folder, clock, record) as stage,
+        assembled(stage.config, World(clock, random.Random(seed))) as daemon,
+    ):
         running = asyncio.ensure_future(daemon.run())
         gate_in, gate_out = _gates(stage, seed, clock)
         riders = Riders(gate_in, gate_out)

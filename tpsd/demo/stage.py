@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import pty
 import secrets
@@ -68,8 +69,8 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def built(folder: Path, clock: Clock) -> AsyncIterator[Stage]:
-    """Build the stage in ``folder``, on loopback and free ports; take it down at the end."""
+async def built(folder: Path, clock: Clock, record: Path | None = None) -> AsyncIterator[Stage]:
+    """Build the stage in ``folder``, on loopback and free ports; take it down at the end. ``record``: for a tap log."""
     certificates = make(folder, datetime.now(UTC))
     tps = Simulator(_by_amount, wall=clock.wall)
     mailbox = Mailbox()
@@ -80,7 +81,7 @@ async def built(folder: Path, clock: Clock) -> AsyncIterator[Stage]:
         with _ptys(len(LANES) + len(GATES) + 1) as lines:
             async with tps.serving(ssl_context=tls) as serving:
                 smtp_port = mail_server.sockets[0].getsockname()[1]
-                path = _write_config(folder, certificates, serving.url, smtp_port, lines)
+                path = _write_config(folder, certificates, serving.url, smtp_port, lines, record)
                 yield Stage(load(path), tps, mailbox, lines)
     finally:
         mail_server.close()
@@ -112,7 +113,9 @@ def _ptys(count: int) -> Iterator[tuple[Line, ...]]:
             os.close(descriptor)
 
 
-def _write_config(folder: Path, files: Files, url: str, smtp_port: int, lines: tuple[Line, ...]) -> Path:
+def _write_config(
+    folder: Path, files: Files, url: str, smtp_port: int, lines: tuple[Line, ...], record: Path | None
+) -> Path:
     for name, size in (("kek", 32), ("salt", 32)):
         key = folder / f"{name}.hex"
         key.touch(mode=0o600)
@@ -170,7 +173,15 @@ socket = "{folder}/tpsd.sock"
 
 [realtime]
 found_approved = "refund"
-
+{_recorded(record)}
 {lanes}"""
     )
     return path
+
+
+def _recorded(record: Path | None) -> str:
+    """The section of a tap log in that folder, which is made."""
+    if record is None:
+        return ""
+    record.mkdir(parents=True, exist_ok=True)
+    return f"\n[taplog]\nfolder = {json.dumps(str(record.resolve()))}\n"

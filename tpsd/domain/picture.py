@@ -88,11 +88,20 @@ class FeedFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class TapLogFacts:
+    """The tap log: lines of this life. ``trouble``: why lines are being lost at present, None while they are kept."""
+
+    written: int
+    lost: int
+    trouble: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """One moment, on the schedule clock. ``figures`` None: nothing has been counted yet.
 
     ``journal_trouble`` in our own words, None while it answers and commits succeed. ``clock_offset_seconds``:
-    how far the time that is believed is ahead of the system's. ``feed`` None: it is off.
+    how far the time that is believed is ahead of the system's. ``feed`` and ``taplog`` None: they are off.
     ``preflight``: what is wrong with lanes that opened all the same, in our own words.
     """
 
@@ -106,3 +115,4 @@ class Picture:
     clock_offset_seconds: float = 0.0
     feed: FeedFacts | None = None
     preflight: tuple[str, ...] = ()
+    taplog: TapLogFacts | None = None

@@ -12,6 +12,7 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 def later(at: Micros, microseconds: int) -> Micros:
@@ -23,3 +24,13 @@ def iso_millis(at: Micros) -> str:
     """``2026-11-23T08:15:30.123Z``: UTC with milliseconds, cut and not rounded."""
     moment = _EPOCH + timedelta(microseconds=at)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+
+
+def iso_micros(at: Micros) -> str:
+    """``2026-11-23T08:15:30.123456Z``."""
+    return f"{_EPOCH + timedelta(microseconds=at):%Y-%m-%dT%H:%M:%S.%f}Z"
+
+
+def micros_of(text: str) -> Micros:
+    """The instant that ``iso_micros`` wrote. Raises ValueError."""
+    return Micros((datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND)

@@ -95,7 +95,8 @@ def take(
 
     Where TPS is asked at once, the claim comes beside: commits 1 and 2 are one then.
     """
-    decision = decide(candidate, _facts(connection, candidate))
+    facts = _facts(connection, candidate)
+    decision = decide(candidate, facts)
     if decision.known is not None:
         _apply_repeat(connection, candidate, decision, parts, stamp)
         taken = Taken(
@@ -104,6 +105,7 @@ def take(
             new=False,
             noticed=bool(decision.notices),
             untimed=candidate.untimed and decision.effect is Effect.REVIVE,
+            decision=decision,
         )
         return taken, None
     uuid, asked = None, None
@@ -112,7 +114,8 @@ def take(
         asked = ClaimedRow(claimed, sealed)
     elif decision.state is not None:
         uuid = _insert_authorisation(connection, candidate, decision, parts, stamp)
-    number = _insert_tap(connection, candidate, decision, uuid)
+    version = cards.list_version(connection)
+    number = _insert_tap(connection, candidate, decision, uuid, version)
     insert_notices(connection, decision.notices, number, uuid, stamp.at)
     asking = decision.asking
     taken = Taken(
@@ -123,6 +126,9 @@ def take(
         untimed=candidate.untimed,
         asks_first=None if asking is None else asking.asks_first,
         follows=asking is not None and asking.step is Input.HAND,
+        decision=decision,
+        listed=facts.denied,
+        list_version=version,
     )
     return taken, asked
 
@@ -265,7 +271,9 @@ def begin_hold(connection: Connection, cause: str, terminal: str | None, now: Mi
     connection.execute(Q["begin_hold"], (cause, terminal, now, next_canary(cause, now)))
 
 
-def _insert_tap(connection: Connection, candidate: Candidate, decision: Decision, uuid: str | None) -> int:
+def _insert_tap(
+    connection: Connection, candidate: Candidate, decision: Decision, uuid: str | None, version: int | None
+) -> int:
     report, told = candidate.report, decision.told
     verdict, reason = (None, ASKING) if told is None else (int(told.verdict), told.reason)
     connection.execute(
@@ -275,7 +283,7 @@ def _insert_tap(connection: Connection, candidate: Candidate, decision: Decision
          candidate.amount, candidate.currency, report.stop, json.dumps(report.where) if report.where else None,
          candidate.token, candidate.masked, int(report.oda), int(report.shown), verdict,
          reason, decision.note, decision.disposition.value if decision.disposition else None, uuid,
-         candidate.config_digest, cards.list_version(connection), candidate.clock_life,
+         candidate.config_digest, version, candidate.clock_life,
          json.dumps(dict(candidate.facts)) if candidate.facts else None,
          received_less_age(report) if candidate.realtime else None, candidate.zone),
     )  # fmt: skip

@@ -12,6 +12,7 @@ from tpsd.asking import Asked
 from tpsd.domain.time import MINUTE, SECOND, Micros, later
 from tpsd.errors import JournalUnavailableError
 from tpsd.ports import Clock
+from tpsd.witness import UNWITNESSED, Witness
 from tpsd.workers.journal_watch import JournalWatch
 
 UNSEEN_US: Final = 10 * MINUTE
@@ -38,6 +39,7 @@ class Attendant:
         self._watch = JournalWatch(log, clock)
         self._until: Micros | None = None
         self.wake = asyncio.Event()
+        self.witness: Witness = UNWITNESSED
 
     def answered(self) -> None:
         """A realtime tap was: what that left wants nothing before UNSEEN_US have passed."""
@@ -66,6 +68,7 @@ class Attendant:
             done = await self._asked.attend(expired, unseen, self._enquires, now)
             if any(done.values()):
                 self._watch.works()
+                self.witness.attended(done)
                 log.info("attended", **done)
                 self._on_notice()
                 self._on_doubt()

@@ -9,7 +9,6 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from uuid import UUID
 
 import structlog
 
@@ -24,6 +23,8 @@ from tpsd.domain.tap import Kind
 from tpsd.errors import JournalUnavailableError
 from tpsd.metering import UNMETERED, Meter
 from tpsd.ports import Clock, Journal, SettledLate, Tps
+from tpsd.uuids import Drawn, Uuids
+from tpsd.witness import UNWITNESSED, Witness
 from tpsd.workers.journal_watch import JournalWatch
 
 RETRY_SECONDS = 1.0  # how often a journal that could not commit is tried again; the outcome waits in memory meanwhile
@@ -65,7 +66,6 @@ class Authoriser:
         self._journal = journal
         self._tps = tps
         self._clock = clock
-        self._rng = rng
         self._send_seconds = send_seconds
         self._on_notice = on_notice
         self._on_doubt = on_doubt
@@ -75,6 +75,8 @@ class Authoriser:
         self._watch = JournalWatch(log, clock)
         self.setting = setting
         self.meter: Meter = UNMETERED
+        self.witness: Witness = UNWITNESSED
+        self.uuids: Uuids = Drawn(rng)
 
     @property
     def in_flight(self) -> int:
@@ -99,7 +101,7 @@ class Authoriser:
 
     def follow(self, original: Original, kind: Kind, amount: int) -> Draft:
         """The request that follows a transaction, under the configuration now in force."""
-        uuid = UUID(int=self._rng.getrandbits(128), version=4)
+        uuid = self.uuids.of_follower(original, kind)
         return follow(original, kind, amount, self._clock.wall(), uuid, self.setting)
 
     async def _authorise(self, claimed: Claimed, terms: Terms, asks_first: str | None) -> Answered | None:
@@ -134,7 +136,9 @@ class Authoriser:
         within = self._left(terms, began)
         if within <= 0:
             return classify(NoConnection("busy"))
+        posted = self._clock.monotonic()
         exchange = await self._tps.post(claimed.credential, claimed.path, claimed.body, within=within)
+        self.witness.sent(claimed, exchange, self._clock.monotonic() - posted)
         try:
             return classify(exchange)
         except Exception as exc:  # a surprise in reading one answer makes that attempt unknown (design 1)
@@ -176,6 +180,7 @@ class Authoriser:
                 await asyncio.sleep(RETRY_SECONDS)
         self._watch.works()
         self.meter.settled(outcome)
+        self.witness.answered(claimed, outcome, answered)
         self._tell(claimed, outcome, answered)
         return answered
 

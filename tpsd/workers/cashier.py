@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import asdict
 from typing import Any
 
 from tpsd.asking import Asked, Ordered, Receipted
@@ -13,6 +14,7 @@ from tpsd.core.operations import Refusal
 from tpsd.domain.audit import AuditDraft
 from tpsd.errors import RefusedError
 from tpsd.ports import Clock
+from tpsd.witness import UNWITNESSED, Witness
 from tpsd.workers.authoriser import Authoriser, Terms
 
 
@@ -32,6 +34,7 @@ class Cashier:
         self._enquires = policy.doubt.enquires
         self._limit = limit
         self._orders: set[asyncio.Task[Receipted]] = set()
+        self.witness: Witness = UNWITNESSED
 
     async def check_out(self, journey: str, order: CheckOutOrder, who: str, why: str) -> Receipted:
         """Raises NotFoundError, RefusedError saying why not."""
@@ -43,6 +46,7 @@ class Cashier:
             )
         audit = AuditDraft(self._clock.wall(), who, "checkout", why)
         follow, now = self._authoriser.follow, self._clock.schedule()
+        self.witness.ordered("checkout", journey, who, asdict(order))
         return await self._to_its_end(
             self._asked.check_out(journey, order, follow, now, audit, enquires=self._enquires)
         )
@@ -52,6 +56,7 @@ class Cashier:
         self._refuse_without_time()
         audit = AuditDraft(self._clock.wall(), who, "refund", why)
         follow, now = self._authoriser.follow, self._clock.schedule()
+        self.witness.ordered("refund", reference, who, asdict(order))
         return await self._to_its_end(self._asked.refund(reference, order, follow, now, audit))
 
     def _refuse_without_time(self) -> None:

@@ -21,6 +21,7 @@ from tpsd.domain.time import Micros
 from tpsd.errors import JournalUnavailableError
 from tpsd.metering import UNMETERED, Meter
 from tpsd.ports import Clock, Journal, SettledLate, Tps
+from tpsd.witness import UNWITNESSED, Witness
 from tpsd.workers.journal_watch import JournalWatch
 from tpsd.workers.uplink import Uplink
 
@@ -67,6 +68,7 @@ class Dispatcher:
         self.wake = asyncio.Event()
         self.in_flight = 0
         self.meter: Meter = UNMETERED
+        self.witness: Witness = UNWITNESSED
         self.may_claim: Callable[[], bool] = lambda: True  # who makes it true sets ``wake``
         self._watch = JournalWatch(log, clock)
 
@@ -88,7 +90,9 @@ class Dispatcher:
         self._stopping = True
         self.wake.set()
 
-    def decide(self, claimed: Claimed, outcome: Outcome, ended_at: Micros) -> Settlement:
+    def decide(
+        self, claimed: Claimed, outcome: Outcome, ended_at: Micros, jitter_draw: float | None = None
+    ) -> Settlement:
         """The settlement of one attempt, with this daemon's jitter."""
         rule = partial(settle, asked=claimed.amount)
         if claimed.cause is not None:
@@ -98,7 +102,7 @@ class Dispatcher:
             outcome,
             started_at=claimed.started_at,
             ended_at=ended_at,
-            jitter_draw=self._rng.random(),
+            jitter_draw=self._rng.random() if jitter_draw is None else jitter_draw,
             jitter_share=self._pace.jitter_share,
             terminal=claimed.terminal,
         )
@@ -130,7 +134,9 @@ class Dispatcher:
 
     async def _send(self, claimed: Claimed, may_wait: bool) -> None:
         try:
+            began = self._clock.monotonic()
             exchange = await self._tps.post(claimed.credential, claimed.path, claimed.body)
+            self.witness.sent(claimed, exchange, self._clock.monotonic() - began)
             await self._settle(claimed, _read(claimed, exchange), may_wait)
         finally:
             self.in_flight -= 1
@@ -138,10 +144,12 @@ class Dispatcher:
 
     async def _settle(self, claimed: Claimed, outcome: Outcome, may_wait: bool) -> None:
         ended_at = self._clock.schedule()
+        jitter = None
         if may_wait and self._uplink.goes_back(outcome, claimed.reason):
             settlement = put_back(claimed, outcome)
         else:
-            settlement = self.decide(claimed, outcome, ended_at)
+            jitter = self._rng.random()
+            settlement = self.decide(claimed, outcome, ended_at, jitter)
         while True:
             try:
                 noticed = await self._journal.settle(claimed, outcome, settlement, ended_at)
@@ -154,6 +162,7 @@ class Dispatcher:
                 await asyncio.sleep(RETRY_SECONDS)
         self._watch.works()
         self.meter.settled(outcome)
+        self.witness.settled(claimed, outcome, settlement, jitter)
         log.info(
             "attempt",
             uuid=str(claimed.uuid),

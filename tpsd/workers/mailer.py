@@ -12,6 +12,7 @@ from tpsd.domain.notice import MailRow
 from tpsd.domain.time import Micros
 from tpsd.errors import JournalUnavailableError, MailError
 from tpsd.ports import Clock, CloseWindow, Journal, Postman
+from tpsd.witness import UNWITNESSED, Witness
 from tpsd.workers.journal_watch import JournalWatch
 
 MAILS_AT_ONCE = 8  # read from the journal at a time; they go one after another
@@ -34,6 +35,7 @@ class Mailer:
         self._accepted: dict[int, Micros] = {}  # by SMTP, and the journal could not yet be told
         self.busy = False
         self.wake = asyncio.Event()
+        self.witness: Witness = UNWITNESSED
 
     async def run(self) -> None:
         """Until ``stop``; a mail under way is finished."""
@@ -85,6 +87,7 @@ class Mailer:
         await self._journal.mail_accepted(mail.id, self._accepted[mail.id])
         del self._accepted[mail.id]
         self._watch.works()
+        self.witness.mailed(mail)
         log.info("mail_accepted", message_id=mail.message_id)
 
     async def _refused(self, mail: MailRow, why: MailError) -> None:

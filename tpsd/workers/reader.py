@@ -11,7 +11,6 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import assert_never
-from uuid import UUID
 
 import structlog
 
@@ -45,6 +44,8 @@ from tpsd.ports import (
     Transport,
     VerdictTaken,
 )
+from tpsd.uuids import Drawn, Uuids
+from tpsd.witness import UNWITNESSED, Witness
 
 TAPS_WAITING_MAX = 64  # taps: a validator has at most two under way; more is a flood, and dropped ones come again
 MOVES_MAX = 5  # times a card's journey may move while its tap is prepared; more is a fault of ours
@@ -131,7 +132,6 @@ class Lane:
         self._journal = journal
         self._setting = setting
         self._clock = clock
-        self._rng = rng
         self._on_taken = on_taken
         self._wake = asyncio.Event()
         # With each tap, whether the time was known when it was stamped.
@@ -150,6 +150,8 @@ class Lane:
         self._wanted: PortWanted | None = None
         self._rate: int | None = None  # of the port, where its device asked for one
         self.meter: Meter = UNMETERED
+        self.witness: Witness = UNWITNESSED
+        self.uuids: Uuids = Drawn(rng)
         self.on_up: Callable[[], None] = lambda: None  # the validator has said who it is
         self.state = LaneState(parts.policy.name, alias, parts.port.name, parts.protocol)
 
@@ -357,6 +359,8 @@ class Lane:
         self._wake.set()
 
     def _show(self, state: str, reason: str) -> None:
+        if (self.state.state, self.state.reason) != (state, reason):
+            self.witness.linked(self._policy.name, state, reason, self.state.serial)
         if self.state.state != state or self.state.since is None:
             self.state.since = self._clock.wall()
         self.state.state, self.state.reason = state, reason
@@ -429,20 +433,26 @@ class Lane:
             terminal = self.state.terminal or f"{report.type_name}:{report.serial}"
             digest = self._setting.config_digest
             now = self._clock.schedule()
-            return await self._journal.reject(report, self._policy.name, terminal, digest, now, untrusted)
+            taken = await self._journal.reject(report, self._policy.name, terminal, digest, now, untrusted)
+            named = self._journal.digest(report.fingerprint)
+            self.witness.rejected(report.masked(), self._policy.name, named, taken, timed=untrusted is None)
+            return taken
 
     async def _decided(self, report: TapReport, untrusted: str | None) -> Taken:
         """Commit 1. A card whose journey moved between the look at it and the commit is prepared anew."""
         for moves in range(MOVES_MAX):
-            uuid = UUID(int=self._rng.getrandbits(128), version=4)
+            uuid = self.uuids.of_tap(report)
             candidate = prepare(report, self._policy, self._setting, uuid, untrusted, await self._journey(report))
             try:
-                taken = await self._journal.take(candidate, decide, self._clock.schedule())
+                now = self._clock.schedule()
+                taken = await self._journal.take(candidate, decide, now)
             except JourneyMovedError:
                 if moves + 1 == MOVES_MAX:
                     raise
                 continue
-            return replace(taken, kind=candidate.kind)
+            taken = replace(taken, kind=candidate.kind)
+            self.witness.took(candidate, taken, now, can_take_pin=self._can_take_pin)
+            return taken
         raise AssertionError("the loop returns or raises")
 
     async def _journey(self, report: TapReport) -> Journey | None:

@@ -36,6 +36,7 @@ from tpsd.domain.time import SECOND, Micros, iso_millis
 from tpsd.errors import JournalUnavailableError
 from tpsd.outages import Outages
 from tpsd.ports import Clock, Tps
+from tpsd.witness import UNWITNESSED, Witness
 from tpsd.workers.journal_watch import JournalWatch
 
 RETRY_SECONDS = 1.0  # how often a journal that could not commit is tried again
@@ -84,6 +85,7 @@ class Uplink:
         self._era = 0  # counts the changes between up and down: what began in another one shows nothing of this
         self._wake = asyncio.Event()
         self._watch = JournalWatch(log, clock)
+        self.witness: Witness = UNWITNESSED
         self._outage = Trouble()  # one that comes and goes is one for the log
 
     async def load(self) -> None:
@@ -175,6 +177,7 @@ class Uplink:
     async def _probe(self) -> Input:
         if not self._reached:
             exchange = await self._tps.knock(self._credential)
+            self.witness.probed(self._host, exchange)
             if evidence(exchange, fresh=True) is not Input.REACHED:
                 self._cause = _cause(exchange)
                 return Input.TROUBLE

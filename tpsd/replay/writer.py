@@ -18,6 +18,7 @@ from tpsd.errors import JournalError
 from tpsd.store.group import GroupCommit, Job, Pulse, Work, forget_locals
 from tpsd.store.writer import Urgency
 
+GROUPS_A_COMMIT = 1000  # about 250 taps: their pages fit into SQLite's cache
 GROUP_MAX = 8  # jobs: the thread's 10 ms are about as many
 
 T = TypeVar("T")
@@ -28,18 +29,54 @@ class _Waiting(Job):
     future: asyncio.Future[Any]
 
 
+class LazyCommit(GroupCommit):
+    """Savepoints as ever, but only every GROUPS_A_COMMIT-th group is committed: for a journal nobody will open again.
+
+    Whoever looks does so through the same connection, and sees what was not committed too.
+    """
+
+    def __init__(self, connection: apsw.Connection, pulse: Pulse) -> None:
+        super().__init__(connection, pulse)
+        self._lazy = connection
+        self._groups = 0
+
+    def write(self, first: Job, following: Callable[[], Job | None]) -> list[Job]:
+        """As the one that commits."""
+        jobs = [first]
+        try:
+            if not self._lazy.in_transaction:
+                self._lazy.execute("BEGIN IMMEDIATE")
+            self._in_savepoint(first)
+            while (job := following()) is not None:
+                jobs.append(job)
+                self._in_savepoint(job)
+            self._groups += 1
+            if self._groups % GROUPS_A_COMMIT == 0:
+                self._lazy.execute("COMMIT")
+        except BaseException as exc:
+            self._fail(jobs, exc)
+        return jobs
+
+    def close(self) -> None:
+        """Let go of the connection; what was not committed is nobody's any more."""
+        if self._lazy.in_transaction:
+            self._lazy.execute("ROLLBACK")
+        super().close()
+
+
 class LoopWriter:
-    """``store.writer.Writer``. ``pause`` gives the seconds before a group and before its results are told."""
+    """``store.writer.Writer``. ``pause`` gives the seconds before a group and before its results are told, if any."""
 
     def __init__(
         self,
         connect: Callable[[], apsw.Connection],
-        pause: Callable[[], float],
+        pause: Callable[[], float] | None,
         on_commit: Callable[[], None],
+        group: Callable[[apsw.Connection, Pulse], GroupCommit] = GroupCommit,
     ) -> None:
         self.connection = connect()
         self.pulse = Pulse()
-        self._group = GroupCommit(self.connection, self.pulse)
+        self._group = group(self.connection, self.pulse)
         self._pause = pause
         self._on_commit = on_commit
         self._loop = asyncio.get_running_loop()
@@ -75,7 +112,7 @@ class LoopWriter:
         self._lanes[urgency].append(job)
         if not self._busy:
             self._busy = True
-            self._loop.call_later(self._pause(), self._turn)
+            self._after_a_pause(self._turn)
         result: T = await job.future
         return result
 
@@ -84,10 +121,17 @@ class LoopWriter:
         if self._closed:
             return
         done = self._round()
-        self._loop.call_later(self._pause(), _deliver, done)
+        self._after_a_pause(_deliver, done)
         if any(self._lanes):
             self._busy = True
-            self._loop.call_later(self._pause(), self._turn)
+            self._after_a_pause(self._turn)
+
+    def _after_a_pause(self, act: Callable[..., None], *given: Any) -> None:
+        """None at all where there is no time to pass: a timer costs more than a commit to memory."""
+        if self._pause is None:
+            self._loop.call_soon(act, *given)
+        else:
+            self._loop.call_later(self._pause(), act, *given)
 
     def _round(self) -> list[_Waiting]:
         done = []

@@ -1,9 +1,10 @@
 """An event loop in virtual time, for one seed one order of everything.
 
 Time stands still while anything can run and then jumps to the next timer. What is ready runs one callback at a
-time, the next one drawn by the seed: asyncio promises the order of ``call_soon`` only to transports and their
-protocols, and the ones here keep it by their times. Futures, locks, queues, task groups and time-outs keep their
-promises by their own state, and must do so in any order.
+time: in the order in which it became so, as replay wants it, or the next one drawn by a seed, as simulated worlds do.
+Asyncio promises the order of ``call_soon`` only to transports and their protocols, and the ones here keep it by their
+times. Futures, locks, queues, task groups and time-outs keep their promises by their own state, and must do so in any
+order.
 
 There is no thread, no socket and no signal: all such calls raise NotImplementedError, as the abstract loop does.
 Whoever connects gets what ``dial`` gives, where a world has set one.
@@ -16,6 +17,7 @@ import contextvars
 import heapq
 import itertools
 import random
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -44,12 +46,16 @@ class NumberedTask(asyncio.Task[T]):
 
 
 class VirtualLoop(asyncio.AbstractEventLoop):
-    """``steps_max``: callbacks in all. ``between``, when set, is called after each; it may run other callbacks."""
+    """``seed`` None: in order. ``steps_max``: callbacks in all, None for any number.
 
-    def __init__(self, seed: object, steps_max: int) -> None:
-        self._rng = random.Random(f"{seed} loop")
+    ``between``, when set, is called after each; it may run other callbacks. ``passing`` is called with the seconds
+    that time is about to jump.
+    """
+
+    def __init__(self, seed: object | None, steps_max: int | None) -> None:
+        self._rng = None if seed is None else random.Random(f"{seed} loop")
         self._now = 1000.0
-        self._ready: list[tuple[int, asyncio.Handle]] = []
+        self._ready: deque[tuple[int, asyncio.Handle]] = deque()
         self._timers: list[tuple[float, int, int, asyncio.TimerHandle]] = []
         self._numbers = itertools.count(1)
         self._tasks: dict[int, list[NumberedTask[Any]]] = {}
@@ -59,6 +65,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self.steps = 0
         self.between: Callable[[], None] | None = None
         self.dial: Callable[[Any], Coroutine[Any, Any, asyncio.Transport]] | None = None
+        self.passing: Callable[[float], None] | None = None
         self.surprises: list[str] = []
 
     # --- what runs it ---
@@ -111,6 +118,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def _step(self) -> None:
         if not self._ready:
             self._pass_time()
+        if self._rng is None:
+            self._run(self._ready.popleft()[1])
+            return
         at = self._rng.randrange(len(self._ready)) if len(self._ready) > 1 else 0
         self._ready[at], self._ready[-1] = self._ready[-1], self._ready[at]
         self._run(self._ready.pop()[1])
@@ -122,6 +132,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         if not timers:
             raise StuckError("nothing can ever run again: no callback is ready and no timer is set")
         if timers[0][0] > self._now:
+            if self.passing is not None:
+                self.passing(timers[0][0] - self._now)
             self._now, self._steps_here = timers[0][0], 0
         while timers and timers[0][0] <= self._now:
             _, _, owner, handle = heapq.heappop(timers)
@@ -133,14 +145,14 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._steps_here += 1
         if self._steps_here > STEPS_AT_ONE_TIME_MAX:
             raise StuckError(f"{STEPS_AT_ONE_TIME_MAX} steps and no time passed; the last is {handle!r}")
-        if self.steps > self._steps_max:
+        if self._steps_max is not None and self.steps > self._steps_max:
             raise StuckError(f"the budget of {self._steps_max} steps is spent; the last is {handle!r}")
         if not handle.cancelled():
             handle._run()
 
     def _run_only(self, owner: int) -> None:
         while mine := [one for one in self._ready if one[0] == owner]:
-            self._ready = [one for one in self._ready if one[0] != owner]
+            self._ready = deque(one for one in self._ready if one[0] != owner)
             for _, handle in mine:
                 self._run(handle)
 
@@ -191,7 +203,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         mine.append(task)
         return task
 
-    async def create_connection(  # type: ignore[override]
+    async def create_connection(
         self, protocol_factory: Callable[[], Any], *where: Any, **how: Any
     ) -> tuple[asyncio.Transport, Any]:
         if self.dial is None:
@@ -207,7 +219,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """Asyncio's call; a cancelled timer is passed over when its time comes."""
 
 
-def virtual_loop(seed: object, steps_max: int) -> VirtualLoop:
+def virtual_loop(seed: object | None, steps_max: int | None) -> VirtualLoop:
     """A loop. What the types miss are threads, sockets and signals: the abstract loop refuses them, which is meant."""
     return VirtualLoop(seed, steps_max)  # type: ignore[abstract]
 

@@ -1,0 +1,144 @@
+"""TPS as it was: each request of a transaction gets what its like got then, as long after; and names and chance too.
+
+What was never asked then has no answer in a log: a request beyond the last gets the last one's answer again, and a
+transaction that was never sent is approved, so that what follows from sending it can be seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import json
+import random
+from bisect import bisect_left
+from collections import Counter
+from typing import Any, Final
+from uuid import UUID, uuid5
+
+from tpsd.core.following import Original
+from tpsd.domain.outcome import Answer, Exchange
+from tpsd.domain.tap import Kind, TapReport
+from tpsd.domain.time import SECOND
+from tpsd.ports import Clock
+from tpsd.replay.past import Past, Then
+from tpsd.sfey.wire import Profile, pick
+
+AS_THEN_US: Final = 2 * SECOND  # a request that leaves this close to when it did is answered when it was
+PROBE_SECONDS: Final = 0.01
+
+_NAMESPACE: Final = UUID("9f0a6f3c-5d0e-5c5b-8f0b-2f1f6d0a7b11")
+_ASKING: contextvars.ContextVar[tuple[str, int] | None] = contextvars.ContextVar("_ASKING", default=None)
+_REACHED: Final = Answer(404, readable=False)
+_NEVER_ASKED: Final = Answer(200, approved=True, action_code="000")
+
+
+class RecordedTps:
+    """``ports.Tps``, and by ``ask`` an AFC API."""
+
+    def __init__(self, past: Past, clock: Clock, profile: Profile) -> None:
+        self._past = past
+        self._clock = clock
+        self._uuid = profile.fields["uuid"]
+        self._last: dict[str, Exchange] = {}
+
+    async def post(self, credential: str, path: str, body: bytes, *, within: float | None = None) -> Exchange:
+        """As then."""
+        uuid = str(pick(json.loads(body), self._uuid))
+        then = self._next(self._past.exchanges, uuid)
+        if then is None:
+            return self._last.get(uuid, _NEVER_ASKED)
+        self._last[uuid] = then.exchange
+        await self._as_long(then)
+        return then.exchange
+
+    async def knock(self, credential: str) -> Exchange:
+        """As the next probe of then; where there was none any more, it is reached."""
+        await asyncio.sleep(PROBE_SECONDS)
+        since = self._clock.schedule() - AS_THEN_US
+        place = bisect_left(self._past.probes, since, key=lambda one: one[0])
+        return self._past.probes[place][1] if place < len(self._past.probes) else _REACHED
+
+    async def ask(self, uuid: UUID) -> Exchange:
+        """As then; what was not asked about then is not found."""
+        then = self._next(self._past.enquiries, str(uuid))
+        if then is None:
+            return Answer(404, readable=False)
+        await self._as_long(then)
+        return then.exchange
+
+    @staticmethod
+    def _next(kept: dict[str, list[Then]], uuid: str) -> Then | None:
+        waiting = kept.get(uuid)
+        if waiting is None:
+            return None
+        then = waiting.pop(0)
+        if not waiting:
+            del kept[uuid]
+        return then
+
+    async def _as_long(self, then: Then) -> None:
+        now = self._clock.schedule()
+        took = then.ended - then.began
+        if abs(now - then.began) <= AS_THEN_US:
+            took = then.ended - now
+        if took > 0:
+            await asyncio.sleep(took / SECOND)
+
+
+class TurnedTps:
+    """Around either TPS: says whose attempt is under way, so that chance can be as it was."""
+
+    def __init__(self, tps: Any, profile: Profile) -> None:
+        self._tps = tps
+        self._uuid = profile.fields["uuid"]
+        self._posts: Counter[str] = Counter()
+
+    async def post(self, credential: str, path: str, body: bytes, *, within: float | None = None) -> Exchange:
+        """As the one inside."""
+        uuid = str(pick(json.loads(body), self._uuid))
+        self._posts[uuid] += 1
+        _ASKING.set((uuid, self._posts[uuid]))
+        exchange: Exchange = await self._tps.post(credential, path, body, within=within)
+        return exchange
+
+    async def knock(self, credential: str) -> Exchange:
+        """As the one inside."""
+        exchange: Exchange = await self._tps.knock(credential)
+        return exchange
+
+
+class RecordedChance(random.Random):
+    """Jitter as it was drawn then, none where nothing was; everything else from one seed."""
+
+    def __init__(self, past: Past) -> None:
+        super().__init__("replay")
+        self._past = past
+
+    def random(self) -> float:
+        """The draw of the attempt whose task asks."""
+        asking = _ASKING.get()
+        return 0.0 if asking is None else self._past.jitter.get(asking, 0.0)
+
+
+class RecordedUuids:
+    """``uuids.Uuids``: as they were called then, and by their tap or original where they were not."""
+
+    def __init__(self, past: Past) -> None:
+        self._followers = past.followers
+        self._made: Counter[str] = Counter()
+        self.next: UUID | None = None  # of the tap that is being taken
+
+    def of_tap(self, report: TapReport) -> UUID:
+        """The logged one, else one made of the tap's name."""
+        if self.next is not None:
+            return self.next
+        return uuid5(_NAMESPACE, f"{report.serial} {report.boot} {report.counter} {report.fingerprint.hex()}")
+
+    def of_follower(self, original: Original, kind: Kind) -> UUID:
+        """The next of those that followed it then."""
+        waiting = self._followers.get((original.uuid, kind.value))
+        if waiting:
+            return UUID(waiting.pop(0))
+        name = f"{original.uuid} {kind.value}"
+        self._made[name] += 1
+        return uuid5(_NAMESPACE, f"{name} {self._made[name]}")
