@@ -23,7 +23,7 @@ from tpsd.dating import NO_CHECK_TIME, DatedContext, check_dates
 from tpsd.domain.outcome import Answer, Exchange, NoConnection
 from tpsd.domain.time import SECOND, Micros
 from tpsd.sfey.afc import AfcClient
-from tpsd.sfey.certificates import Authority, server_context
+from tpsd.sfey.certificates import VALID_DAYS, Authority, server_context
 from tpsd.sfey.client import TpsClient
 from tpsd.sfey.messages import transaction
 from tpsd.sfey.replies import http_date
@@ -121,7 +121,7 @@ async def test_a_certificate_that_is_valid_by_the_adopted_time(worlds: Worlds, w
         (NOW, PAST),
         (NOW, FUTURE),
         (FUTURE, FUTURE - timedelta(days=2)),
-        (PAST, PAST + timedelta(days=31)),
+        (PAST, PAST + timedelta(days=VALID_DAYS + 1)),
     ],
 )
 async def test_a_certificate_that_is_not(worlds: Worlds, certificates: datetime, now: datetime) -> None:
