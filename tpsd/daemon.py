@@ -68,7 +68,7 @@ from tpsd.workers.dispatcher import Dispatcher
 from tpsd.workers.doorkeeper import Doorkeeper
 from tpsd.workers.enquirer import Enquirer, Heed, conclude_crashed
 from tpsd.workers.examiner import Examiner
-from tpsd.workers.feed import Feed
+from tpsd.workers.feed import Feed, Pace
 from tpsd.workers.inspector import Inspector
 from tpsd.workers.mailer import Mailer
 from tpsd.workers.reader import Asking, Lane, LaneParts
@@ -249,6 +249,8 @@ class Daemon:
         await self.courier.load()
         if self.registrar is not None:
             await self.registrar.load()
+        if self.feed is not None:
+            await self.feed.begin()
         await self.uplink.load()
         now = self.clock.schedule()
         asked = await self.journal.doubts.begin(now, self.enquirer is not None, partial(conclude_crashed, now=now))
@@ -376,6 +378,7 @@ class Daemon:
     def _lane(self, parts: LaneParts, alias: str, setting: Setting) -> Lane:
         lane = Lane(parts, alias, self.journal, setting, self.clock, self._rng, self._on_taken, self._ask)
         lane.meter, lane.on_up = self._metrics, partial(self._on_up, lane)
+        lane.list_is_stale = lambda: self.feed is not None and self.feed.is_stale()
         self.doorkeeper.greet(lane)
         if self.inspector is not None:
             self.inspector.greet(lane)
@@ -410,8 +413,8 @@ class Daemon:
 
     def _feed(self, world: World) -> Feed:
         clock, told = world.clock, self.mailer.wake.set
-        poll_us = settings.poll_us(self.config)
-        return Feed(self.journal.feed, self._ask_for_updates, clock, world.rng, poll_us, self.journal.tell, told)
+        pace = Pace(settings.poll_us(self.config), settings.max_age_us(self.config))
+        return Feed(self.journal.feed, self._ask_for_updates, clock, world.rng, pace, self.journal.tell, told)
 
     def _registrar(self, wire: Registration) -> Registrar:
         company = self.config.operator.company_id
@@ -475,6 +478,8 @@ class Daemon:
         self.bodies.wake.set()
         self.attendant.wake.set()
         self._inspect()
+        if self.feed is not None:
+            self.feed.look()  # before that no certificate could be judged
         for lane in self.lanes:
             lane.time_is_known()
 

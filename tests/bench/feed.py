@@ -27,13 +27,13 @@ from tpsd.core.feed import PAGE_RECORDS
 from tpsd.core.intake import decide
 from tpsd.domain.feed import Heard
 from tpsd.domain.notice import NoticeDraft
-from tpsd.domain.time import MINUTE, Micros
+from tpsd.domain.time import HOUR, MINUTE, Micros
 from tpsd.sfey.certificates import make, server_context
 from tpsd.sfey.simulator import Simulator
 from tpsd.sfey.tls import tls_context
 from tpsd.sfey.updates import Terminal, UpdateClient
 from tpsd.store.sqlite import SqliteJournal
-from tpsd.workers.feed import Feed
+from tpsd.workers.feed import Feed, Pace
 
 ENTRIES = 1_000_000
 TERMINAL = Terminal("VAL00042", "GATE-X1", "common")
@@ -96,7 +96,7 @@ async def _fed(folder: Path, first: Sequence[bytes], second: Sequence[bytes]) ->
             raise AssertionError(notice)
 
         clock = SystemClock(NOW)
-        feed = Feed(journal.feed, ask, clock, random.Random(1), 60 * MINUTE, tell, lambda: None)
+        feed = Feed(journal.feed, ask, clock, random.Random(1), Pace(60 * MINUTE, HOUR), tell, lambda: None)
         loop = asyncio.create_task(feed.run())
         taps: list[float] = []
         passengers = asyncio.create_task(_tap(journal, taps))

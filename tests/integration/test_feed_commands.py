@@ -20,7 +20,7 @@ from tpsd.domain.feed import Loss
 from tpsd.domain.picture import FeedFacts
 from tpsd.store.sqlite import SqliteJournal
 
-FACTS = FeedFacts(90.0, "", 0, None, False)
+FACTS = FeedFacts(90.0, 90.0, 86400.0, "", 0, None, waits=False)
 
 
 class Loop:
@@ -74,6 +74,9 @@ async def test_a_list_that_is_well(desk: Desk) -> None:
     assert await desk.answer("status") == {
         "on": True,
         "age_seconds": 90.0,
+        "max_age_seconds": 86400.0,
+        "stale": False,
+        "stale_told": False,
         "cause": "",
         "version": 1,
         "heard_at": NOW,
@@ -107,12 +110,24 @@ async def test_a_feed_that_is_off(desk: Desk) -> None:
 
 
 async def test_a_feed_that_never_came(desk: Desk, loop: Loop) -> None:
-    loop.told = replace(FACTS, cause="http.403")
+    loop.told = replace(FACTS, age_seconds=None, cause="http.403")
     _, out, _ = await desk.tpsd("status")
     assert out.splitlines()[1:] == [
         "never complete; no page has come",
+        "that is too old (more than 24 h): lanes go by their stale_list",
         "the last poll failed: http.403",
     ]
+
+
+async def test_a_list_that_is_too_old(desk: Desk, loop: Loop) -> None:
+    await listed(desk.journal)
+    loop.told = replace(FACTS, age_seconds=90_000.0)
+    _, out, _ = await desk.tpsd("status")
+    assert "complete 2026-09-21T14:13:20.000Z, 1500.0 min ago" in out
+    assert "that is too old (more than 24 h): lanes go by their stale_list" in out
+    loop.told = replace(FACTS, age_seconds=None)
+    _, out, _ = await desk.tpsd("status")
+    assert "complete, of unknown age while the clock is not trusted" in out
 
 
 async def test_a_new_list_waits_until_it_is_accepted(desk: Desk, loop: Loop) -> None:

@@ -31,9 +31,10 @@ def routes(feed: DenyFeed, loop: Asks | None, wall: Callable[[], Micros]) -> lis
         found = asdict(await feed.state())
         del found["token"]  # whoever has it could pass for the terminal's feed
         facts = None if loop is None else loop.facts()
-        told: dict[str, object] = {"on": facts is not None, "age_seconds": None, "cause": ""}
+        told: dict[str, object] = {"on": facts is not None, "age_seconds": None, "stale": None, "cause": ""}
         if facts is not None:
-            told |= {"age_seconds": facts.age_seconds, "cause": facts.cause}
+            told |= {"age_seconds": facts.age_seconds, "stale": facts.stale, "cause": facts.cause}
+            told |= {"max_age_seconds": facts.max_age_seconds}
         return web.json_response({**told, **found})
 
     async def accept(request: web.Request) -> web.Response:

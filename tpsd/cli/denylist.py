@@ -159,10 +159,11 @@ def _status_lines(found: Mapping[str, Any]) -> Iterator[str]:
     if not found["on"]:
         yield "the feed is off: set [feed] enabled = true"
     else:
-        age = f"{found['age_seconds'] / 60:.1f} min"
-        whole = "never complete" if found["whole_at"] is None else f"complete {moment(found['whole_at'])}, {age} ago"
         last = "no page has come" if found["heard_at"] is None else f"last page {moment(found['heard_at'])}"
-        yield f"{whole}; {last}"
+        yield f"{_completed(found)}; {last}"
+        if found["stale"]:
+            most = found["max_age_seconds"] / 3600
+            yield f"that is too old (more than {most:g} h): lanes go by their stale_list"
         if found["cause"]:
             yield f"the last poll failed: {found['cause']}"
     if found["waits_since"] is not None:
@@ -174,6 +175,15 @@ def _status_lines(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"a new list is coming in: {found['shadow']} cards so far, denied too"
     if found["ignored"]:
         yield f"{found['ignored']} records of types unknown to this version were ignored"
+
+
+def _completed(found: Mapping[str, Any]) -> str:
+    if found["age_seconds"] is None:
+        return (
+            "never complete" if found["whole_at"] is None else "complete, of unknown age while the clock is not trusted"
+        )
+    since = f" {moment(found['whole_at'])}" if found["whole_at"] is not None else ""
+    return f"complete{since}, {found['age_seconds'] / 60:.1f} min ago"
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,8 @@ class FeedState:
 
     ``tokens`` are in force; ``shadow`` of a new list are in force too, None where none is coming. ``whole``: TPS
     said that the new list is complete. ``waits_since``: for a person, because ``loses`` of the old are not in it.
+    ``whole_at``: when TPS last said that there is no more, and the time was known. ``stale_told``: an operator knows
+    that the list is too old.
     """
 
     token: str | None = field(default=None, repr=False)
@@ -84,6 +86,7 @@ class FeedState:
     waits_since: Micros | None = None
     loses: int = 0
     ignored: int = 0
+    stale_told: bool = False
 
 
 @dataclass(frozen=True, slots=True)

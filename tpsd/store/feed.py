@@ -10,6 +10,7 @@ from tpsd.core.feed import FEED_TOKENS_MAX, Flush, Put, Strike, Take, held_back
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.denial import BY_FEED, DenyChange
 from tpsd.domain.feed import FeedState, Foreign, Kept, Loss
+from tpsd.domain.notice import NoticeDraft
 from tpsd.domain.time import Micros
 from tpsd.errors import RefusedError
 from tpsd.store import audit as audits
@@ -22,6 +23,7 @@ from tpsd.store.writer import Writer
 
 LOSS_SLICE = 1000  # entries a read: 1 to 2 ms, so that a tap waits for less than a slice of housekeeping
 TIDY_SLICES = 100  # commits at a time until the old list is one generation
+_STALE_TOLD = "deny_stale_told"  # while an operator knows that the list is too old
 IGNORED_KEPT = 1000  # records of unknown types: enough to see what they are, 2 MB at most
 
 
@@ -45,9 +47,10 @@ class SqlFeed:
         """From the feed's row."""
         return await self._writer.read(_state)
 
-    async def keep(self, take: Take, foreign: Sequence[Foreign], at: Micros) -> Kept:
+    async def keep(self, take: Take, foreign: Sequence[Foreign], at: Micros, *, timed: bool = True) -> Kept:
         """One commit."""
-        return await self._writer.write(partial(_keep, take=take, foreign=foreign, at=at, bounds=self._bounds))
+        work = partial(_keep, take=take, foreign=foreign, at=at, timed=timed, bounds=self._bounds)
+        return await self._writer.write(work)
 
     async def loss(self) -> Loss | None:
         """In slices; the old list is joined first, so that no entry moves while it is counted."""
@@ -74,6 +77,10 @@ class SqlFeed:
         """One commit."""
         return await self._writer.write(partial(_flip, at=at, audit=audit))
 
+    async def tell_of_age(self, notice: NoticeDraft, now: Micros, *, stale: bool) -> bool:
+        """One commit."""
+        return await self._writer.write(partial(_tell_of_age, notice=notice, now=now, stale=stale))
+
     async def hold(self, loss: Loss, at: Micros, now: Micros) -> bool:
         """One commit."""
         return await self._writer.write(partial(_hold, loss=loss, at=at, now=now))
@@ -83,15 +90,19 @@ def _state(connection: Connection) -> FeedState:
     row = connection.execute(Q["feed_state"], (BY_FEED,)).fetchone()
     if row is None:
         return FeedState()
-    token, heard_at, whole_at, waits_since, loses, ignored, done, tokens, shadow = row
-    return FeedState(token, heard_at, whole_at, tokens or 0, shadow, bool(done), waits_since, loses, ignored)
+    token, heard_at, whole_at, waits_since, loses, ignored, done, told, tokens, shadow = row
+    return FeedState(
+        token, heard_at, whole_at, tokens or 0, shadow, bool(done), waits_since, loses, ignored, bool(told)
+    )
 
 
 def _lists(connection: Connection) -> list[tuple[int, int | None, int]]:
     return [(number, shadow, tokens) for number, shadow, tokens in connection.execute(Q["feed_lists"], (BY_FEED,))]
 
 
-def _keep(connection: Connection, take: Take, foreign: Sequence[Foreign], at: Micros, bounds: Bounds) -> Kept:
+def _keep(
+    connection: Connection, take: Take, foreign: Sequence[Foreign], at: Micros, *, timed: bool, bounds: Bounds
+) -> Kept:
     inserted = deleted = 0
     for step in take.steps:
         match step:
@@ -104,19 +115,22 @@ def _keep(connection: Connection, take: Take, foreign: Sequence[Foreign], at: Mi
     lists = _lists(connection)
     if sum(tokens for _, _, tokens in lists) > bounds.tokens:
         raise RefusedError(f"the feed has more than {bounds.tokens:,} entries")
-    _heard(connection, take, len(foreign), at, whole=take.done and any(shadow for _, shadow, _ in lists))
+    whole_at = at if take.done and timed else None
+    _heard(connection, take, len(foreign), at, whole_at, take.done and any(shadow for _, shadow, _ in lists))
     _ignore(connection, foreign, at, bounds.ignored)
     if inserted or deleted:
         connection.execute(Q["deny_bump"])
     return Kept(inserted, deleted, cards.list_version(connection))
 
 
-def _heard(connection: Connection, take: Take, ignored: int, at: Micros, *, whole: bool) -> None:
+def _heard(
+    connection: Connection, take: Take, ignored: int, at: Micros, whole_at: Micros | None, whole: bool
+) -> None:
     bindings = {
         "source": BY_FEED,
         "token": take.token,
         "at": at,
-        "whole_at": at if take.done else None,
+        "whole_at": whole_at,
         "shadow_done": int(whole),
         "ignored": ignored,
     }
@@ -165,6 +179,17 @@ def _flip(connection: Connection, at: Micros, audit: AuditDraft | None) -> DenyC
     if audit is not None:
         audits.write(connection, audit, f"{BY_FEED}: {state.shadow} tokens instead of {state.tokens}")
     return DenyChange(state.shadow, state.shadow, cards.list_version(connection))
+
+
+def _tell_of_age(connection: Connection, notice: NoticeDraft, now: Micros, *, stale: bool) -> bool:
+    if _state(connection).stale_told == stale:
+        return False
+    if stale:
+        connection.execute(Q["set_meta"], (_STALE_TOLD, 1))
+    else:
+        connection.execute(Q["end_meta"], (_STALE_TOLD,))
+    insert_notices(connection, (notice,), None, None, now)
+    return True
 
 
 def _hold(connection: Connection, loss: Loss, at: Micros, now: Micros) -> bool:

@@ -2,6 +2,7 @@
 
 -- name: feed_state
 SELECT f.token, f.heard_at, f.whole_at, f.waits_since, f.loses, f.ignored, f.shadow_done,
+       (SELECT count(*) FROM meta WHERE key = 'deny_stale_told'),
        (SELECT sum(tokens) FROM deny_generation WHERE state = 'live' AND source = f.source AND shadow IS NULL),
        (SELECT sum(tokens) FROM deny_generation WHERE state = 'live' AND source = f.source AND shadow = 1)
 FROM deny_feed f WHERE f.source = ?
