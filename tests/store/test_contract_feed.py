@@ -159,7 +159,7 @@ async def test_a_flush_ends_the_waiting(journal: SqlJournal) -> None:
 
 
 async def test_a_list_without_an_end_is_refused_and_its_page_leaves_nothing(journal: SqlJournal) -> None:
-    feed = SqlFeed(journal._writer, journal.denylist, Bounds(tokens=5))
+    feed = SqlFeed(journal._writer, Bounds(tokens=5))
     await feed.keep(Take((put(others(5)),), "t", False), (), NOW)
     with pytest.raises(RefusedError, match="more than 5 entries"):
         await feed.keep(Take((put([token()]),), "u", False), (), NOW)
@@ -169,7 +169,7 @@ async def test_a_list_without_an_end_is_refused_and_its_page_leaves_nothing(jour
 
 async def test_records_of_other_types_are_kept_up_to_a_bound(journal: SqlJournal) -> None:
     foreign = [Foreign("A", "1"), Foreign("B", None), Foreign("C", "3"), Foreign("D", "4")]
-    feed = SqlFeed(journal._writer, journal.denylist, Bounds(ignored=2))
+    feed = SqlFeed(journal._writer, Bounds(ignored=2))
     await feed.keep(Take((), "t", True), foreign, NOW)
     query = "SELECT type, raw FROM deny_feed_ignored ORDER BY id"
     assert await journal._writer.read(lambda one: list(one.execute(query))) == [("C", "3"), ("D", "4")]

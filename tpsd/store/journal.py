@@ -96,7 +96,7 @@ class SqlJournal:
     def __init__(self, writer: Writer, keep: Keep, entropy: Entropy, upkeep: OwnUpkeep) -> None:
         self._writer = writer
         self.denylist = SqlDenyList(writer)
-        self.feed = SqlFeed(writer, self.denylist)
+        self.feed = SqlFeed(writer)
         self.doubts: SqlDoubts
         self.asked: SqlAsked
         self._keep = keep

@@ -13,6 +13,13 @@ SELECT number, shadow, tokens FROM deny_generation WHERE state = 'live' AND sour
 -- name: feed_begin
 INSERT INTO deny_generation (source, state, began_at, live_at, shadow) VALUES (?, 'live', ?, ?, ?)
 
+-- name: run_begin
+INSERT INTO deny_generation (source, state, began_at, live_at, shadow)
+SELECT source, state, began_at, live_at, shadow FROM deny_generation WHERE number = :like
+
+-- name: run_end
+SELECT token FROM deny WHERE generation = ? ORDER BY token DESC LIMIT 1
+
 -- name: feed_heard
 INSERT INTO deny_feed (source, token, heard_at, whole_at, shadow_done, ignored)
 VALUES (:source, :token, :at, :whole_at, :shadow_done, :ignored)
