@@ -52,9 +52,13 @@ class BadPage:
 
 @dataclass(frozen=True, slots=True)
 class NoPage:
-    """TPS could not be asked, or could not answer now. ``cause``: ``connect``, ``http.503`` …"""
+    """TPS could not be asked, or could not answer now. ``cause``: ``connect``, ``http.503`` …
+
+    ``retry_after``: seconds that it wants to be left alone, where it said so.
+    """
 
     cause: str
+    retry_after: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from tpsd.sfey.paths import pattern
 from tpsd.sfey.replies import HUGE_BYTES
 from tpsd.sfey.wire import DEVICE_V1, Profile, nest
 
+BUSY_SECONDS = 1200  # longer than any pause that a poll makes by itself
 PAGE_USUAL = 50  # records where nobody says how many (sfey.md 6)
 
 
@@ -31,6 +32,7 @@ class Fault(Enum):
     CLOSED = "closed"
     FORBIDDEN = "forbidden"
     UNAVAILABLE = "unavailable"
+    BUSY = "busy"  # 429, with a time until which to leave it alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Reply:
 
     http: int | None
     body: bytes = b""
+    retry_after: int | None = None  # seconds
 
 
 class UpdateDesk:
@@ -105,6 +108,8 @@ class UpdateDesk:
                 return Reply(403)
             case Fault.UNAVAILABLE:
                 return Reply(503)
+            case Fault.BUSY:
+                return Reply(429, retry_after=BUSY_SECONDS)
             case Fault.HUGE:
                 return Reply(200, b" " * HUGE_BYTES)
             case Fault.GARBAGE:

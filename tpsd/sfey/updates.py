@@ -17,7 +17,7 @@ from tpsd.domain.feed import Action, BadPage, Denial, Foreign, Heard, NoPage, Pa
 from tpsd.domain.outcome import Answer, CredentialRefused, NoAnswer, NoConnection
 from tpsd.sfey.client import Raw, TpsClient
 from tpsd.sfey.device_keys import read_key_page
-from tpsd.sfey.messages import update
+from tpsd.sfey.messages import retry_after, update
 from tpsd.sfey.wire import DEVICE_V1, Profile, pick
 
 PAGE_BYTES_MAX = 1_048_576  # bytes: 1,000 records of 130 bytes, and eight times that for fields to come
@@ -99,7 +99,7 @@ def _heard(raw: Raw, profile: Profile) -> Heard:
     if 200 <= raw.http < 300:
         return BadPage("page.size") if raw.body is None else read_page(raw.body, profile)
     if raw.http >= 500 or raw.http in _TRY_AGAIN:
-        return NoPage(f"http.{raw.http}")
+        return NoPage(f"http.{raw.http}", retry_after(raw.headers))
     return Denial(f"http.{raw.http}")
 
 
