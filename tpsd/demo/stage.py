@@ -171,6 +171,10 @@ socket = "{folder}/tpsd.sock"
 [realtime]
 found_approved = "refund"
 
+[feed]
+enabled = true
+poll_minutes = 60
+
 {lanes}"""
     )
     return path
