@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.progress import Progress
@@ -22,16 +21,15 @@ from tpsd.cli.command import (
     ConfigFile,
     Socket,
     audit_words,
-    complain,
     console,
     emit,
     socket_path,
 )
 from tpsd.cli.rendering import moment
+from tpsd.cli.token_file import read_tokens, report_bad
 from tpsd.domain.denial import NoToken, is_source, read_token
 from tpsd.errors import RefusedError
 
-BAD_LINES_SHOWN = 20
 CHUNK_TOKENS = 2_048
 
 Tokens = Annotated[list[str], typer.Argument(metavar="TOKEN...", help="64 hex digits each; never a card number.")]
@@ -98,9 +96,9 @@ def import_file(
     if not is_source(source):
         raise RefusedError("the source is not 1 to 32 of a-z, 0-9, _ and -; choose another name")
     path, reason = socket_path(socket, config), audit_words(reason)
-    listed = _read(file)
+    listed = read_tokens(file)
     if listed.bad:
-        _report(file, listed, as_json)
+        report_bad(file, listed, "nothing was imported", as_json)
         raise typer.Exit(FAILED)
     if not listed.tokens:
         raise RefusedError(f"{file} holds no tokens; nothing was changed")
@@ -184,52 +182,6 @@ def _completed(found: Mapping[str, Any]) -> str:
         )
     since = f" {moment(found['whole_at'])}" if found["whole_at"] is not None else ""
     return f"complete{since}, {found['age_seconds'] / 60:.1f} min ago"
-
-
-@dataclass(frozen=True, slots=True)
-class _Listed:
-    """A file's tokens, sorted and each once, of ``lines`` good lines; and its bad lines by number."""
-
-    tokens: list[bytes]
-    lines: int
-    bad: list[tuple[int, str]]
-
-
-def _read(file: Path) -> _Listed:
-    try:
-        with file.open("rb") as opened:
-            return _listed(opened)
-    except OSError as exc:
-        raise RefusedError(f"{file} cannot be read ({exc.strerror}); nothing was changed") from exc
-
-
-def _listed(opened: IO[bytes]) -> _Listed:
-    tokens: set[bytes] = set()
-    bad: list[tuple[int, str]] = []
-    lines = 0
-    for number, raw in enumerate(opened, start=1):
-        text = raw.decode("utf-8-sig" if number == 1 else "utf-8", "replace").strip()
-        if not text or text.startswith("#"):
-            continue
-        token = read_token(text)
-        if isinstance(token, NoToken):
-            bad.append((number, token.what))
-        else:
-            lines += 1
-            tokens.add(token)
-    return _Listed([] if bad else sorted(tokens), lines, bad)
-
-
-def _report(file: Path, listed: _Listed, as_json: bool) -> None:
-    shown = listed.bad[:BAD_LINES_SHOWN]
-    size = "1 bad line" if len(listed.bad) == 1 else f"{len(listed.bad)} bad lines"
-    head = f"{file}: {size}, nothing was imported"
-    more = len(listed.bad) - len(shown)
-    tail = [f"  and {more} more"] if more else []
-    complain("\n".join([head, *(f"  line {number} {what}" for number, what in shown), *tail]))
-    if as_json:
-        lines = [{"line": number, "what": what} for number, what in shown]
-        emit({"error": head, "bad_line_count": len(listed.bad), "bad_lines": lines})
 
 
 def _refuse_bad(tokens: Iterable[str]) -> None:
