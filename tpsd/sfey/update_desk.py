@@ -57,6 +57,7 @@ class UpdateDesk:
         self.keys_asked: list[str] = []  # the path of every request for them
         self.asked: list[str | None] = []  # the token of every request
         self.paths: list[str] = []
+        self.page_records = PAGE_RECORDS  # the most that it gives at once
         self.fault: Callable[[int], Fault | None] = lambda number: None
 
     def add(self, tokens: Iterable[bytes], word: str = "insert") -> None:
@@ -98,7 +99,7 @@ class UpdateDesk:
         count = int(query.get(words["count_query"], [str(PAGE_USUAL)])[0])
         self.asked.append(token)
         self.paths.append(path)
-        return self._answer(token, min(count, PAGE_RECORDS), self.fault(len(self.asked)))
+        return self._answer(token, min(count, self.page_records), self.fault(len(self.asked)))
 
     def _answer(self, token: str | None, count: int, fault: Fault | None) -> Reply:
         match fault:

@@ -14,7 +14,7 @@ from tpsd.domain.audit import may_hold_card_number
 from tpsd.domain.denial import read_token
 from tpsd.domain.device_key import DeviceKey
 from tpsd.domain.feed import Action, BadPage, Denial, Foreign, Heard, NoPage, Page, Record
-from tpsd.domain.outcome import Answer, CredentialRefused, NoAnswer, NoConnection
+from tpsd.domain.outcome import Answer, CredentialRefused, Exchange, NoAnswer, NoConnection
 from tpsd.sfey.client import Raw, TpsClient
 from tpsd.sfey.device_keys import read_key_page
 from tpsd.sfey.messages import retry_after, update
@@ -65,15 +65,7 @@ class UpdateClient:
         """One page after ``token``, or the first; never raises for what TPS or the network does."""
         path = update(self._profile, terminal.serial, terminal.type_name, token, PAGE_RECORDS)
         came = await self._line.fetch(terminal.credential, path, PAGE_BYTES_MAX)
-        match came:
-            case Raw():
-                return await asyncio.to_thread(_heard, came, self._profile)  # some ms: passengers wait on the loop
-            case CredentialRefused(cause):
-                return Denial(cause)
-            case NoConnection(cause) | NoAnswer(cause):
-                return NoPage(cause)
-            case Answer(http):
-                return NoPage(f"http.{http}")
+        return await asyncio.to_thread(heard_of, came, self._profile)  # some ms: passengers wait on the loop
 
     async def renew(self, name: str, context: ssl.SSLContext | None) -> None:
         """As ``TpsClient.renew``."""
@@ -93,6 +85,19 @@ class UpdateClient:
     async def close(self) -> None:
         """Close every connection."""
         await self._line.close()
+
+
+def heard_of(came: Raw | Exchange, profile: Profile = DEVICE_V1) -> Heard:
+    """What an exchange about updates comes to; never raises."""
+    match came:
+        case Raw():
+            return _heard(came, profile)
+        case CredentialRefused(cause):
+            return Denial(cause)
+        case NoConnection(cause) | NoAnswer(cause):
+            return NoPage(cause)
+        case Answer(http):
+            return NoPage(f"http.{http}")
 
 
 def _heard(raw: Raw, profile: Profile) -> Heard:
