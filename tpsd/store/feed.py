@@ -119,9 +119,7 @@ def _keep(
     return Kept(inserted, deleted, cards.list_version(connection))
 
 
-def _heard(
-    connection: Connection, take: Take, ignored: int, at: Micros, whole_at: Micros | None, whole: bool
-) -> None:
+def _heard(connection: Connection, take: Take, ignored: int, at: Micros, whole_at: Micros | None, whole: bool) -> None:
     bindings = {
         "source": BY_FEED,
         "token": take.token,

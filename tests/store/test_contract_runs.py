@@ -16,8 +16,8 @@ from tpsd.core.feed import Flush, Put, Step, Strike, Take
 from tpsd.domain.feed import Loss
 from tpsd.store.feed import Bounds, SqlFeed
 from tpsd.store.group import Work
+from tpsd.store.journal import SqlJournal
 from tpsd.store.runs import RUN_MIN, RUNS_OF_A_SIZE, Run, crowd, join, runs_of, side
-from tpsd.store.sqlite import SqliteJournal
 from tpsd.store.writer import Urgency, Writer
 
 T = TypeVar("T")
@@ -57,7 +57,7 @@ def test_the_smallest_are_joined_first_and_each_list_by_itself() -> None:
 class Watched:
     """The writer, and what is denied after each of its commits."""
 
-    def __init__(self, journal: SqliteJournal, cards: set[bytes]) -> None:
+    def __init__(self, journal: SqlJournal, cards: set[bytes]) -> None:
         self.pulse = journal._writer.pulse
         self.commits = 0
         self._journal, self._writer, self._cards = journal, journal._writer, cards
@@ -75,11 +75,11 @@ class Watched:
         await self._writer.close()
 
 
-async def page(journal: SqliteJournal, *steps: Step, to: str = "t", done: bool = False) -> None:
+async def page(journal: SqlJournal, *steps: Step, to: str = "t", done: bool = False) -> None:
     await journal.feed.keep(Take(steps, to, done), (), NOW)
 
 
-async def counted(journal: SqliteJournal) -> list[tuple[bool, int]]:
+async def counted(journal: SqlJournal) -> list[tuple[bool, int]]:
     """The runs by what the journal says of them, which is what is there."""
     found = await journal._writer.read(runs_of)
     query = "SELECT count(*) FROM deny WHERE generation = ?"
@@ -89,7 +89,7 @@ async def counted(journal: SqliteJournal) -> list[tuple[bool, int]]:
     return [(run.shadow, run.tokens) for run in found]
 
 
-async def test_pages_become_runs_and_runs_of_a_size_become_one(journal: SqliteJournal) -> None:
+async def test_pages_become_runs_and_runs_of_a_size_become_one(journal: SqlJournal) -> None:
     cards = others(PAGE * RUNS_OF_A_SIZE, seed=3)
     for number in range(RUNS_OF_A_SIZE - 1):
         await page(journal, put(cards[number * PAGE : (number + 1) * PAGE]))
@@ -100,7 +100,7 @@ async def test_pages_become_runs_and_runs_of_a_size_become_one(journal: SqliteJo
     assert (await journal.feed.state()).tokens == PAGE * RUNS_OF_A_SIZE + 1
 
 
-async def test_what_comes_in_order_or_is_little_needs_no_run_of_its_own(journal: SqliteJournal) -> None:
+async def test_what_comes_in_order_or_is_little_needs_no_run_of_its_own(journal: SqlJournal) -> None:
     cards = sorted(others(3 * PAGE, seed=4))
     for at in range(0, len(cards), PAGE):
         await page(journal, Put(tuple(cards[at : at + PAGE])))
@@ -109,7 +109,7 @@ async def test_what_comes_in_order_or_is_little_needs_no_run_of_its_own(journal:
     assert await counted(journal) == [(False, 3 * PAGE + RUN_MIN - 1)]
 
 
-async def test_a_card_that_comes_in_two_runs_is_one_in_the_end_and_goes_from_both(journal: SqliteJournal) -> None:
+async def test_a_card_that_comes_in_two_runs_is_one_in_the_end_and_goes_from_both(journal: SqlJournal) -> None:
     await page(journal, put([token(), *others(PAGE, seed=6)]))
     await page(journal, put([token(), *others(PAGE, seed=7)]))
     assert len(await counted(journal)) == 2
@@ -120,7 +120,7 @@ async def test_a_card_that_comes_in_two_runs_is_one_in_the_end_and_goes_from_bot
     assert (await take(journal, 1)).told == ACCEPTED
 
 
-async def test_a_new_list_in_runs_takes_over_whole(journal: SqliteJournal) -> None:
+async def test_a_new_list_in_runs_takes_over_whole(journal: SqlJournal) -> None:
     old = others(2 * PAGE, seed=9)
     await page(journal, put(old[:PAGE]))
     await page(journal, put(old[PAGE:]), done=True)
@@ -136,7 +136,7 @@ async def test_a_new_list_in_runs_takes_over_whole(journal: SqliteJournal) -> No
     assert await counted(journal) == [(False, len(new))]
 
 
-async def test_a_flush_while_runs_are_coming_keeps_all_of_them_denied(journal: SqliteJournal) -> None:
+async def test_a_flush_while_runs_are_coming_keeps_all_of_them_denied(journal: SqlJournal) -> None:
     first, second = others(PAGE, seed=11), others(PAGE, seed=12)
     await page(journal, Flush(), put(first))
     await page(journal, put(second))
