@@ -39,7 +39,7 @@ from tpsd.credentials import (
 )
 from tpsd.domain.authorisation import Claimed
 from tpsd.domain.device_key import DeviceKey
-from tpsd.domain.feed import Heard
+from tpsd.domain.feed import Heard, Parameters, RawHeard
 from tpsd.domain.identity import Identity
 from tpsd.domain.notice import Episode, NoticeDraft, NoticeKind, NoticeRow
 from tpsd.domain.outcome import NoAnswer, Outcome
@@ -71,6 +71,7 @@ from tpsd.workers.examiner import Examiner
 from tpsd.workers.feed import Feed, Pace
 from tpsd.workers.inspector import Inspector
 from tpsd.workers.mailer import Mailer
+from tpsd.workers.parameters import ParameterFeed
 from tpsd.workers.reader import Asking, Lane, LaneParts
 from tpsd.workers.registrar import Registrar
 from tpsd.workers.roll import Roll
@@ -95,10 +96,11 @@ class World:
 class Ends:
     """Whom it speaks to. ``postman`` is made anew of a configuration that is reloaded; ``credentials`` by name.
 
-    ``enquire`` asks what became of a transaction, ``updates`` for the deny list's next page, where that is configured;
-    ``renew`` takes a credential's new certificate. ``ask_terminal`` asks TPS about a terminal; with it lanes pass a
-    preflight before they open. ``registration`` asks for terminals' identities, ``ask_keys`` for a terminal's device
-    keys, where the feed is on. ``port_of`` makes the port of a lane that a reload brings.
+    ``enquire`` asks what became of a transaction, ``updates`` for the deny list's next page, ``parameters`` for that of
+    another record type, where that is configured; ``renew`` takes a credential's new certificate. ``ask_terminal`` asks
+    TPS about a terminal; with it lanes pass a preflight before they open. ``registration`` asks for terminals'
+    identities, ``ask_keys`` for a terminal's device keys, where the feed is on. ``port_of`` makes the port of a lane that a
+    reload brings.
     """
 
     tps: Tps
@@ -111,6 +113,7 @@ class Ends:
     ask_terminal: AskTerminal | None = None
     registration: Registration | None = None
     ask_keys: Callable[[Terminal], Awaitable[list[DeviceKey] | str]] | None = None
+    parameters: Callable[[Terminal, Parameters, str | None], Awaitable[RawHeard]] | None = None
     port_of: PortOf = port_of
 
 
@@ -245,13 +248,7 @@ class Daemon:
         log.info("recovered", **done)
         if mended := {name: count for name, count in done.items() if name in WOUNDS}:
             log.error("wounds_mended", **mended)
-        await self.doorkeeper.begin()
-        await self.courier.load()
-        if self.registrar is not None:
-            await self.registrar.load()
-        if self.feed is not None:
-            await self.feed.begin()
-        await self.uplink.load()
+        await self._remember()
         now = self.clock.schedule()
         asked = await self.journal.doubts.begin(now, self.enquirer is not None, partial(conclude_crashed, now=now))
         log.info("doubts_recovered", **asked)
@@ -304,6 +301,16 @@ class Daemon:
             self.mailer.stop()
             self.warden.stop()
         log.info("stopped")
+
+    async def _remember(self) -> None:
+        """What earlier lives knew, before a lane opens and a tap asks."""
+        await self.doorkeeper.begin()
+        await self.courier.load()
+        if self.registrar is not None:
+            await self.registrar.load()
+        if self.feed is not None:
+            await self.feed.begin()
+        await self.uplink.load()
 
     def stop(self) -> None:
         """Begin an orderly end."""
@@ -414,7 +421,10 @@ class Daemon:
     def _feed(self, world: World) -> Feed:
         clock, told = world.clock, self.mailer.wake.set
         pace = Pace(settings.poll_us(self.config), settings.max_age_us(self.config))
-        return Feed(self.journal.feed, self._ask_for_updates, clock, world.rng, pace, self.journal.tell, told)
+        feed = Feed(self.journal.feed, self._ask_for_updates, clock, world.rng, pace, self.journal.tell, told)
+        if self._ends.parameters is not None:
+            feed.beside = ParameterFeed(self.journal.parameters, self._ask_for_parameters, clock).look
+        return feed
 
     def _registrar(self, wire: Registration) -> Registrar:
         company = self.config.operator.company_id
@@ -460,6 +470,12 @@ class Daemon:
         known = {lane.state.name: lane.state.terminal for lane in self.lanes}
         terminals = terminals_of(self.config, known, every=True)
         return {f"{terminal.type_name}:{terminal.serial}": await ask(terminal) for terminal in terminals}
+
+    async def _ask_for_parameters(self, kind: Parameters, token: str | None) -> RawHeard:
+        terminals = terminals_of(self.config, {lane.state.name: lane.state.terminal for lane in self.lanes})
+        if not terminals or self._ends.parameters is None:
+            return NOBODY
+        return await self._ends.parameters(terminals[0], kind, token)
 
     def _wake_sends(self) -> None:
         self.bodies.wake.set()  # what was released may wait for its body

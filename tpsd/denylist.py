@@ -8,7 +8,7 @@ from typing import Protocol
 from tpsd.core.feed import Take
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.denial import DenyChange, DenyTotals
-from tpsd.domain.feed import FeedState, Foreign, Kept, Loss
+from tpsd.domain.feed import FeedState, Foreign, Kept, Loss, Parameters, ParameterState, RawPage
 from tpsd.domain.notice import NoticeDraft
 from tpsd.domain.time import Micros
 
@@ -42,6 +42,20 @@ class DenyList(Protocol):
 
     async def tidy(self, slices: int) -> int:
         """Remove what no longer counts and join what belongs together; entries moved, 0 when all is tidy."""
+
+
+class ParameterStore(Protocol):
+    """Stop list and EMV parameters as TPS feeds them. Raises JournalUnavailableError."""
+
+    async def state(self, kind: Parameters) -> ParameterState:
+        """How far a type has come."""
+
+    async def keep(self, kind: Parameters, page: RawPage, at: Micros, *, anew: bool, timed: bool) -> ParameterState:
+        """A page and its token, in one commit. Raises RefusedError where there would be too many records.
+
+        ``anew``: it was asked for from the beginning, and begins another list. ``at`` on the wall clock, which knows
+        the time if ``timed``.
+        """
 
 
 class DenyFeed(Protocol):

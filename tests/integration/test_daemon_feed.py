@@ -21,6 +21,7 @@ from tpsd.config import load
 from tpsd.core.feed import ANEW_AFTER, LONG_LIST, TURN_AFTER, Flush, Put, Take
 from tpsd.daemon import Daemon
 from tpsd.domain.card import Pan
+from tpsd.domain.feed import Action, Parameters
 from tpsd.domain.time import HOUR, MINUTE, SECOND, Micros
 from tpsd.emv.reading import card_token
 from tpsd.errors import RefusedError
@@ -251,6 +252,42 @@ async def test_records_of_unknown_types_are_kept_and_ignored_and_keys_are_not_ke
             query = "SELECT type, raw FROM deny_feed_ignored"
             kept = await daemon.journal._writer.read(lambda connection: list(connection.execute(query)))
             assert kept == [("WEATHER", '{"recordType":"WEATHER","sky":"grey"}')]
+
+
+async def test_stop_list_and_emv_parameters_are_kept_with_versions_and_asked_for_once_an_hour(
+    open_stage: Opens,
+) -> None:
+    async with open_stage(changes=FED) as stage:
+        updates = stage.tps.updates
+        updates.publish(Parameters.EMV_PARAMETER, aid="A0000000031010", limit=5000)
+        updates.publish(Parameters.STOP_LIST, cpanToken="0a" * 32)
+        updates.publish(Parameters.STOP_LIST, note="4111111111111111")
+        async with stage.daemon_running() as daemon:
+            await polled(stage)
+            state = await daemon.journal.parameters.state(Parameters.STOP_LIST)
+            assert (state.version, state.records, state.token) == (1, 2, "2")
+            query = "SELECT kind, version, action, raw FROM feed_record ORDER BY id"
+            kept = await daemon.journal._writer.read(lambda connection: list(connection.execute(query)))
+            stopped = '{"recordType":"STOP_LIST","action":"INSERT","cpanToken":"' + "0a" * 32 + '"}'
+            assert kept == [
+                ("stop_list", 1, "insert", stopped),
+                ("stop_list", 1, "insert", None),
+                (
+                    "emv_parameter",
+                    1,
+                    "insert",
+                    '{"recordType":"EMV_PARAMETER","action":"INSERT","aid":"A0000000031010","limit":5000}',
+                ),
+            ]
+            asked = len(updates.parameters_asked)
+            assert asked == len(Parameters)
+            await poll(stage)
+            assert len(updates.parameters_asked) == asked
+            updates.publish(Parameters.EMV_PARAMETER, Action.DELETE, aid="A0000000031010")
+            stage.clock.jump(Micros(stage.clock.schedule() + HOUR))
+            await polled(stage, done=lambda: len(updates.parameters_asked) == 2 * asked)
+            assert updates.parameters_asked[-1] == ("EMV_PARAMETER", "1")
+            assert (await daemon.journal.parameters.state(Parameters.EMV_PARAMETER)).version == 2
 
 
 async def test_a_token_that_tps_refuses_again_and_again_is_given_up_and_the_list_comes_anew(open_stage: Opens) -> None:

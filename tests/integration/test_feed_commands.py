@@ -16,7 +16,7 @@ from tpsd.admin import denylist
 from tpsd.admin.feed import routes
 from tpsd.admin.server import AdminServer
 from tpsd.core.feed import Flush, Put, Take
-from tpsd.domain.feed import Loss
+from tpsd.domain.feed import Action, Loss, Parameters, RawPage, RawRecord
 from tpsd.domain.picture import FeedFacts
 from tpsd.store.sqlite import SqliteJournal
 
@@ -47,7 +47,7 @@ def loop() -> Loop:
 async def desk(tmp_path: Path, loop: Loop, request: pytest.FixtureRequest) -> AsyncIterator[Desk]:
     journal = await SqliteEngine(tmp_path / "engine", inline=False).open()
     on = getattr(request, "param", True)
-    feed = routes(journal.feed, loop if on else None, lambda: NOW)
+    feed = routes(journal.feed, loop if on else None, lambda: NOW, journal.parameters)
     server = AdminServer(
         tmp_path / "tpsd.sock", journal, nothing, [*denylist.routes(journal.denylist, lambda: NOW), *feed]
     )
@@ -87,6 +87,10 @@ async def test_a_list_that_is_well(desk: Desk) -> None:
         "waits_since": None,
         "loses": 0,
         "ignored": 0,
+        "parameters": [
+            {"kind": kind, "version": 0, "records": 0, "coming": None, "whole_at": None}
+            for kind in ("stop_list", "emv_parameter")
+        ],
     }
     code, out, _ = await desk.tpsd("status")
     assert (code, out.splitlines()) == (
@@ -128,6 +132,17 @@ async def test_a_list_that_is_too_old(desk: Desk, loop: Loop) -> None:
     loop.told = replace(FACTS, age_seconds=None)
     _, out, _ = await desk.tpsd("status")
     assert "complete, of unknown age while the clock is not trusted" in out
+
+
+async def test_stop_list_and_parameters_are_shown_where_some_came(desk: Desk) -> None:
+    page = RawPage((RawRecord(Action.INSERT, "{}"),), True, "1")
+    await desk.journal.parameters.keep(Parameters.STOP_LIST, page, NOW, anew=False, timed=True)
+    _, out, _ = await desk.tpsd("status")
+    assert (
+        "stop list (no verdict looks at it: what its records mean is not public): version 1, 1 records kept"
+        in " ".join(out.split())
+    )
+    assert "EMV" not in out
 
 
 async def test_a_new_list_waits_until_it_is_accepted(desk: Desk, loop: Loop) -> None:

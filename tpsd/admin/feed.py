@@ -9,7 +9,8 @@ from typing import Protocol
 from aiohttp import web
 
 from tpsd.admin.denylist import audit_of, read_object
-from tpsd.denylist import DenyFeed
+from tpsd.denylist import DenyFeed, ParameterStore
+from tpsd.domain.feed import Parameters, ParameterState
 from tpsd.domain.picture import FeedFacts
 from tpsd.domain.time import Micros
 
@@ -24,7 +25,9 @@ class Asks(Protocol):
         """Have it ask at once."""
 
 
-def routes(feed: DenyFeed, loop: Asks | None, wall: Callable[[], Micros]) -> list[web.RouteDef]:
+def routes(
+    feed: DenyFeed, loop: Asks | None, wall: Callable[[], Micros], parameters: ParameterStore
+) -> list[web.RouteDef]:
     """The routes; ``loop`` None where the feed is off, ``wall`` the daemon's clock for people."""
 
     async def state(request: web.Request) -> web.Response:
@@ -35,7 +38,8 @@ def routes(feed: DenyFeed, loop: Asks | None, wall: Callable[[], Micros]) -> lis
         if facts is not None:
             told |= {"age_seconds": facts.age_seconds, "stale": facts.stale, "cause": facts.cause}
             told |= {"max_age_seconds": facts.max_age_seconds}
-        return web.json_response({**told, **found})
+        beside = [_shown(await parameters.state(kind)) for kind in Parameters]
+        return web.json_response({**told, **found, "parameters": beside})
 
     async def accept(request: web.Request) -> web.Response:
         asked = await read_object(request)
@@ -48,3 +52,13 @@ def routes(feed: DenyFeed, loop: Asks | None, wall: Callable[[], Micros]) -> lis
         web.get("/denylist/feed", state, allow_head=False),
         web.post("/denylist/accept", accept),
     ]
+
+
+def _shown(state: ParameterState) -> dict[str, object]:
+    return {
+        "kind": state.kind.value,
+        "version": state.version,
+        "records": state.records,
+        "coming": state.coming,
+        "whole_at": state.whole_at,
+    }

@@ -32,6 +32,11 @@ from tpsd.errors import RefusedError
 
 CHUNK_TOKENS = 2_048
 
+_KINDS = {
+    "stop_list": "stop list (no verdict looks at it: what its records mean is not public)",
+    "emv_parameter": "EMV parameters",
+}
+
 Tokens = Annotated[list[str], typer.Argument(metavar="TOKEN...", help="64 hex digits each; never a card number.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it goes to the audit.")]
 
@@ -171,6 +176,11 @@ def _status_lines(found: Mapping[str, Any]) -> Iterator[str]:
         )
     elif found["shadow"] is not None:
         yield f"a new list is coming in: {found['shadow']} cards so far, denied too"
+    for kind in found["parameters"]:
+        if kind["version"]:
+            whole = "not complete yet" if kind["whole_at"] is None else f"complete {moment(kind['whole_at'])}"
+            records = f"version {kind['version']}, {kind['records']} records kept as they came"
+            yield f"{_KINDS[kind['kind']]}: {records}, {whole}"
     if found["ignored"]:
         yield f"{found['ignored']} records of types unknown to this version were ignored"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tpsd.core.notices import cause_key
-from tpsd.domain.feed import Action, BadPage, Denial, Heard, Loss, NoPage, Page, Record
+from tpsd.domain.feed import Action, BadPage, Denial, Heard, Loss, NoPage, Page, RawPage, Record
 from tpsd.domain.notice import NoticeDraft, NoticeKind
 from tpsd.domain.time import HOUR, MINUTE, SECOND
 
@@ -90,18 +90,27 @@ def judge(page: Page, asked_with: str | None, seen: Collection[str], *, listed: 
 
     A list that was asked for from the beginning replaces what is there, as after a flush.
     """
-    if len(page.records) + len(page.foreign) > PAGE_RECORDS:
-        return BadPage("page.records")
-    if not page.complete:
-        if page.token is None:
-            return BadPage("token.missing")
-        if page.token == asked_with or page.token in seen:
-            return BadPage("token.repeats")
-        if len(seen) >= ROUND_PAGES_MAX:
-            return BadPage("round.endless")
+    wrong = against_contract(page, len(page.records) + len(page.foreign), asked_with, seen)
+    if wrong is not None:
+        return wrong
     anew = (Flush(),) if asked_with is None and listed else ()
     token = asked_with if page.token is None else page.token
     return Take((*anew, *_steps(page.records)), token, page.complete)
+
+
+def against_contract(
+    page: Page | RawPage, records: int, asked_with: str | None, seen: Collection[str]
+) -> BadPage | None:
+    """What is wrong with a page of so many records, beside what is in them."""
+    if records > PAGE_RECORDS:
+        return BadPage("page.records")
+    if page.complete:
+        return None
+    if page.token is None:
+        return BadPage("token.missing")
+    if page.token == asked_with or page.token in seen:
+        return BadPage("token.repeats")
+    return BadPage("round.endless") if len(seen) >= ROUND_PAGES_MAX else None
 
 
 def waits(loss: Loss) -> bool:

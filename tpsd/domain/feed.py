@@ -71,6 +71,49 @@ class Denial:
 Heard = Page | BadPage | NoPage | Denial
 
 
+class Parameters(Enum):
+    """Record types beside the deny list that are kept as they come: their fields are not public (sfey.md 6)."""
+
+    STOP_LIST = "stop_list"
+    EMV_PARAMETER = "emv_parameter"
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecord:
+    """One of them. ``raw``: its JSON; None where it may hold a card number."""
+
+    action: Action
+    raw: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RawPage:
+    """One readable answer about them. ``token`` as in ``Page``."""
+
+    records: tuple[RawRecord, ...]
+    complete: bool
+    token: str | None = field(default=None, repr=False)
+
+
+RawHeard = RawPage | BadPage | NoPage | Denial
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterState:
+    """How far one type has come: ``version`` counts the pages that changed it, ``records`` are in force.
+
+    ``whole_at``: when TPS last said that there is no more, wall clock. ``coming``: records of a new list, None where
+    none comes.
+    """
+
+    kind: Parameters
+    version: int = 0
+    records: int = 0
+    token: str | None = field(default=None, repr=False)
+    whole_at: Micros | None = None
+    coming: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class FeedState:
     """How far a feed has come. Times on the wall clock.

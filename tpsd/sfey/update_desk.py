@@ -9,6 +9,7 @@ from enum import Enum
 from urllib.parse import parse_qs, urlsplit
 
 from tpsd.core.feed import PAGE_RECORDS
+from tpsd.domain.feed import Action, Parameters
 from tpsd.sfey.paths import pattern
 from tpsd.sfey.replies import HUGE_BYTES
 from tpsd.sfey.wire import DEVICE_V1, Profile, nest
@@ -58,6 +59,8 @@ class UpdateDesk:
         self.asked: list[str | None] = []  # the token of every request
         self.paths: list[str] = []
         self.page_records = PAGE_RECORDS  # the most that it gives at once
+        self._published: dict[str, list[dict[str, object]]] = {}  # other records, by the word of their type
+        self.parameters_asked: list[tuple[str, str | None]] = []  # type and token of every request for those
         self.fault: Callable[[int], Fault | None] = lambda number: None
 
     def add(self, tokens: Iterable[bytes], word: str = "insert") -> None:
@@ -86,6 +89,13 @@ class UpdateDesk:
         """A record of another type."""
         self._changes.append((kind, json.dumps(fields)))
 
+    def publish(self, kind: Parameters, action: Action = Action.INSERT, **fields: object) -> None:
+        """A record of a type that has a history of its own."""
+        words = self._profile.updates
+        word = words[kind.value]
+        record = nest([(words["type"], word), (words["action"], words[action.value]), *fields.items()])
+        self._published.setdefault(word, []).append(record)
+
     def serve(self, method: str, path: str) -> Reply | None:
         """One request; None: it is not about updates."""
         parts = urlsplit(path)
@@ -96,6 +106,10 @@ class UpdateDesk:
             self.keys_asked.append(parts.path)
             return Reply(200, json.dumps(self._key_page()).encode())
         token = query.get(words["token_query"], [None])[0]
+        kind = query.get(words["type_query"], [""])[0]
+        if kind in {words[kind.value] for kind in Parameters}:
+            self.parameters_asked.append((kind, token))
+            return Reply(200, json.dumps(self._parameters(kind, token)).encode())
         count = int(query.get(words["count_query"], [str(PAGE_USUAL)])[0])
         self.asked.append(token)
         self.paths.append(path)
@@ -149,6 +163,18 @@ class UpdateDesk:
         words = self._profile.updates
         records = [{words["type"]: words["device_key"], words["action"]: words["insert"], **key} for key in self.keys]
         return nest([(words["records"], records), (words["complete"], True), (words["token"], f"keys.{len(records)}")])
+
+    def _parameters(self, kind: str, token: str | None) -> dict[str, object]:
+        words, all_of_it = self._profile.updates, self._published.get(kind, [])
+        at = int(token or 0)
+        end = min(at + self.page_records, len(all_of_it))
+        return nest(
+            [
+                (words["records"], all_of_it[at:end]),
+                (words["complete"], end == len(all_of_it)),
+                (words["token"], str(end)),
+            ]
+        )
 
     def _position(self, token: str | None) -> int:
         history, _, position = (token or "").partition(".")

@@ -84,6 +84,7 @@ class Feed:
         self._cause = ""  # why the last poll failed
         self.busy = False
         self.wake = asyncio.Event()
+        self.beside: Callable[[], Awaitable[None]] | None = None  # what else is asked for after a poll that went well
 
     async def begin(self) -> None:
         """Learn how old the list is, before a tap asks. Raises JournalUnavailableError."""
@@ -152,6 +153,8 @@ class Feed:
         self._report(poll)
         await self._count(heard)
         await self._tell_of_age()
+        if isinstance(heard, Page) and self.beside is not None:
+            await self.beside()
         return pause(heard, self._failures, self._pace.poll_us, self._rng.random())
 
     async def _page(self, poll: Round) -> Heard:
