@@ -34,6 +34,7 @@ from schemas.values import (
     Port,
     Protocol,
     SmtpUrl,
+    StaleList,
     StoreUrl,
     WireOverrides,
     Zone,
@@ -340,6 +341,11 @@ class Lane(Section):
         default="accept",
         description="a tap without a card token cannot be checked against the deny list: whether it is let in",
     )
+    stale_list: StaleList = Field(
+        default="accept",
+        description="whom a deferred lane lets in once TPS's deny list is older than `feed.max_age_hours`: everybody, "
+        "but for those it names, nobody (`deny`), or below an amount in minor units (`{ accept_below = 500 }`)",
+    )
 
 
 class Realtime(Section):
@@ -377,6 +383,13 @@ class Feed(Section):
         ge=0.1,
         le=60,
         description="minutes from one poll to the next, a tenth longer at most; a recovered card rides within an hour",
+    )
+    max_age_hours: float = Field(
+        default=24.0,
+        gt=0,
+        le=8760,
+        description="hours after which a list that TPS has not completed again is stale: then lanes go by "
+        "`stale_list`, and one mail says so",
     )
 
 

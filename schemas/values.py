@@ -146,6 +146,16 @@ def _pass_back(seconds: tuple[float, float]) -> tuple[float, float]:
     return seconds
 
 
+def _stale_list(value: Any) -> Any:
+    below = value.get("accept_below") if isinstance(value, dict) and len(value) == 1 else None
+    if value in ("accept", "deny") or (type(below) is int and 0 < below <= AMOUNT_MAX):
+        return value
+    raise ValueError(
+        'is neither "accept" nor "deny" nor { accept_below = AMOUNT }; give a whole amount above 0 in minor units '
+        "(500 is 5.00)"
+    )
+
+
 def _dotted(value: Any) -> Any:
     """TOML reads ``field.tag = "x"`` as a table in a table; both spellings mean the name ``field.tag``."""
     if not isinstance(value, dict):
@@ -174,5 +184,6 @@ Zone = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,32}$")]
 Port = Annotated[str, AfterValidator(_port)]
 Protocol = Literal["vl1", "vivopay"]
 SmtpUrl = Annotated[SecretStr, AfterValidator(_smtp_url)]
+StaleList = Annotated[Literal["accept", "deny"] | dict[Literal["accept_below"], int], BeforeValidator(_stale_list)]
 StoreUrl = Annotated[str, AfterValidator(_store_url)]
 WireOverrides = Annotated[dict[str, str], BeforeValidator(_dotted)]

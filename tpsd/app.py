@@ -121,6 +121,7 @@ async def assembled(config: Configuration, world: World | None = None) -> AsyncI
                     ),
                     ask_keys=None if updates is None else updates.ask_keys,
                     ask_terminal=partial(ask_about, client, profile=wire_profile(config)),
+                    parameters=None if updates is None else updates.ask_raw,
                 )
                 daemon = Daemon(config, world, journal, ends)
                 if recorder is not None:
@@ -216,7 +217,7 @@ def admin_routes(daemon: Daemon) -> list[web.RouteDef]:
         *denylist.routes(daemon.journal.denylist, clock.wall),
         *explaining.routes(daemon.journal.histories, lambda: settings.keeping(daemon.config), clock.wall),
         *reporting.routes(daemon.journal.counts, clock.wall),
-        *feed.routes(daemon.journal.feed, daemon.feed, clock.wall),
+        *feed.routes(daemon.journal.feed, daemon.feed, clock.wall, daemon.journal.parameters),
         *journeys.routes(daemon.journal.asked, daemon.cashier, lambda: settings.labels(daemon.config), clock.wall),
     ]
 

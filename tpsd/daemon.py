@@ -40,7 +40,7 @@ from tpsd.credentials import (
 )
 from tpsd.domain.authorisation import Claimed
 from tpsd.domain.device_key import DeviceKey
-from tpsd.domain.feed import Heard
+from tpsd.domain.feed import Heard, Parameters, RawHeard
 from tpsd.domain.identity import Identity
 from tpsd.domain.notice import Episode, NoticeDraft, NoticeKind, NoticeRow
 from tpsd.domain.outcome import Exchange, NoAnswer, NoConnection, Outcome
@@ -71,9 +71,10 @@ from tpsd.workers.dispatcher import Dispatcher
 from tpsd.workers.doorkeeper import Doorkeeper
 from tpsd.workers.enquirer import Enquirer, Heed, conclude_crashed
 from tpsd.workers.examiner import Examiner
-from tpsd.workers.feed import Feed
+from tpsd.workers.feed import Feed, Pace
 from tpsd.workers.inspector import Inspector
 from tpsd.workers.mailer import Mailer
+from tpsd.workers.parameters import ParameterFeed
 from tpsd.workers.reader import Asking, Lane, LaneParts
 from tpsd.workers.registrar import Registrar
 from tpsd.workers.roll import Roll
@@ -105,10 +106,11 @@ class World:
 class Ends:
     """Whom it speaks to. ``postman`` is made anew of a configuration that is reloaded; ``credentials`` by name.
 
-    ``enquire`` asks what became of a transaction, ``updates`` for the deny list's next page, where that is configured;
-    ``renew`` takes a credential's new certificate. ``ask_terminal`` asks TPS about a terminal; with it lanes pass a
-    preflight before they open. ``registration`` asks for terminals' identities, ``ask_keys`` for a terminal's device
-    keys, where the feed is on. ``port_of`` makes the port of a lane that a reload brings.
+    ``enquire`` asks what became of a transaction, ``updates`` for the deny list's next page, ``parameters`` for that of
+    another record type, where that is configured; ``renew`` takes a credential's new certificate. ``ask_terminal`` asks
+    TPS about a terminal; with it lanes pass a preflight before they open. ``registration`` asks for terminals'
+    identities, ``ask_keys`` for a terminal's device keys, where the feed is on. ``port_of`` makes the port of a
+    lane that a reload brings.
     """
 
     tps: Tps
@@ -121,6 +123,7 @@ class Ends:
     ask_terminal: AskTerminal | None = None
     registration: Registration | None = None
     ask_keys: Callable[[Terminal], Awaitable[list[DeviceKey] | str]] | None = None
+    parameters: Callable[[Terminal, Parameters, str | None], Awaitable[RawHeard]] | None = None
     port_of: PortOf = port_of
 
 
@@ -257,11 +260,7 @@ class Daemon:
         log.info("recovered", **done)
         if mended := {name: count for name, count in done.items() if name in WOUNDS}:
             log.error("wounds_mended", **mended)
-        await self.doorkeeper.begin()
-        await self.courier.load()
-        if self.registrar is not None:
-            await self.registrar.load()
-        await self.uplink.load()
+        await self._remember()
         now = self.clock.schedule()
         asked = await self.journal.doubts.begin(now, self.enquirer is not None, partial(conclude_crashed, now=now))
         log.info("doubts_recovered", **asked)
@@ -314,6 +313,16 @@ class Daemon:
             self.mailer.stop()
             self.warden.stop()
         log.info("stopped")
+
+    async def _remember(self) -> None:
+        """What earlier lives knew, before a lane opens and a tap asks."""
+        await self.doorkeeper.begin()
+        await self.courier.load()
+        if self.registrar is not None:
+            await self.registrar.load()
+        if self.feed is not None:
+            await self.feed.begin()
+        await self.uplink.load()
 
     def stop(self) -> None:
         """Begin an orderly end."""
@@ -390,6 +399,7 @@ class Daemon:
         lane = Lane(parts, alias, self.journal, setting, self.clock, self._rng, self._on_taken, self._ask)
         lane.meter, lane.on_up, lane.witness = self._metrics, partial(self._on_up, lane), self._witness
         lane.uuids = self._uuids
+        lane.list_is_stale = lambda: self.feed is not None and self.feed.is_stale()
         self.doorkeeper.greet(lane)
         if self.inspector is not None:
             self.inspector.greet(lane)
@@ -429,8 +439,11 @@ class Daemon:
 
     def _feed(self, world: World) -> Feed:
         clock, told = world.clock, self.mailer.wake.set
-        poll_us = settings.poll_us(self.config)
-        return Feed(self.journal.feed, self._ask_for_updates, clock, world.rng, poll_us, self.journal.tell, told)
+        pace = Pace(settings.poll_us(self.config), settings.max_age_us(self.config))
+        feed = Feed(self.journal.feed, self._ask_for_updates, clock, world.rng, pace, self.journal.tell, told)
+        if self._ends.parameters is not None:
+            feed.beside = ParameterFeed(self.journal.parameters, self._ask_for_parameters, clock).look
+        return feed
 
     def _registrar(self, wire: Registration) -> Registrar:
         company = self.config.operator.company_id
@@ -477,6 +490,12 @@ class Daemon:
         terminals = terminals_of(self.config, known, every=True)
         return {f"{terminal.type_name}:{terminal.serial}": await ask(terminal) for terminal in terminals}
 
+    async def _ask_for_parameters(self, kind: Parameters, token: str | None) -> RawHeard:
+        terminals = terminals_of(self.config, {lane.state.name: lane.state.terminal for lane in self.lanes})
+        if not terminals or self._ends.parameters is None:
+            return NOBODY
+        return await self._ends.parameters(terminals[0], kind, token)
+
     def _wake_sends(self) -> None:
         self.bodies.wake.set()  # what was released may wait for its body
         self.dispatcher.wake.set()
@@ -502,6 +521,8 @@ class Daemon:
         self.bodies.wake.set()
         self.attendant.wake.set()
         self._inspect()
+        if self.feed is not None:
+            self.feed.look()  # before that no certificate could be judged
         for lane in self.lanes:
             lane.time_is_known()
 

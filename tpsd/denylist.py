@@ -8,7 +8,8 @@ from typing import Protocol
 from tpsd.core.feed import Take
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.denial import DenyChange, DenyTotals
-from tpsd.domain.feed import FeedState, Foreign, Kept, Loss
+from tpsd.domain.feed import FeedState, Foreign, Kept, Loss, Parameters, ParameterState, RawPage
+from tpsd.domain.notice import NoticeDraft
 from tpsd.domain.time import Micros
 
 
@@ -43,17 +44,32 @@ class DenyList(Protocol):
         """Remove what no longer counts and join what belongs together; entries moved, 0 when all is tidy."""
 
 
+class ParameterStore(Protocol):
+    """Stop list and EMV parameters as TPS feeds them. Raises JournalUnavailableError."""
+
+    async def state(self, kind: Parameters) -> ParameterState:
+        """How far a type has come."""
+
+    async def keep(self, kind: Parameters, page: RawPage, at: Micros, *, anew: bool, timed: bool) -> ParameterState:
+        """A page and its token, in one commit. Raises RefusedError where there would be too many records.
+
+        ``anew``: it was asked for from the beginning, and begins another list. ``at`` on the wall clock, which knows
+        the time if ``timed``.
+        """
+
+
 class DenyFeed(Protocol):
     """The list of source ``BY_FEED`` as TPS feeds it. Raises JournalUnavailableError."""
 
     async def state(self) -> FeedState:
         """How far it has come."""
 
-    async def keep(self, take: Take, foreign: Sequence[Foreign], at: Micros) -> Kept:
+    async def keep(self, take: Take, foreign: Sequence[Foreign], at: Micros, *, timed: bool = True) -> Kept:
         """A page and its token, in one commit. Raises RefusedError where the list would become too long.
 
         After a flush entries go into a shadow, which denies at once and replaces the list by ``flip`` alone; what is
-        struck is struck from both. ``at`` on the wall clock.
+        struck is struck from both. ``at`` on the wall clock; not ``timed``: that does not know the time, and the list
+        gets no age from it.
         """
 
     async def loss(self) -> Loss | None:
@@ -61,6 +77,12 @@ class DenyFeed(Protocol):
 
     async def flip(self, at: Micros, audit: AuditDraft | None) -> DenyChange:
         """Let the shadow replace the list. Raises RefusedError where no whole one is there."""
+
+    async def tell_of_age(self, notice: NoticeDraft, now: Micros, *, stale: bool) -> bool:
+        """Write the word that the list is too old, or no longer; whether this is news and it was written.
+
+        ``now`` on the schedule clock.
+        """
 
     async def hold(self, loss: Loss, at: Micros, now: Micros) -> bool:
         """Let it wait for a person; whether this is news, and an alarm was written. ``now`` on the schedule clock."""

@@ -247,6 +247,7 @@ def policy_of(section: LaneSection) -> LanePolicy:
         partial_accepted=section.partial == "accept",
         zone=section.zone,
         closes_old_journey=section.check_in_again == "close",
+        stale_accepts_below=settings.stale_accepts_below(section),
     )
 
 

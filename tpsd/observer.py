@@ -116,7 +116,8 @@ class Observer:
 
     async def lanes(self) -> dict[str, Any]:
         """``GET /lanes``. Raises JournalError."""
-        return lanes_page([asdict(state) for state in self._lanes()], await self._waits.get(), self._clock.schedule())
+        lanes = [asdict(state) for state in self._lanes()]
+        return lanes_page(lanes, await self._waits.get(), self._clock.schedule(), self.feed())
 
     async def totals(self) -> JournalTotals:
         """Everything that was ever kept. Raises JournalError."""
@@ -189,6 +190,7 @@ def _lane(state: LaneState) -> LaneFacts:
         state.noise,
         state.cards_lost,
         state.cards_unread,
+        state.stale_accepts_below is not None,
     )
 
 

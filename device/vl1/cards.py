@@ -63,6 +63,9 @@ CARDS = (
 )
 """Good until December 2031."""
 
+INDEBTED = SimulatedCard("visa-indebted", "4242424242424242", _VISA)
+"""For a deny list: no simulated passenger carries it by chance."""
+
 EXPIRED = SimulatedCard("visa-expired", "4761739001010119", _VISA, expiry="2212")
 
 

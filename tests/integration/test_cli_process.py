@@ -118,6 +118,45 @@ def test_the_simulated_tps_asks_for_a_client_certificate(tmp_path: Path) -> None
     assert (folder / "client.key").stat().st_mode & 0o077 == 0
 
 
+def listed_over_the_feed(url: str, token: str = "") -> tuple[list[tuple[str, str]], str]:
+    path = "/device-api/v1/update/VAL00042/type/GATE-X1?recordCount=1000&recordType=DENY_LIST"
+    asked = f"{url}{path}" + (f"&resumptionToken={token}" if token else "")
+    with urllib.request.urlopen(asked, timeout=BOUND_SECONDS) as answer:
+        page = json.loads(answer.read())
+    assert page["updateComplete"]
+    return [(record["action"], record["cpanToken"]) for record in page["records"]], page["resumptionToken"]
+
+
+def test_the_simulated_tps_lists_the_cards_of_a_file_and_reads_it_anew(tmp_path: Path) -> None:
+    one, other = "0a" * 32, "0b" * 32
+    file = tmp_path / "denied.txt"
+    file.write_text(f"# two debtors\n{one}\n{other}\n")
+    with simulated_tps("--deny-list", str(file)) as (process, url):
+        assert process.stderr is not None
+        records, token = listed_over_the_feed(url)
+        assert records == [("INSERT", one), ("INSERT", other)]
+        file.write_text(f"{other}\n")
+        process.send_signal(signal.SIGHUP)
+        assert process.stderr.readline() == "tpsd: cards on the deny list: 1\n"
+        records, token = listed_over_the_feed(url, token)
+        assert records == [("DELETE", one)]
+        file.write_text("4111111111111111\n")
+        process.send_signal(signal.SIGHUP)
+        assert "1 bad line, the list stays as it was" in process.stderr.readline()
+        assert listed_over_the_feed(url, token)[0] == []
+
+
+def test_a_list_with_a_bad_line_starts_no_tps(tmp_path: Path) -> None:
+    file = tmp_path / "denied.txt"
+    file.write_text("nonsense\n")
+    done = tpsd("simulate", "tps", "--listen", "127.0.0.1:0", "--deny-list", str(file))
+    assert done.returncode == 1
+    assert "1 bad line, TPS was not started" in done.stderr
+    missing = tpsd("simulate", "tps", "--listen", "127.0.0.1:0", "--deny-list", str(tmp_path / "none"))
+    assert missing.returncode == 1
+    assert "cannot be read" in missing.stderr
+
+
 def test_a_taken_port_is_named() -> None:
     with simulated_tps() as (_, url):
         done = tpsd("simulate", "tps", "--listen", url.removeprefix("http://"))

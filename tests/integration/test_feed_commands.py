@@ -16,11 +16,11 @@ from tpsd.admin import denylist
 from tpsd.admin.feed import routes
 from tpsd.admin.server import AdminServer
 from tpsd.core.feed import Flush, Put, Take
-from tpsd.domain.feed import Loss
+from tpsd.domain.feed import Action, Loss, Parameters, RawPage, RawRecord
 from tpsd.domain.picture import FeedFacts
 from tpsd.store.sqlite import SqliteJournal
 
-FACTS = FeedFacts(90.0, "", 0, None, False)
+FACTS = FeedFacts(90.0, 90.0, 86400.0, "", 0, None, waits=False)
 
 
 class Loop:
@@ -47,7 +47,7 @@ def loop() -> Loop:
 async def desk(tmp_path: Path, loop: Loop, request: pytest.FixtureRequest) -> AsyncIterator[Desk]:
     journal = await SqliteEngine(tmp_path / "engine", inline=False).open()
     on = getattr(request, "param", True)
-    feed = routes(journal.feed, loop if on else None, lambda: NOW)
+    feed = routes(journal.feed, loop if on else None, lambda: NOW, journal.parameters)
     server = AdminServer(
         tmp_path / "tpsd.sock", journal, nothing, [*denylist.routes(journal.denylist, lambda: NOW), *feed]
     )
@@ -74,6 +74,9 @@ async def test_a_list_that_is_well(desk: Desk) -> None:
     assert await desk.answer("status") == {
         "on": True,
         "age_seconds": 90.0,
+        "max_age_seconds": 86400.0,
+        "stale": False,
+        "stale_told": False,
         "cause": "",
         "version": 1,
         "heard_at": NOW,
@@ -84,6 +87,10 @@ async def test_a_list_that_is_well(desk: Desk) -> None:
         "waits_since": None,
         "loses": 0,
         "ignored": 0,
+        "parameters": [
+            {"kind": kind, "version": 0, "records": 0, "coming": None, "whole_at": None}
+            for kind in ("stop_list", "emv_parameter")
+        ],
     }
     code, out, _ = await desk.tpsd("status")
     assert (code, out.splitlines()) == (
@@ -107,12 +114,35 @@ async def test_a_feed_that_is_off(desk: Desk) -> None:
 
 
 async def test_a_feed_that_never_came(desk: Desk, loop: Loop) -> None:
-    loop.told = replace(FACTS, cause="http.403")
+    loop.told = replace(FACTS, age_seconds=None, cause="http.403")
     _, out, _ = await desk.tpsd("status")
     assert out.splitlines()[1:] == [
         "never complete; no page has come",
+        "that is too old (more than 24 h): lanes go by their stale_list",
         "the last poll failed: http.403",
     ]
+
+
+async def test_a_list_that_is_too_old(desk: Desk, loop: Loop) -> None:
+    await listed(desk.journal)
+    loop.told = replace(FACTS, age_seconds=90_000.0)
+    _, out, _ = await desk.tpsd("status")
+    assert "complete 2026-09-21T14:13:20.000Z, 1500.0 min ago" in out
+    assert "that is too old (more than 24 h): lanes go by their stale_list" in out
+    loop.told = replace(FACTS, age_seconds=None)
+    _, out, _ = await desk.tpsd("status")
+    assert "complete, of unknown age while the clock is not trusted" in out
+
+
+async def test_stop_list_and_parameters_are_shown_where_some_came(desk: Desk) -> None:
+    page = RawPage((RawRecord(Action.INSERT, "{}"),), True, "1")
+    await desk.journal.parameters.keep(Parameters.STOP_LIST, page, NOW, anew=False, timed=True)
+    _, out, _ = await desk.tpsd("status")
+    assert (
+        "stop list (no verdict looks at it: what its records mean is not public): version 1, 1 records kept"
+        in " ".join(out.split())
+    )
+    assert "EMV" not in out
 
 
 async def test_a_new_list_waits_until_it_is_accepted(desk: Desk, loop: Loop) -> None:

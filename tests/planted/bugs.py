@@ -19,6 +19,20 @@ BUGS: Final = (
         always=True,
     ),
     Bug(
+        "a list that comes anew takes the old one away at once",
+        "tpsd/store/feed.py",
+        'Q["feed_demote"]',
+        'Q["feed_supersede"]',
+        ("tests/sim/test_lists.py",),
+    ),
+    Bug(
+        "a list is fresh when nobody knows its age",
+        "tpsd/core/listage.py",
+        "    return age_us is None or age_us > most_us",
+        "    return age_us is not None and age_us > most_us",
+        ("tests/unit/test_listage.py", "tests/integration/test_daemon_stale_list.py"),
+    ),
+    Bug(
         "what was rolled back is acknowledged",
         "tpsd/store/group.py",
         'self._connection.execute("COMMIT")',

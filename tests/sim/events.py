@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from device.vl1.greeting import TapNumber
+from tpsd.domain.feed import Page
 from tpsd.sfey.ledger import Charge, Reply, Request, Violation, Visit
 
 
@@ -76,6 +77,16 @@ class MailTaken:
 
 
 @dataclass(frozen=True, slots=True)
+class Fed:
+    """The daemon was given a page of the deny list."""
+
+    life: int
+    asked_with: str | None
+    token: str | None
+    page: Page
+
+
+@dataclass(frozen=True, slots=True)
 class Committed:
     """The journal wrote something."""
 
@@ -121,6 +132,7 @@ Event = (
     | Sent
     | Heard
     | MailTaken
+    | Fed
     | Committed
     | Born
     | Died

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 
 from tests.sim.lives import JOURNAL
+from tpsd.core.feed import NOBODY
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -23,6 +24,11 @@ _UNTAKEN = "SELECT count(*) FROM tap WHERE delivered = 0"
 _ASKING = "SELECT count(*) FROM authorisation WHERE enquiry_due IS NOT NULL AND state = 'in_doubt'"
 _UNTOLD = "SELECT count(*) FROM notice WHERE mail IS NULL"
 _UNSENT = "SELECT count(*) FROM mail WHERE accepted_at IS NULL"
+
+
+_FED = """
+SELECT DISTINCT token FROM deny JOIN deny_generation ON number = generation WHERE state = 'live' AND source = 'tps'
+"""
 
 
 class Eye:
@@ -57,7 +63,20 @@ class Eye:
             "asking": self.one(_ASKING) or 0,
             "untold": self.one(_UNTOLD) or 0,
             "unsent": self.one(_UNSENT) or 0,
+            "unlisted": self._unlisted(),
         }
+
+    def fed(self) -> set[bytes]:
+        """The cards that are denied because TPS fed them, old lists and new."""
+        return {token for (token,) in self.rows(_FED)}
+
+    def _unlisted(self) -> int:
+        """Cards that TPS lists and the journal does not, or the other way; none where no terminal may ask yet."""
+        life = self._world.life
+        feed = None if life is None or life.daemon is None else life.daemon.feed
+        if feed is None or feed.facts().cause == NOBODY.cause:
+            return 0
+        return len(self.fed() ^ self._world.updates.cards)
 
     def is_done(self) -> bool:
         """Whether a daemon is there and nothing is left."""

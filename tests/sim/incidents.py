@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.sim import operators, reloads
+from tests.sim import feeds, operators, reloads
+from tests.sim.doors import token_of
 from tests.sim.reaper import TRIGGERS
 from tests.sim.road import BARRIERS, DOORS
 from tpsd.domain.time import DAY, HOUR, MINUTE, SECOND
@@ -129,6 +130,18 @@ def _seconds(rng: random.Random) -> float:
     return round(rng.choice([rng.uniform(1, 20), rng.uniform(20, 300), rng.uniform(300, 7200)]), 3)
 
 
+# --- the deny list ---
+
+
+def _list(world: World, what: str, *cards: int) -> None:
+    feeds.CHANGES[what](world.updates, [token_of(card) for card in cards])
+
+
+def _feed(world: World, fault: str, seconds: float) -> None:
+    world.updates.fault = lambda _: feeds.FAULTS[fault]
+    world.after(seconds, partial(feeds.mend, world.updates))
+
+
 TABLE: Final[Mapping[str, Row]] = {
     "die": Row(
         18,
@@ -150,6 +163,8 @@ TABLE: Final[Mapping[str, Row]] = {
     "suspend": Row(1, lambda rng, _: (rng.choice([60.0, 3600.0, 40_000.0]),), _suspend),
     "reload": Row(4, reloads.drawn, reloads.reload),
     "lane_out": Row(4, lambda rng, doors: (_door(rng, doors), _seconds(rng)), reloads.take_out),
-    "by_hand": Row(10, lambda rng, _: (rng.choice(operators.BY_HAND), rng.random()), operators.order),
+    "by_hand": Row(10, lambda rng, _: (rng.choice(operators.NEEDED_BY_HAND), rng.random()), operators.order),
+    "list": Row(8, feeds.drawn, _list),
+    "feed": Row(3, lambda rng, _: (rng.choice(sorted(feeds.FAULTS)), _seconds(rng)), _feed),
     "order": Row(8, lambda rng, _: (rng.choice(sorted(operators.COMMANDS)), rng.random()), operators.order),
 }

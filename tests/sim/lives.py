@@ -100,6 +100,7 @@ class Life:
                     [port_of(lane) for lane in config.lanes],
                     frozenset({CREDENTIAL}),
                     road.ask if enquires else None,
+                    updates=road.updates if config.feed.enabled else None,
                     port_of=port_of,
                 ),
             )

@@ -17,6 +17,7 @@ from tpsd.core.operations import Order
 from tpsd.daemon import Daemon
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.authorisation import State
+from tpsd.domain.denial import BY_HAND
 from tpsd.errors import JournalUnavailableError, NotFoundError, RefusedError
 from tpsd.operating import Ordered, Selection
 
@@ -89,7 +90,10 @@ async def _deny(world: World, daemon: Daemon, rng: random.Random) -> None:
 
 
 async def _allow(world: World, daemon: Daemon, rng: random.Random) -> None:
-    await daemon.journal.denylist.remove([token_of(rng.randrange(len(CARDS)))], None, _audit(world, "denylist remove"))
+    """From every list; where TPS feeds one, only from people's own: a person may not say what TPS lists."""
+    source = None if world.plan.style.feed is None else BY_HAND
+    card = [token_of(rng.randrange(len(CARDS)))]
+    await daemon.journal.denylist.remove(card, source, _audit(world, "denylist remove"))
 
 
 async def _import(world: World, daemon: Daemon, rng: random.Random) -> None:
@@ -100,7 +104,7 @@ async def _import(world: World, daemon: Daemon, rng: random.Random) -> None:
     await denylist.go_live(generation, True, _audit(world, "denylist import"))
 
 
-BY_HAND: Final = ("checkout", "refund", "resolve")
+NEEDED_BY_HAND: Final = ("checkout", "refund", "resolve")
 """What only realtime taps need; ordered more often than the rest."""
 
 COMMANDS: Final[Mapping[str, Command]] = {

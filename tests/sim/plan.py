@@ -33,6 +33,17 @@ class LaneStyle:
 
 
 @dataclass(frozen=True, slots=True)
+class FeedStyle:
+    """TPS feeds its deny list. ``listed``: cards that stand on it at the beginning."""
+
+    poll_minutes: float = 5.0
+    max_age_hours: float = 24.0
+    stale_list: str | int = "accept"  # a number: below that amount
+    listed: tuple[int, ...] = ()
+    page_records: int = 3
+
+
+@dataclass(frozen=True, slots=True)
 class Style:
     """What the configuration says, as far as it differs from world to world."""
 
@@ -51,6 +62,7 @@ class Style:
     found_approved: str = "tell"
     journey_hours: float = 18.0
     lanes: tuple[LaneStyle, ...] = ()  # MTT where it is too short
+    feed: FeedStyle | None = None
 
     def lane(self, number: int) -> LaneStyle:
         """The lane of a door, both counted from 0."""

@@ -8,14 +8,26 @@ import json
 import random
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from tests.sim.events import Event, Heard, Sent
+from tests.sim.events import Event, Fed, Sent
+from tests.sim.events import Heard as HeardOf
+from tpsd.core.feed import PAGE_RECORDS
 from tpsd.core.outcomes import classify
+from tpsd.domain.feed import Heard, Page
 from tpsd.domain.outcome import Answer, CredentialRefused, Exchange, NoAnswer, NoConnection
 from tpsd.replay.loop import VirtualLoop
+from tpsd.sfey.client import Raw
 from tpsd.sfey.direct import DirectLine
+from tpsd.sfey.messages import update
+from tpsd.sfey.update_desk import UpdateDesk
+from tpsd.sfey.updates import Terminal, heard_of
+from tpsd.sfey.wire import DEVICE_V1
+
+T = TypeVar("T")
+Going = Callable[[], Coroutine[Any, Any, T | Exchange]]
 
 CONNECT_SECONDS: Final = 3.0  # how long a connection that does not come is waited for here
 
@@ -69,6 +81,7 @@ class Road:
         self,
         life: int,
         line: DirectLine,
+        desk: UpdateDesk,
         weather: Weather,
         rng: random.Random,
         loop: VirtualLoop,
@@ -78,6 +91,7 @@ class Road:
     ) -> None:
         self._life = life
         self._line = line
+        self._desk = desk
         self._weather = weather
         self._rng = rng
         self._loop = loop
@@ -90,7 +104,7 @@ class Road:
         uuid, carded = str(request["transactionUuid"]), request["transactionData"].get("tag") is not None
         self._emit(Sent(self._life, uuid, credential, carded))
         exchange = await self._over(lambda: self._line.post(credential, path, body), within)
-        self._emit(Heard(self._life, uuid, _words(exchange), classify(exchange).clean))
+        self._emit(HeardOf(self._life, uuid, _words(exchange), classify(exchange).clean))
         return exchange
 
     async def knock(self, credential: str) -> Exchange:
@@ -102,7 +116,22 @@ class Road:
             return self._weather.door or NoAnswer("closed")
         return await self._over(lambda: self._line.ask(uuid))
 
-    async def _over(self, go: Callable[[], Coroutine[Any, Any, Exchange]], within: float | None = None) -> Exchange:
+    async def updates(self, terminal: Terminal, token: str | None) -> Heard:
+        """One page of the deny list; the host is TPS's own, so the weather is the same."""
+        path = update(DEVICE_V1, terminal.serial, terminal.type_name, token, PAGE_RECORDS)
+        page = heard_of(await self._over(partial(self._list, path), self._timeout))
+        if isinstance(page, Page):
+            self._emit(Fed(self._life, token, page.token, page))
+        return page
+
+    async def _list(self, path: str) -> Raw | Exchange:
+        reply = self._desk.serve("GET", path)
+        if reply is None or reply.http is None:
+            return NoAnswer("closed")
+        headers = {} if reply.retry_after is None else {"Retry-After": str(reply.retry_after)}
+        return Raw(reply.http, headers, reply.body)
+
+    async def _over(self, go: Going[T], within: float | None = None) -> T | Exchange:
         weather, rng = self._weather, self._rng
         try:
             async with asyncio.timeout(within):
@@ -114,7 +143,7 @@ class Road:
         except TimeoutError:
             return NoAnswer("timeout")
 
-    async def _arrives(self, go: Callable[[], Coroutine[Any, Any, Exchange]]) -> Exchange:
+    async def _arrives(self, go: Going[T]) -> T | Exchange:
         weather, rng = self._weather, self._rng
         if rng.random() < weather.lost_going:
             await asyncio.sleep(self._timeout)

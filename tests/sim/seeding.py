@@ -12,7 +12,7 @@ from tests.sim import fate_tables, lane_mixes, rides
 from tests.sim.doors import DoorPlan, PlannedTap, Stamp
 from tests.sim.drawing import chance, one_of
 from tests.sim.incidents import TABLE
-from tests.sim.plan import Incident, LaneStyle, Plan, Style, Tiers
+from tests.sim.plan import FeedStyle, Incident, LaneStyle, Plan, Style, Tiers
 from tests.sim.vl1_world import PERFECT, Faults
 
 TAPS: Final = 50
@@ -32,6 +32,8 @@ LADDERS: Final[Sequence[tuple[float, Tiers, float]]] = (
     (1, ((3, 1.0), (3, 15.0), (3, 60.0), (3, 360.0)), 90_000.0),
     (0.1, SHORT, 300_000.0),
 )
+
+STALE_LISTS: Final[Sequence[str | int]] = ("accept", "accept", "deny", 120)
 
 LINES: Final[Sequence[Faults]] = (
     PERFECT,
@@ -87,6 +89,21 @@ def _style(seed: int, tiers: Tiers, lanes: tuple[LaneStyle, ...], calm_at: float
         found_approved=rng.choice(["tell", "refund"]),
         journey_hours=rng.choice([0.05, 0.3, min(18.0, calm_at / 3600, horizon)]),
         lanes=lanes,
+        feed=_feed(seed),
+    )
+
+
+def _feed(seed: int) -> FeedStyle | None:
+    rng = chance(seed, "feed")
+    if rng.random() < 0.5:
+        return None
+    poll = rng.choice([0.2, 1.0, 5.0])
+    return FeedStyle(
+        poll_minutes=poll,
+        max_age_hours=rng.choice([poll / 30, 0.2, 24.0]),
+        stale_list=rng.choice(STALE_LISTS),
+        listed=tuple(sorted(rng.sample(range(len(CARDS)), rng.randrange(4)))),
+        page_records=rng.choice([1, 3, 1000]),
     )
 
 

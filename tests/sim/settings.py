@@ -32,6 +32,9 @@ def configuration(plan: Plan) -> Configuration:
         "lanes": [_lane(plan, number) for number in range(len(plan.doors))],
     }
     raw["realtime"] = {"found_approved": style.found_approved, "journey_hours": style.journey_hours}
+    if style.feed is not None:
+        feed = style.feed
+        raw["feed"] = {"enabled": True, "poll_minutes": feed.poll_minutes, "max_age_hours": feed.max_age_hours}
     if style.enquires:
         raw["sfey"]["afc_base_url"] = AFC_URL
     config = Configuration.model_validate(raw, context={"folder": Path("/")})
@@ -54,6 +57,7 @@ def _retry(style: Style) -> dict[str, Any]:
 
 def _lane(plan: Plan, number: int) -> dict[str, Any]:
     style, lane = plan.style, plan.style.lane(number)
+    stale = "accept" if style.feed is None or lane.realtime else style.feed.stale_list
     return {
         "name": f"door-{number + 1}",
         "port": f"/dev/door-{number + 1}",
@@ -62,7 +66,8 @@ def _lane(plan: Plan, number: int) -> dict[str, Any]:
         "verdict_seconds": lane.verdict_seconds,
         "partial": lane.partial,
         "check_in_again": lane.check_in_again,
-        "tokens": "validator" if lane.checks_in or lane.checks_out else None,
+        "tokens": "validator" if lane.checks_in or lane.checks_out or style.feed is not None else None,
+        "stale_list": {"accept_below": stale} if isinstance(stale, int) else stale,
         "fare": 250,
         "amount_limit": AMOUNT_LIMIT,
         "pass_back_seconds": style.pass_back_seconds,

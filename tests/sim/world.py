@@ -16,10 +16,10 @@ from typing import Any
 import structlog
 
 from schemas.config import Configuration
-from tests.sim import reloads
+from tests.sim import feeds, reloads
 from tests.sim.checks import Checker, Violated, checkers
 from tests.sim.disk import MemoryDisk, MemoryShelf
-from tests.sim.doors import Door, Made, PlannedTap
+from tests.sim.doors import Door, Made, PlannedTap, token_of
 from tests.sim.events import Born, Died, Event, Happened, Logged
 from tests.sim.eye import Eye
 from tests.sim.incidents import TABLE
@@ -38,6 +38,7 @@ from tpsd.sfey.direct import DirectLine
 from tpsd.sfey.fates import Asked, Fate, approve
 from tpsd.sfey.ledger import Entry, Ledger, Request
 from tpsd.sfey.teller import Teller
+from tpsd.sfey.update_desk import UpdateDesk
 
 LOOK_SECONDS = 30.0  # how often the liveness phase looks whether all is done
 _LOGGED = ("lane", "uuid", "number", "nth", "cause", "state", "reason", "error", "message_id", "times", "taps", "found")
@@ -75,6 +76,10 @@ class World:
         self.mailbox = Mailbox()
         loop.dial = MailRoad(self.mailbox, plan.seed, loop, self.context, self.emit).dial
         self.ledger = WatchedLedger(self.emit)
+        self.updates = UpdateDesk()
+        if plan.style.feed is not None:
+            self.updates.page_records = plan.style.feed.page_records
+            self.updates.add(token_of(card) for card in plan.style.feed.listed)
         self.teller = Teller(self._fates, ledger=self.ledger, wall=self.machine.true)
         self.config = configuration(plan)  # with all lanes
         self.lanes_out: set[int] = set()
@@ -232,7 +237,7 @@ class World:
         timeout = self.plan.style.timeout_seconds
         line = DirectLine(self.teller, COMPANY_ID, timeout_seconds=timeout, on_date=on_date)
         rng = random.Random(f"{self.plan.seed} road {life}")
-        return Road(life, line, self.weather, rng, self.loop, self.context, self.emit, timeout)
+        return Road(life, line, self.updates, self.weather, rng, self.loop, self.context, self.emit, timeout)
 
     # --- phases ---
 
@@ -259,6 +264,7 @@ class World:
         self.emit(Happened("calm"))
         self.calm = True
         self.weather.clear()
+        feeds.mend(self.updates)
         self.mailbox.calm()
         self.disk.full = False
         self.machine.step(0, synchronised=True)

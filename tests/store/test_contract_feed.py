@@ -12,11 +12,12 @@ from tests.store.builders import MASTERCARD, NOW, VISA, after, card, take
 from tests.store.engines import Engine, SqliteEngine
 from tests.store.test_contract_denylist import ACCEPTED, AUDIT, DENIED, others, token
 from tpsd.core.feed import Flush, Put, Step, Strike, Take, judge, waits
+from tpsd.core.listage import fresh_notice, stale_notice
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.denial import BY_FEED
 from tpsd.domain.feed import Action, FeedState, Foreign, Kept, Loss, Page, Record
 from tpsd.domain.tap import Told
-from tpsd.domain.time import MINUTE
+from tpsd.domain.time import HOUR, MINUTE
 from tpsd.errors import RefusedError
 from tpsd.store.feed import Bounds, SqlFeed
 from tpsd.store.journal import SqlJournal
@@ -43,6 +44,30 @@ async def test_a_page_and_its_token_are_one_commit(journal: SqlJournal) -> None:
     assert await journal.feed.state() == FeedState("u", NOW, NOW, 3)
     assert await told(journal, 2) == ACCEPTED
     assert await kept(journal, to="v", done=True) == Kept(0, 0, 2)
+
+
+async def test_where_the_time_is_not_known_a_whole_list_gets_no_time(journal: SqlJournal) -> None:
+    await journal.feed.keep(Take((), "t", True), (), NOW)
+    await journal.feed.keep(Take((), "u", True), (), after(60), timed=False)
+    state = await journal.feed.state()
+    assert (state.token, state.heard_at, state.whole_at) == ("u", after(60), NOW)
+
+
+async def test_word_of_the_lists_age_is_given_once_and_its_end_once(journal: SqlJournal) -> None:
+    await kept(journal, done=True)
+    stale, fresh = stale_notice(HOUR, MINUTE, ""), fresh_notice()
+    assert not await journal.feed.tell_of_age(fresh, NOW, stale=False), "nobody was told that it is too old"
+    told = [await journal.feed.tell_of_age(stale, after(n), stale=True) for n in range(2)]
+    assert (told, (await journal.feed.state()).stale_told) == ([True, False], True)
+    told = [await journal.feed.tell_of_age(fresh, after(n), stale=False) for n in range(2, 4)]
+    assert (told, (await journal.feed.state()).stale_told) == ([True, False], False)
+    assert await journal.feed.tell_of_age(stale, after(5), stale=True), "another episode"
+    causes = "SELECT cause FROM notice ORDER BY id"
+    assert await journal._writer.read(lambda connection: [cause for (cause,) in connection.execute(causes)]) == [
+        "outage/feed.stale",
+        "outage/feed.fresh",
+        "outage/feed.stale",
+    ]
 
 
 async def test_what_is_struck_is_the_feeds_own(journal: SqlJournal) -> None:
@@ -134,7 +159,7 @@ async def test_a_flush_ends_the_waiting(journal: SqlJournal) -> None:
 
 
 async def test_a_list_without_an_end_is_refused_and_its_page_leaves_nothing(journal: SqlJournal) -> None:
-    feed = SqlFeed(journal._writer, journal.denylist, Bounds(tokens=5))
+    feed = SqlFeed(journal._writer, Bounds(tokens=5))
     await feed.keep(Take((put(others(5)),), "t", False), (), NOW)
     with pytest.raises(RefusedError, match="more than 5 entries"):
         await feed.keep(Take((put([token()]),), "u", False), (), NOW)
@@ -144,7 +169,7 @@ async def test_a_list_without_an_end_is_refused_and_its_page_leaves_nothing(jour
 
 async def test_records_of_other_types_are_kept_up_to_a_bound(journal: SqlJournal) -> None:
     foreign = [Foreign("A", "1"), Foreign("B", None), Foreign("C", "3"), Foreign("D", "4")]
-    feed = SqlFeed(journal._writer, journal.denylist, Bounds(ignored=2))
+    feed = SqlFeed(journal._writer, Bounds(ignored=2))
     await feed.keep(Take((), "t", True), foreign, NOW)
     query = "SELECT type, raw FROM deny_feed_ignored ORDER BY id"
     assert await journal._writer.read(lambda one: list(one.execute(query))) == [("C", "3"), ("D", "4")]

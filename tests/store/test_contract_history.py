@@ -8,12 +8,15 @@ import pytest
 
 from tests.store.builders import (
     APPROVED,
+    MASTERCARD,
     NOW,
     SILENCE,
+    TAP_REFUSED,
     TERMINAL,
     TERMINAL_REFUSED,
     UNAVAILABLE,
     after,
+    card,
     claim_one,
     closer,
     fail_for_good,
@@ -39,7 +42,7 @@ from tests.store.test_contract_operations import held as held  # noqa: PLC0414 -
 from tpsd.core.operations import Order
 from tpsd.core.retry import DEFAULT_LADDER
 from tpsd.domain.authorisation import State
-from tpsd.domain.history import History, Hold, Transaction
+from tpsd.domain.history import CardPast, History, Hold, Transaction
 from tpsd.domain.tap import Shown, Timing
 from tpsd.domain.time import MINUTE, later
 from tpsd.errors import NotFoundError
@@ -58,6 +61,19 @@ async def own(journal: SqlJournal, reference: str = "1") -> Transaction:
     transaction = (await of(journal, reference)).transaction
     assert transaction is not None
     return transaction
+
+
+async def test_what_is_kept_of_the_cards_other_taps(journal: SqlJournal) -> None:
+    await take(journal, 1)
+    await send(journal, APPROVED, after(1))
+    await take(journal, 2, tapped_at=after(60))
+    await send(journal, TAP_REFUSED, after(61))
+    await take(journal, 3, tapped_at=after(90), card=card(MASTERCARD))
+    assert (await of(journal, "2")).card == CardPast(NOW, after(1))
+    assert (await of(journal, "3")).card == CardPast(after(90), None)
+    await send(journal, APPROVED, after(100))
+    assert (await of(journal, "3")).card == CardPast(after(90), after(100))
+    assert (await of(journal, "1")).card == CardPast(NOW, after(1))
 
 
 async def test_a_tap_on_the_ladder(journal: SqlJournal) -> None:

@@ -15,6 +15,7 @@ Q = load("sqlite")
 
 BINDINGS: dict[str, Any] = {
     "history_tap": (1,),
+    "history_card": ("t",),
     "history_taps": ("u",),
     "history_transactions": ("u", 0),
     "history_mailings": {"tap": 1, "uuids": '["u"]', "shift": 0},

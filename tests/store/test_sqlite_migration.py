@@ -26,7 +26,14 @@ NEW_COLUMNS = {
     "identity": ("amount",),
     "deny_generation": ("shadow",),
 }
-NEW_TABLES = {"deny_feed", "deny_feed_ignored", "device_key", "terminal_identity"}
+NEW_TABLES = {
+    "deny_feed",
+    "deny_feed_ignored",
+    "device_key",
+    "terminal_identity",
+    "feed_parameters",
+    "feed_record",
+}
 
 ROWS = """
 INSERT INTO ladder VALUES (1, '[[3, 60000000]]'), (2, '[]');

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tests.configurations import changed, production, values, write
-from tpsd.config import changes, load, poll_us, warnings
+from tpsd.config import changes, load, max_age_us, poll_us, stale_accepts_below, warnings
 from tpsd.credentials import terminals_of
-from tpsd.domain.time import MINUTE
+from tpsd.domain.time import HOUR, MINUTE
 from tpsd.errors import ConfigError
 from tpsd.sfey.updates import Terminal
 
@@ -39,6 +39,48 @@ def test_what_is_refused(tmp_path: Path, more: dict[str, Any], words: str) -> No
     with pytest.raises(ConfigError) as caught:
         load(given(tmp_path, **more))
     assert words in str(caught.value)
+
+
+STALE = {"stale_list": "deny"}
+BELOW = {"stale_list": {"accept_below": 500}}
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"lanes": [LANES[0] | STALE], "feed": {}}, "lanes[0].stale_list is set without a feed"),
+        ({"lanes": [LANES[0] | BELOW], "feed": {}}, "lanes[0].stale_list is set without a feed"),
+        ({"lanes": [LANES[0] | STALE | {"kind": "RETAIL_PAYMENT"}]}, "whose verdict is TPS's answer"),
+        ({"lanes": [LANES[0], LANES[1] | STALE | {"tokens": "none"}]}, "the lane gives no card token"),
+        (
+            {"lanes": [LANES[0] | BELOW | {"amount_limit": 400}]},
+            "accepts below 500 minor units, and amount_limit is 400",
+        ),
+        ({"lanes": [LANES[0] | {"stale_list": "maybe"}]}, 'lanes[0].stale_list is neither "accept" nor "deny"'),
+        ({"lanes": [LANES[0] | {"stale_list": {"accept_below": 5.0}}]}, "in minor units (500 is 5.00)"),
+        ({"lanes": [LANES[0] | {"stale_list": {"accept_below": 0}}]}, "a whole amount above 0"),
+        ({"lanes": [LANES[0] | {"stale_list": {"below": 5}}]}, "{ accept_below = AMOUNT }"),
+        (
+            {"feed": {"enabled": True, "poll_minutes": 60, "max_age_hours": 1}},
+            "feed.max_age_hours 1 is less than two polls",
+        ),
+        ({"feed": {"enabled": True, "max_age_hours": 0}}, "max_age_hours"),
+    ],
+)
+def test_what_is_refused_of_a_lists_age(tmp_path: Path, more: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(given(tmp_path, **more))
+    assert words in str(caught.value)
+
+
+def test_a_stale_list_by_lane(tmp_path: Path) -> None:
+    config = load(given(tmp_path, lanes=[LANES[0] | STALE, LANES[1] | BELOW]))
+    assert [stale_accepts_below(lane) for lane in config.lanes] == [0, 500]
+    usual = load(given(tmp_path))
+    assert [stale_accepts_below(lane) for lane in usual.lanes] == [None, None]
+    assert max_age_us(usual) == 24 * HOUR
+    moved = changes(usual, config)
+    assert (moved.refused, moved.lanes.adjusted) == ((), ("front", "rear")), "no validator notices"
 
 
 def test_off_it_asks_for_nothing(tmp_path: Path) -> None:

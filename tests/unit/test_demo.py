@@ -16,6 +16,7 @@ import pytest
 from tests.integration.processes import environment
 from tpsd.cli.demonstration import show_result
 from tpsd.demo import DemoResult
+from tpsd.demo.debtor import Debt
 from tpsd.demo.mix import NEVER_ANSWERED, TERMINAL_REFUSED, plan
 from tpsd.demo.reader import Passed
 
@@ -93,11 +94,15 @@ def test_the_summary_of_sixty_taps(demos: list[Played]) -> None:
 
 
 def test_the_riders_at_both_gates(demos: list[Played]) -> None:
-    """Two ride; one ends unpaid and is checked out by hand; one never checks out; one answer is lost and found."""
+    """Three ride; one ends unpaid and is checked out by hand; one never checks out; one answer is lost and found."""
     for demo in demos:
         summary = demo.summary
-        assert summary["journeys"] == {"closed": 2, "by_hand": 1, "ended_unpaid": 0, "open": 0, "expired": 1}
+        assert summary["journeys"] == {"closed": 3, "by_hand": 1, "ended_unpaid": 0, "open": 0, "expired": 1}
         assert (summary["in_doubt_found"], summary["refunds"], summary["violations"]) == (1, 1, 0)
+
+
+def test_a_listed_card_is_turned_away_and_rides_once_its_debt_is_recovered(demos: list[Played]) -> None:
+    assert [demo.summary["deny_list"] for demo in demos] == [{"denied": "deny_list", "let_in": True}] * 2
 
 
 def test_the_reader_s_passengers_are_let_in_once_whatever_became_of_their_first_cards(demos: list[Played]) -> None:
@@ -105,7 +110,7 @@ def test_the_reader_s_passengers_are_let_in_once_whatever_became_of_their_first_
     for demo in demos:
         reader, lanes = demo.summary["reader"], demo.summary["taps_by_lane"]
         assert reader == {"cards_held": 5, "let_in": 3, "cards_lost": 1, "cards_unread": 1, "charges": 3, "missing": 0}
-        assert lanes == {"front": ANY, "middle": ANY, "rear": ANY, "gate-in": 5, "gate-out": 5, "side": 3}
+        assert lanes == {"front": ANY, "middle": ANY, "rear": ANY, "gate-in": 7, "gate-out": 6, "side": 3}
         assert sum(lanes[door] for door in ("front", "middle", "rear")) == demo.summary["taps_sent"]
 
 
@@ -114,6 +119,19 @@ def test_the_last_screen_says_why_a_reader_sees_more_cards_than_passengers(capsy
     said = " ".join(capsys.readouterr().out.split())
     assert "Of 5 cards the data of 1 was lost on the line and 1 could not be read" in said
     assert "3 were let in, 3 charged" in said
+    assert "deny list" not in said
+
+
+@pytest.mark.parametrize(("let_in", "words"), [(True, "it was let in again"), (False, "it was NOT LET IN AGAIN")])
+def test_the_last_screen_says_what_became_of_the_listed_card(
+    capsys: pytest.CaptureFixture[str], let_in: bool, words: str
+) -> None:
+    show_result(DemoResult({}, (), None, True, Passed(5, 3, 1, 1, 3, 0), debt=Debt("deny_list", let_in)))
+    said = " ".join(capsys.readouterr().out.split())
+    assert (
+        f"turned away (deny_list). Its debt was recovered, TPS struck it from the list, and after the next poll {words}"
+        in said
+    )
 
 
 @pytest.mark.parametrize(("charges", "beyond"), [(2, 0), (3, 0), (4, 1)])

@@ -9,6 +9,7 @@ from tpsd.core.feed import (
     JITTER_SHARE,
     LONG_LIST,
     PAGE_RECORDS,
+    RETRY_AFTER_US_MAX,
     RETRY_FIRST_US,
     RETRY_MAX_US,
     ROUND_PAGES_MAX,
@@ -25,7 +26,7 @@ from tpsd.core.feed import (
     waits,
 )
 from tpsd.domain.feed import Action, BadPage, Denial, Foreign, Heard, Loss, NoPage, Page, Record
-from tpsd.domain.time import MINUTE
+from tpsd.domain.time import MINUTE, SECOND
 
 A, B, C = (bytes([letter]) * 32 for letter in b"ABC")
 FLUSH = Record(Action.FLUSH)
@@ -112,6 +113,9 @@ def test_when_a_new_list_waits(loss: Loss, waiting: bool) -> None:
         (Page((), True), 0, POLL),
         (NoPage("connect"), 1, RETRY_FIRST_US),
         (NoPage("connect"), 2, 2 * RETRY_FIRST_US),
+        (NoPage("http.503", retry_after=1), 2, 2 * RETRY_FIRST_US),
+        (NoPage("http.503", retry_after=900), 1, 900 * SECOND),
+        (NoPage("http.429", retry_after=10**9), 1, RETRY_AFTER_US_MAX),
         (Denial("http.403"), 4, 8 * RETRY_FIRST_US),
         (BadPage("page.json"), 1_000_000, RETRY_MAX_US),
     ],

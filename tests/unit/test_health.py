@@ -24,7 +24,7 @@ NOW = Micros(1_790_000_000_000_000)
 READY = LaneFacts("gate-1", "North", "ready", "", 0, 0)
 QUIET = JournalFigures((), (), 0, None, 0, None)
 WELL = Picture(NOW, (READY,), QUIET, None, (UplinkFacts("tps", True, 60.0, ""),), True, 0)
-FED = FeedFacts(3600.0, "", 1000, None, False)
+FED = FeedFacts(3600.0, 3600.0, 86400.0, "", 1000, None, waits=False)
 
 
 def rung(waits_us: int, *, released: bool = False, tiers: tuple[Tier, ...] = DEFAULT_LADDER) -> RungCount:
@@ -68,14 +68,24 @@ def test_what_is_well(picture: Picture) -> None:
     ("picture", "check", "reason"),
     [
         (
-            of(feed=replace(FED, age_seconds=9000.0)),
+            of(feed=replace(FED, age_seconds=9000.0, waited_seconds=9000.0)),
             Check.DENY_LIST,
             "TPS has not completed the deny list for 2.5 h",
         ),
         (
-            of(feed=replace(FED, age_seconds=3601.0, cause="token.repeats")),
+            of(feed=replace(FED, age_seconds=3601.0, waited_seconds=3601.0, cause="token.repeats")),
             Check.DENY_LIST,
             "TPS has not completed the deny list for 1.0 h (token.repeats)",
+        ),
+        (of(feed=replace(FED, age_seconds=None)), Check.DENY_LIST, "the deny list is of unknown age"),
+        (of(feed=replace(FED, max_age_seconds=3599.0)), Check.DENY_LIST, "the deny list is too old"),
+        (
+            of(
+                feed=replace(FED, max_age_seconds=3599.0),
+                lanes=(READY, replace(READY, name="gate-2", turns_away_when_stale=True)),
+            ),
+            Check.DENY_LIST,
+            "the deny list is too old: turned away at gate-2",
         ),
         (of(feed=replace(FED, waits=True)), Check.DENY_LIST, "a new deny list waits for 'tpsd denylist accept'"),
         (

@@ -138,8 +138,13 @@ def test_the_tap_log(metrics: Metrics) -> None:
 
 
 def test_the_deny_lists_feed(metrics: Metrics) -> None:
-    found = samples(metrics, replace(WELL, feed=FeedFacts(12.5, "", 1000, 900, waits=True)))
+    fed = FeedFacts(12.5, 12.5, 60.0, "", 1000, 900, waits=True)
+    found = samples(metrics, replace(WELL, feed=fed))
     assert value(found, "tpsd_deny_list_age_seconds") == 12.5
+    assert value(found, "tpsd_deny_list_stale") == 0
+    unknown = samples(metrics, replace(WELL, feed=replace(fed, age_seconds=None)))
+    assert not [name for name, _ in unknown if name == "tpsd_deny_list_age_seconds"], "no number is better than a wrong"
+    assert value(unknown, "tpsd_deny_list_stale") == 1
     assert value(found, "tpsd_deny_list_cards") == 1000
     assert value(found, "tpsd_deny_list_waits") == 1
     assert not [name for name, _ in samples(metrics) if name.startswith("tpsd_deny_list")], "off"

@@ -10,9 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tpsd.core.feed import PAGE_RECORDS
-from tpsd.domain.feed import Action, BadPage, Foreign, Page, Record
+from tpsd.domain.feed import Action, BadPage, Foreign, Page, Parameters, RawPage, Record
 from tpsd.sfey.messages import update
-from tpsd.sfey.updates import RAW_CHARACTERS_MAX, TOKEN_CHARACTERS_MAX, read_page
+from tpsd.sfey.updates import (
+    PARAMETER_CHARACTERS_MAX,
+    RAW_CHARACTERS_MAX,
+    TOKEN_CHARACTERS_MAX,
+    read_page,
+    read_raw_page,
+)
 from tpsd.sfey.wire import DEVICE_V1, override
 
 CARD = "0A" * 32
@@ -130,3 +136,59 @@ def test_whoever_holds_sfeys_page_corrects_it() -> None:
     body = json.dumps({"data": {"items": [one]}, "updateComplete": True}).encode()
     assert read_page(body, profile) == Page((Record(Action.DELETE, TOKEN),), True)
     assert update(profile, "S", "T", "x", 1).endswith("&after=x")
+
+
+def raw(kind: str = "EMV_PARAMETER", action: str = "INSERT", **fields: Any) -> dict[str, Any]:
+    return {"recordType": kind, "action": action} | fields
+
+
+def test_records_whose_fields_are_not_public_are_kept_as_they_came() -> None:
+    emv = raw(aid="A0000000031010", tags=["9F1A", {"x": 1}])
+    read = read_raw_page(page(emv, raw(action="FLUSH")), Parameters.EMV_PARAMETER)
+    assert isinstance(read, RawPage)
+    assert (read.complete, read.token) == (False, "t")
+    assert [record.action for record in read.records] == [Action.INSERT, Action.FLUSH]
+    assert json.loads(read.records[0].raw or "") == emv
+
+
+@pytest.mark.parametrize(
+    ("stopped", "kept"),
+    [
+        ({"cpanToken": CARD}, True),
+        ({"cpanToken": "41" * 32}, True),  # digits alone, and a token
+        ({"cpanToken": "4111111111111111"}, False),
+        ({"note": "4111111111111111"}, False),
+    ],
+)
+def test_a_record_that_may_hold_a_card_number_is_only_counted(stopped: dict[str, Any], kept: bool) -> None:
+    read = read_raw_page(page(raw("STOP_LIST", **stopped)), Parameters.STOP_LIST)
+    assert isinstance(read, RawPage)
+    assert (read.records[0].raw is not None) is kept
+    assert "4111" not in repr(read)
+
+
+@pytest.mark.parametrize(
+    ("body", "cause"),
+    [
+        (b"[", "page.json"),
+        (page(raw("DENY_LIST")), "record.type"),
+        (page(1), "record.type"),
+        (page(raw(action="WISH")), "record.action"),
+        (page(raw(long="x" * PARAMETER_CHARACTERS_MAX)), "record.size"),
+        (page(resumptionToken=7), "token.malformed"),
+        (page(updateComplete="no"), "page.complete"),
+    ],
+)
+def test_raw_pages_that_are_refused(body: bytes, cause: str) -> None:
+    assert read_raw_page(body, Parameters.EMV_PARAMETER) == BadPage(cause)
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_raise_in_the_reading_of_raw_pages(body: bytes) -> None:
+    assert isinstance(read_raw_page(body, Parameters.STOP_LIST), RawPage | BadPage)
+
+
+def test_each_type_is_asked_for_by_its_word() -> None:
+    assert update(DEVICE_V1, "V", "G", "t", 9, "stop_list").endswith(
+        "recordCount=9&recordType=STOP_LIST&resumptionToken=t"
+    )

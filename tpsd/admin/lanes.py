@@ -10,6 +10,7 @@ from aiohttp import web
 from tpsd.admin.peer import peer_name
 from tpsd.admin.questions import json_object, reason
 from tpsd.domain.lane import LaneWaits
+from tpsd.domain.picture import FeedFacts
 from tpsd.domain.time import SECOND, Micros
 
 LANES_PATH = "/lanes"
@@ -44,9 +45,15 @@ def routes(doorkeeper: Doorkeepers, lanes: Callable[[], Awaitable[dict[str, Any]
     return [web.get(LANES_PATH, get_lanes, allow_head=False), web.post(LANES_PATH + "/{name}", order)]
 
 
-def lanes_page(lanes: Iterable[Mapping[str, Any]], waits: Mapping[str, LaneWaits], now: Micros) -> dict[str, Any]:
-    """Every lane with what waits of it, those that are gone last; ages in seconds from ``now`` (schedule clock)."""
-    there = {lane["name"]: dict(lane) for lane in lanes}
+def lanes_page(
+    lanes: Iterable[Mapping[str, Any]], waits: Mapping[str, LaneWaits], now: Micros, feed: FeedFacts | None = None
+) -> dict[str, Any]:
+    """Every lane with what waits of it and how old its deny list is, those that are gone last.
+
+    Ages in seconds from ``now`` (schedule clock). ``feed`` None: no list has an age.
+    """
+    aged = {} if feed is None else {"list_age_seconds": feed.age_seconds, "list_is_stale": feed.stale}
+    there = {lane["name"]: dict(lane) | aged for lane in lanes}
     gone = {name: {"name": name, "state": GONE} for name in sorted(waits) if name not in there}
     return {
         "lanes": [row | _waits(waits.get(name, LaneWaits()), now) for name, row in (there | gone).items()],

@@ -161,8 +161,11 @@ def _of_feed(picture: Picture) -> list[Metric]:
     feed = picture.feed
     if feed is None:
         return []
+    known = feed.age_seconds  # no number is better than a wrong one
+    aged = [] if known is None else [_single("tpsd_deny_list_age_seconds", "Since TPS completed the list.", known)]
     return [
-        _single("tpsd_deny_list_age_seconds", "Since TPS completed the deny list.", feed.age_seconds),
+        *aged,
+        _single("tpsd_deny_list_stale", "1 while the deny list is too old, or of unknown age.", feed.stale),
         _single("tpsd_deny_list_cards", "Cards of TPS's deny list in force.", feed.tokens),
         _single("tpsd_deny_list_waits", "1 while a new deny list waits for a person.", feed.waits),
     ]

@@ -16,7 +16,7 @@ def show_result(result: DemoResult) -> None:
     out = console()
     for mail in result.mails:
         out.print(Panel(Text(mail.get_content().rstrip()), title=Text(str(mail["Subject"])), width=96))
-    out.print(Group(_fates(result), _summary(result), _at_the_reader(result)))
+    out.print(Group(_fates(result), _summary(result), _at_the_reader(result), _at_the_gates(result)))
     verdict = "no tap lost, none charged twice" if result.good else "SOMETHING WAS LOST OR CHARGED TWICE"
     out.print(Text(verdict, style="bold green" if result.good else "bold red"))
 
@@ -43,4 +43,15 @@ def _at_the_reader(result: DemoResult) -> Text:
         f"At the side door stands a ViVOpay reader, which has no memory. Of {passed.cards_held} cards the data of "
         f"{passed.cards_lost} was lost on the line and {passed.cards_unread} could not be read: their passengers "
         f"tapped again. {passed.let_in} were let in, {passed.charges} charged."
+    )
+
+
+def _at_the_gates(result: DemoResult) -> Text:
+    """What became of the card that TPS listed over its feed."""
+    denied, again = result.debt.denied, "let in again" if result.debt.let_in else "NOT LET IN AGAIN"
+    if denied is None:
+        return Text("")
+    return Text(
+        f"At the gate a card on TPS's deny list was turned away ({denied}). Its debt was recovered, TPS struck it from "
+        f"the list, and after the next poll it was {again}."
     )

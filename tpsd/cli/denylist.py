@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.progress import Progress
@@ -22,17 +21,21 @@ from tpsd.cli.command import (
     ConfigFile,
     Socket,
     audit_words,
-    complain,
     console,
     emit,
     socket_path,
 )
 from tpsd.cli.rendering import moment
+from tpsd.cli.token_file import read_tokens, report_bad
 from tpsd.domain.denial import NoToken, is_source, read_token
 from tpsd.errors import RefusedError
 
-BAD_LINES_SHOWN = 20
 CHUNK_TOKENS = 2_048
+
+_KINDS = {
+    "stop_list": "stop list (no verdict looks at it: what its records mean is not public)",
+    "emv_parameter": "EMV parameters",
+}
 
 Tokens = Annotated[list[str], typer.Argument(metavar="TOKEN...", help="64 hex digits each; never a card number.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it goes to the audit.")]
@@ -98,9 +101,9 @@ def import_file(
     if not is_source(source):
         raise RefusedError("the source is not 1 to 32 of a-z, 0-9, _ and -; choose another name")
     path, reason = socket_path(socket, config), audit_words(reason)
-    listed = _read(file)
+    listed = read_tokens(file)
     if listed.bad:
-        _report(file, listed, as_json)
+        report_bad(file, listed, "nothing was imported", as_json)
         raise typer.Exit(FAILED)
     if not listed.tokens:
         raise RefusedError(f"{file} holds no tokens; nothing was changed")
@@ -159,10 +162,11 @@ def _status_lines(found: Mapping[str, Any]) -> Iterator[str]:
     if not found["on"]:
         yield "the feed is off: set [feed] enabled = true"
     else:
-        age = f"{found['age_seconds'] / 60:.1f} min"
-        whole = "never complete" if found["whole_at"] is None else f"complete {moment(found['whole_at'])}, {age} ago"
         last = "no page has come" if found["heard_at"] is None else f"last page {moment(found['heard_at'])}"
-        yield f"{whole}; {last}"
+        yield f"{_completed(found)}; {last}"
+        if found["stale"]:
+            most = found["max_age_seconds"] / 3600
+            yield f"that is too old (more than {most:g} h): lanes go by their stale_list"
         if found["cause"]:
             yield f"the last poll failed: {found['cause']}"
     if found["waits_since"] is not None:
@@ -172,54 +176,22 @@ def _status_lines(found: Mapping[str, Any]) -> Iterator[str]:
         )
     elif found["shadow"] is not None:
         yield f"a new list is coming in: {found['shadow']} cards so far, denied too"
+    for kind in found["parameters"]:
+        if kind["version"]:
+            whole = "not complete yet" if kind["whole_at"] is None else f"complete {moment(kind['whole_at'])}"
+            records = f"version {kind['version']}, {kind['records']} records kept as they came"
+            yield f"{_KINDS[kind['kind']]}: {records}, {whole}"
     if found["ignored"]:
         yield f"{found['ignored']} records of types unknown to this version were ignored"
 
 
-@dataclass(frozen=True, slots=True)
-class _Listed:
-    """A file's tokens, sorted and each once, of ``lines`` good lines; and its bad lines by number."""
-
-    tokens: list[bytes]
-    lines: int
-    bad: list[tuple[int, str]]
-
-
-def _read(file: Path) -> _Listed:
-    try:
-        with file.open("rb") as opened:
-            return _listed(opened)
-    except OSError as exc:
-        raise RefusedError(f"{file} cannot be read ({exc.strerror}); nothing was changed") from exc
-
-
-def _listed(opened: IO[bytes]) -> _Listed:
-    tokens: set[bytes] = set()
-    bad: list[tuple[int, str]] = []
-    lines = 0
-    for number, raw in enumerate(opened, start=1):
-        text = raw.decode("utf-8-sig" if number == 1 else "utf-8", "replace").strip()
-        if not text or text.startswith("#"):
-            continue
-        token = read_token(text)
-        if isinstance(token, NoToken):
-            bad.append((number, token.what))
-        else:
-            lines += 1
-            tokens.add(token)
-    return _Listed([] if bad else sorted(tokens), lines, bad)
-
-
-def _report(file: Path, listed: _Listed, as_json: bool) -> None:
-    shown = listed.bad[:BAD_LINES_SHOWN]
-    size = "1 bad line" if len(listed.bad) == 1 else f"{len(listed.bad)} bad lines"
-    head = f"{file}: {size}, nothing was imported"
-    more = len(listed.bad) - len(shown)
-    tail = [f"  and {more} more"] if more else []
-    complain("\n".join([head, *(f"  line {number} {what}" for number, what in shown), *tail]))
-    if as_json:
-        lines = [{"line": number, "what": what} for number, what in shown]
-        emit({"error": head, "bad_line_count": len(listed.bad), "bad_lines": lines})
+def _completed(found: Mapping[str, Any]) -> str:
+    if found["age_seconds"] is None:
+        return (
+            "never complete" if found["whole_at"] is None else "complete, of unknown age while the clock is not trusted"
+        )
+    since = f" {moment(found['whole_at'])}" if found["whole_at"] is not None else ""
+    return f"complete{since}, {found['age_seconds'] / 60:.1f} min ago"
 
 
 def _refuse_bad(tokens: Iterable[str]) -> None:

@@ -79,7 +79,9 @@ def _order(name: str, asked: Mapping[str, Any], socket: Path, as_json: bool) -> 
 
 
 def _table(rows: Iterable[Mapping[str, Any]]) -> Table:
-    table = Table("lane", "protocol", "device", "firmware", "state", "why", "last tap", "pending", "oldest", "held")
+    table = Table(
+        "lane", "protocol", "device", "firmware", "state", "why", "last tap", "list age", "pending", "oldest", "held"
+    )
     for row in rows:
         state = row["state"]
         table.add_row(
@@ -90,11 +92,25 @@ def _table(rows: Iterable[Mapping[str, Any]]) -> Table:
             Text(state, style=LANE_STYLE.get(state, "red")),
             row.get("reason") or "",
             moment(row.get("last_tap_at")),
+            _list_age(row),
             f"{row['pending']:,}",
             duration(row["oldest_pending_seconds"]),
             f"{row['held']:,}",
         )
     return table
+
+
+def _list_age(row: Mapping[str, Any]) -> Text:
+    """How old TPS's deny list is, and what the lane does where that is too old."""
+    if "list_is_stale" not in row:
+        return Text("")
+    known, below = row["list_age_seconds"], row["stale_accepts_below"]
+    age = "unknown" if known is None else duration(known)
+    if not row["list_is_stale"]:
+        return Text(age)
+    if below is None:
+        return Text(f"{age}, accepts", style="yellow")
+    return Text(f"{age}, {f'accepts below {below}' if below else 'denies'}", style="red")
 
 
 def _called(row: Mapping[str, Any]) -> str:

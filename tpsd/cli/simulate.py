@@ -15,9 +15,10 @@ from device.vivopay.commands import SERIAL_SIZE
 from device.vl1.limits import SERIAL_MAX
 from tpsd.cli import simulate_reader
 from tpsd.cli.command import FAILED, AsJson, Command, CommandGroup, complain, console, emit
-from tpsd.cli.simulate_tps import parse_listen, serve
+from tpsd.cli.simulate_tps import DenyFile, parse_listen, serve
 from tpsd.cli.simulate_validator import Plan, Report, run_validator
 from tpsd.cli.simulated import Answers
+from tpsd.cli.token_file import read_tokens, report_bad
 from tpsd.sfey.fates import OTHERWISE, RULES
 
 AMOUNT_MAX = 999_999_999_999  # 9F02 has twelve digits
@@ -140,6 +141,9 @@ def tps(
         None, help="Folder for the certificates: made there unless present; client certificates are then required."
     ),
     ledger: Path | None = typer.Option(None, help="File to which every request and charge is appended."),
+    deny_list: Path | None = typer.Option(
+        None, help="File of card tokens, one a line, that its update feed lists; SIGHUP reads it anew."
+    ),
     fates: bool = typer.Option(False, "--fates", help="Print what each amount does, and leave."),
     as_json: AsJson = False,
 ) -> None:
@@ -151,11 +155,21 @@ def tps(
         host, port = parse_listen(listen)
     except ValueError as exc:
         raise typer.BadParameter(str(exc), param_hint="--listen") from exc
-    totals = asyncio.run(serve(host, port, tls_dir, ledger, complain))
+    totals = asyncio.run(serve(host, port, tls_dir, ledger, complain, _deny_file(deny_list, as_json)))
     if as_json:
         emit(totals)
     else:
         console().print(", ".join(f"{name} {number}" for name, number in totals.items()))
+
+
+def _deny_file(path: Path | None, as_json: bool) -> DenyFile | None:
+    if path is None:
+        return None
+    listed = read_tokens(path)
+    if listed.bad:
+        report_bad(path, listed, "TPS was not started", as_json)
+        raise typer.Exit(FAILED)
+    return DenyFile(path, listed)
 
 
 def _show_fates(as_json: bool) -> None:

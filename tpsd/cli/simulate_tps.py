@@ -6,13 +6,16 @@ import asyncio
 import signal
 import ssl
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tpsd.errors import ConfigError
+from tpsd.cli.token_file import Listed, read_tokens, report_bad
+from tpsd.errors import ConfigError, RefusedError
 from tpsd.sfey.certificates import Files, make, server_context
 from tpsd.sfey.ledger import Ledger
 from tpsd.sfey.simulator import Simulator
+from tpsd.sfey.update_desk import UpdateDesk
 
 FOLDER_MODE = 0o700  # it holds private keys
 
@@ -26,14 +29,50 @@ def parse_listen(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
+@dataclass(frozen=True, slots=True)
+class DenyFile:
+    """Card tokens that TPS lists over its update feed; the file is read anew at each SIGHUP."""
+
+    path: Path
+    first: Listed
+
+    def apply(self, updates: UpdateDesk, listed: Listed) -> None:
+        """Enter what came and strike what went."""
+        wanted, there = set(listed.tokens), set(updates.cards)
+        updates.add(sorted(wanted - there))
+        updates.lift(sorted(there - wanted))
+
+    def read_anew(self, updates: UpdateDesk, say: Callable[[str], None]) -> None:
+        """Take the file as it is now; one with a bad line changes nothing."""
+        try:
+            listed = read_tokens(self.path)
+        except RefusedError as exc:
+            say(str(exc))
+            return
+        if listed.bad:
+            report_bad(self.path, listed, "the list stays as it was", False)
+            return
+        self.apply(updates, listed)
+        say(f"cards on the deny list: {len(updates.cards)}")
+
+
 async def serve(
-    host: str, port: int, tls_dir: Path | None, ledger_file: Path | None, say: Callable[[str], None]
+    host: str,
+    port: int,
+    tls_dir: Path | None,
+    ledger_file: Path | None,
+    say: Callable[[str], None],
+    deny: DenyFile | None = None,
 ) -> dict[str, int]:
     """Serve until SIGINT or SIGTERM; the ledger's totals. Raises ConfigError when it cannot listen."""
     context = None if tls_dir is None else tls(tls_dir)
     ledger = _ledger(ledger_file)
     try:
         simulator = Simulator(ledger=ledger)
+        if deny is not None:
+            deny.apply(simulator.updates, deny.first)
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGHUP, deny.read_anew, simulator.updates, say)
         async with simulator.serving(host, port, context) as serving:
             say(f"TPS listens on {serving.url}" + ("" if tls_dir is None else f", certificates in {tls_dir}"))
             await _until_signalled()

@@ -39,6 +39,7 @@ ADJUSTABLE: Final = frozenset(
         "pass_back_group",
         "group_size",
         "untokenised",
+        "stale_list",
     }
 )
 """Keys of a lane that its validator need not notice; another one closes the port and opens it anew."""

@@ -117,6 +117,22 @@ def poll_us(config: Configuration) -> int:
     return round(config.feed.poll_minutes * MINUTE)
 
 
+def max_age_us(config: Configuration) -> int:
+    """The age in microseconds from which on the deny list is stale."""
+    return round(config.feed.max_age_hours * HOUR)
+
+
+def stale_accepts_below(lane: Lane) -> int | None:
+    """Below what amount a lane lets in under a stale deny list, in minor units; 0: nobody, None: whoever comes."""
+    match lane.stale_list:
+        case "accept":
+            return None
+        case "deny":
+            return 0
+        case limit:
+            return limit["accept_below"]
+
+
 def labels(config: Configuration) -> Labels:
     """What receipts call the merchant and the lanes."""
     return Labels(config.operator.merchant, {lane.name: lane.alias for lane in config.lanes if lane.alias})

@@ -13,7 +13,7 @@ from device.vivopay.limits import DECISION_SECONDS
 from schemas.config import Configuration
 from schemas.values import BAUD_USUAL, POSTGRES
 from tpsd.config import fares
-from tpsd.config.effective import is_realtime, ladder, makes_tokens
+from tpsd.config.effective import is_realtime, ladder, makes_tokens, stale_accepts_below
 from tpsd.config.keys import exposed
 from tpsd.config.problems import KeyPath, Problem
 from tpsd.core import texts
@@ -282,6 +282,39 @@ def _feed(config: Configuration) -> Iterator[Problem]:
         )
 
 
+def _stale_lists(config: Configuration) -> Iterator[Problem]:
+    feed = config.feed
+    if feed.enabled and feed.max_age_hours * 60 < 2 * feed.poll_minutes:
+        yield Problem(
+            ("feed", "max_age_hours"),
+            f"{feed.max_age_hours:g} is less than two polls of {feed.poll_minutes:g} min: a good list would be stale",
+            "raise it, or poll more often",
+        )
+    for index, lane in enumerate(config.lanes):
+        below = stale_accepts_below(lane)
+        if below is None:
+            continue
+        where = ("lanes", index, "stale_list")
+        if not feed.enabled:
+            yield Problem(
+                where, "is set without a feed, and then no list has an age", "set [feed] enabled, or leave it out"
+            )
+        if is_realtime(lane):
+            yield Problem(where, "is set on a realtime lane, whose verdict is TPS's answer", "leave it out")
+        elif not makes_tokens(lane, config):
+            yield Problem(
+                where,
+                "is set, and the lane gives no card token to look up in a list",
+                'leave it out; untokenised = "deny" is for such taps',
+            )
+        if below > lane.amount_limit:
+            yield Problem(
+                where,
+                f"accepts below {below} minor units, and amount_limit is {lane.amount_limit}: nobody would be denied",
+                "lower it (500 is 5.00), or leave it out",
+            )
+
+
 def _wire(config: Configuration) -> Iterator[Problem]:
     for name, value in config.sfey.wire.items():
         try:
@@ -417,6 +450,7 @@ _RULES: tuple[Rule, ...] = (
     _socket_length,
     _ladder,
     _feed,
+    _stale_lists,
     _wire,
     _mail,
     _languages,

@@ -66,6 +66,7 @@ class LanePolicy:
     partial_accepted: bool = False  # whether a partial approval (action code 002) lets in
     zone: str | None = None  # where it stands, for the zone table
     closes_old_journey: bool = False  # a check-in while one is open ends the old one first; else it is refused
+    stale_accepts_below: int | None = None  # minor units, under a stale deny list; 0: nobody, None: everybody
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,8 @@ class Candidate:
     zone: str | None = None
     facts: CardFacts = ()
     also: tuple[CardToken, ...] = ()  # the card's names under other token keys that are honoured
+    list_is_stale: bool = False  # the deny list, which the card was looked up in
+    stale_denies: bool = False  # and then the lane lets nobody in who pays as much
 
     @property
     def keeps_journeys(self) -> bool:

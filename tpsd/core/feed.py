@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from tpsd.core.notices import cause_key
-from tpsd.domain.feed import Action, BadPage, Denial, Heard, Loss, NoPage, Page, Record
+from tpsd.domain.feed import Action, BadPage, Denial, Heard, Loss, NoPage, Page, RawPage, Record
 from tpsd.domain.notice import NoticeDraft, NoticeKind
-from tpsd.domain.time import MINUTE, SECOND
+from tpsd.domain.time import HOUR, MINUTE, SECOND
 
 PAGE_RECORDS: Final = 1000
 """Asked for a page: the most that TPS gives (sfey.md 6). More in an answer is against the contract."""
@@ -26,6 +26,9 @@ LONG_LIST: Final = 1000
 RETRY_FIRST_US: Final = 5 * SECOND
 RETRY_MAX_US: Final = 5 * MINUTE
 """A gateway that restarts costs seconds; one that is gone is asked as often as a healthy one is polled."""
+
+RETRY_AFTER_US_MAX: Final = HOUR
+"""The longest that a ``Retry-After`` is heeded: a card that was recovered rides within the hour, whatever TPS asks."""
 
 JITTER_SHARE: Final = 0.1
 """Of any pause, only ever longer: terminals of a fleet that started together must not ask together."""
@@ -87,18 +90,27 @@ def judge(page: Page, asked_with: str | None, seen: Collection[str], *, listed: 
 
     A list that was asked for from the beginning replaces what is there, as after a flush.
     """
-    if len(page.records) + len(page.foreign) > PAGE_RECORDS:
-        return BadPage("page.records")
-    if not page.complete:
-        if page.token is None:
-            return BadPage("token.missing")
-        if page.token == asked_with or page.token in seen:
-            return BadPage("token.repeats")
-        if len(seen) >= ROUND_PAGES_MAX:
-            return BadPage("round.endless")
+    wrong = against_contract(page, len(page.records) + len(page.foreign), asked_with, seen)
+    if wrong is not None:
+        return wrong
     anew = (Flush(),) if asked_with is None and listed else ()
     token = asked_with if page.token is None else page.token
     return Take((*anew, *_steps(page.records)), token, page.complete)
+
+
+def against_contract(
+    page: Page | RawPage, records: int, asked_with: str | None, seen: Collection[str]
+) -> BadPage | None:
+    """What is wrong with a page of so many records, beside what is in them."""
+    if records > PAGE_RECORDS:
+        return BadPage("page.records")
+    if page.complete:
+        return None
+    if page.token is None:
+        return BadPage("token.missing")
+    if page.token == asked_with or page.token in seen:
+        return BadPage("token.repeats")
+    return BadPage("round.endless") if len(seen) >= ROUND_PAGES_MAX else None
 
 
 def waits(loss: Loss) -> bool:
@@ -111,9 +123,15 @@ def pause(heard: Heard, failures: int, poll_us: int, draw: float) -> int:
     match heard:
         case Page():
             wait = poll_us
-        case BadPage() | Denial() | NoPage():
-            wait = min(RETRY_FIRST_US * 2 ** min(max(failures - 1, 0), 10), RETRY_MAX_US)
+        case BadPage() | Denial():
+            wait = _back_off(failures)
+        case NoPage(_, retry_after):
+            wait = max(_back_off(failures), min((retry_after or 0) * SECOND, RETRY_AFTER_US_MAX))
     return round(wait * (1 + JITTER_SHARE * draw))
+
+
+def _back_off(failures: int) -> int:
+    return min(RETRY_FIRST_US << min(max(failures - 1, 0), 10), RETRY_MAX_US)
 
 
 def alarm(heard: BadPage | Denial) -> NoticeDraft:

@@ -110,9 +110,13 @@ def _deny_list(picture: Picture) -> Iterator[str]:
     feed = picture.feed
     if feed is None:
         return
-    if feed.age_seconds > LIST_OLD_SECONDS:
+    if feed.waited_seconds > LIST_OLD_SECONDS:
         cause = f" ({feed.cause})" if feed.cause else ""
-        yield f"TPS has not completed the deny list for {feed.age_seconds * SECOND / HOUR:.1f} h{cause}"
+        yield f"TPS has not completed the deny list for {feed.waited_seconds * SECOND / HOUR:.1f} h{cause}"
+    if feed.stale:
+        aged = "of unknown age" if feed.age_seconds is None else "too old"
+        lanes = ", ".join(lane.name for lane in picture.lanes if lane.turns_away_when_stale)
+        yield f"the deny list is {aged}" + (f": turned away at {lanes}" if lanes else "")
     if feed.waits:
         yield "a new deny list waits for 'tpsd denylist accept'"
 

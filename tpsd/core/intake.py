@@ -33,6 +33,7 @@ from tpsd.core.candidate import (
 from tpsd.core.fares import Fare, price
 from tpsd.core.following import Place, closing
 from tpsd.core.keeping import card_facts
+from tpsd.core.listage import STALE, turns_away
 from tpsd.core.notices import cause_key
 from tpsd.core.passback import weigh
 from tpsd.core.requests import TransactionRequest, follows_another
@@ -89,11 +90,14 @@ def prepare(
     uuid: UUID,
     untrusted: str | None = None,
     journey: Journey | None = None,
+    *,
+    list_is_stale: bool = False,
 ) -> Candidate:
     """Read the card, apply the local checks in the order of design 2, and make the request's bytes.
 
     ``untrusted``: the life whose clock took it before that knew the time; then the bytes wait, and the card's
     expiry is judged only by a usable stamp of the tap's own. ``journey``: the card's open one, as last read.
+    ``list_is_stale``: TPS's deny list is older than the configuration allows.
     """
     terminal_sn, terminal_type = lane.terminal_sn or report.serial, lane.terminal_type or report.type_name
     clock_life = None if has_own_time(report, setting.clock_floor) else untrusted
@@ -142,6 +146,7 @@ def prepare(
     names = _names(read)
     token = journey.token if journey is not None and journey.token in read.also else read.token
     priced = report.amount is not None or local.verdict is not Verdict.TRY_AGAIN
+    stale = list_is_stale and read.token is not None and not lane.realtime  # TPS's own answer needs no list
     clear = (read.data.clear or read.data.as_arrived) if isinstance(read.data, tapdata.TapData) else ()
     return Candidate(
         report=report,
@@ -172,6 +177,8 @@ def prepare(
         zone=zone,
         facts=card_facts(clear, read.card.pan),
         also=tuple(name for name in names if name != token),
+        list_is_stale=stale,
+        stale_denies=stale and turns_away(lane.stale_accepts_below, amount),
     )
 
 
@@ -219,7 +226,7 @@ def decide(candidate: Candidate, facts: Facts) -> Decision:
         return Decision(Told(Verdict.DENIED, "turned_away"), disposition=Disposition.DENIED, notices=notices)
     asking.check_journey(candidate, facts)
     listed = facts.denied and candidate.kind is not Kind.RETAIL_CHECK_OUT  # the journey must end
-    told = weigh(candidate.local, candidate.pass_back, facts.card_past, listed)
+    told = weigh(candidate.local, candidate.pass_back, facts.card_past, listed, candidate.stale_denies)
     if shown is Shown.LET_IN and candidate.draft is None:
         notices = (*notices, _let_in_unsent(candidate, told.reason))
     if told.verdict is Verdict.TRY_AGAIN:
@@ -228,7 +235,7 @@ def decide(candidate: Candidate, facts: Facts) -> Decision:
         return Decision(told, disposition=_DISPOSITIONS.get(told.reason, Disposition.DENIED), notices=notices)
     if candidate.realtime:
         return _told_of_let_in(candidate, asking.begin(candidate, facts, told, notices))
-    note = None
+    note = STALE if candidate.list_is_stale else None  # "why was this card let in on Tuesday?"
     if not told.verdict.accepts:
         told, note = Told(Verdict.ACCEPTED, "let_in"), told.reason
     state, joining = _start(facts.held_cause)

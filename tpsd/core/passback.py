@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tpsd.core.listage import TOO_OLD
 from tpsd.domain.tap import Told, Verdict
 
 
@@ -65,14 +66,19 @@ def judge(rule: PassBack, past: CardPast) -> Told | None:
     return REFUSED if past.apart_us <= rule.refused_us else None
 
 
-def weigh(local: Told, rule: PassBack, past: CardPast | None, denied: bool) -> Told:
+def weigh(local: Told, rule: PassBack, past: CardPast | None, denied: bool, stale_denies: bool = False) -> Told:
     """The local checks' verdict with what only the journal knows put in its place: pass-back, then the rest.
 
-    ``past`` is None where nobody asked for it; ``denied``: the card stands on a deny list.
+    ``past`` is None where nobody asked for it; ``denied``: the card stands on a deny list; ``stale_denies``: that
+    list is too old to let the tap in on its word.
     """
     if local.reason not in THE_REST:
         return local
     again = None if past is None else judge(rule, past)
     if again is not None:
         return again
-    return ON_A_LIST if denied and local.verdict.accepts else local
+    if not local.verdict.accepts:
+        return local
+    if denied:
+        return ON_A_LIST
+    return TOO_OLD if stale_denies else local

@@ -92,9 +92,11 @@ class WarpClock:
         waiting = [w for w in self._waiters if not w.wake.is_set() and not w.jumped.is_set()]
         return len(waiting) == len(self._waiters) == expected
 
-    def next_due(self) -> Micros | None:
-        """The earliest instant anybody waits for."""
-        return min((waiter.until for waiter in self._waiters if waiter.until is not None), default=None)
+    def next_due(self, apart_from: asyncio.Event | None = None) -> Micros | None:
+        """The earliest instant anybody waits for, but for who is woken by ``apart_from``."""
+        return min(
+            (one.until for one in self._waiters if one.until is not None and one.wake is not apart_from), default=None
+        )
 
     def jump(self, to: Micros) -> None:
         """Put the clock forward and let those go on whose time has come."""

@@ -9,14 +9,16 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from email.message import EmailMessage
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from tpsd.app import assembled
 from tpsd.daemon import Daemon, World
 from tpsd.demo.clock import WarpClock
+from tpsd.demo.debtor import Debt, Debtor
 from tpsd.demo.mix import NEVER_ANSWERED, PlannedTap, plan
 from tpsd.demo.reader import Passed, Reader
 from tpsd.demo.riders import Riders, summary
@@ -33,7 +35,7 @@ ANSWER_SECONDS = 20.0  # for the verdicts of all taps, per 60 of them
 LADDER_SECONDS = 120.0  # real seconds that the ladder's 22 hours may take before something is wrong
 STATUS_SECONDS = 0.1
 SETTLE_SECONDS = 0.002  # how often the clock's driver looks whether everything waits
-LOOPS_ON_THE_CLOCK = 5  # dispatcher, enquirer, mailer, uplink and attendant; the warden counts real time
+LOOPS_ON_THE_CLOCK = 6  # dispatcher, enquirer, mailer, uplink, attendant and feed; the warden counts real time
 
 T = TypeVar("T")
 OUTCOMES = ("approved", "declined", "tap_refused", "held", "permanently_failed", "in_doubt", "pending")
@@ -51,6 +53,7 @@ class DemoResult:
     good: bool
     passed: Passed
     fates: dict[str, int] = field(default_factory=dict)
+    debt: Debt = field(default_factory=Debt)
 
 
 def run(
@@ -79,11 +82,14 @@ async def _play(
         running = asyncio.ensure_future(daemon.run())
         gate_in, gate_out = _gates(stage, seed, clock)
         riders = Riders(gate_in, gate_out)
+        debtor = Debtor(gate_in, gate_out, stage.tps.updates, folder / "salt.hex")
         reader = Reader(stage.lines[-1].descriptor, clock)
         watching = asyncio.ensure_future(_watch(daemon, show))
         try:
             planned = plan(taps, seed, len(LANES))
-            told = await _or_failure(running, _tap_all(stage, planned, seed, clock, riders, reader))
+            told = await _or_failure(
+                running, _tap_all(stage, planned, seed, clock, partial(_ride, riders, debtor, daemon), reader)
+            )
             clock.stand_still()
             await _or_failure(running, _let_time_pass(daemon, clock))
             await _or_failure(running, riders.put_right(daemon))
@@ -100,9 +106,11 @@ async def _play(
         totals = await daemon.journal.totals()
         rode = await summary(riders, daemon, stage.tps.ledger)
         lanes = {lane.state.name: lane.state.taps for lane in daemon.lanes}
-        besides = {"taps_by_lane": lanes, **rode}
+        besides = {"taps_by_lane": lanes, **rode, "deny_list": asdict(debtor.debt)}
         passed = reader.passed(daemon, stage.tps.ledger)
-        return _judged(told, riders.told, passed, stage, await _outcomes(daemon), totals.sends, besides, kept)
+        outcomes = await _outcomes(daemon)
+        judged = _judged(told, riders.told, passed, stage, outcomes, totals.sends, besides, kept)
+        return replace(judged, debt=debtor.debt)
 
 
 async def _or_failure(running: asyncio.Future[None], work: Coroutine[None, None, T]) -> T:
@@ -117,7 +125,12 @@ async def _or_failure(running: asyncio.Future[None], work: Coroutine[None, None,
 
 
 async def _tap_all(
-    stage: Stage, planned: list[PlannedTap], seed: int, clock: WarpClock, riders: Riders, reader: Reader
+    stage: Stage,
+    planned: list[PlannedTap],
+    seed: int,
+    clock: WarpClock,
+    ride: Callable[[], Coroutine[None, None, None]],
+    reader: Reader,
 ) -> list[Told]:
     """Tap everything on the validators, in parallel, and wait for every verdict."""
     lanes = [
@@ -128,7 +141,7 @@ async def _tap_all(
         async with asyncio.TaskGroup() as tapping:
             for number, lane in enumerate(lanes):
                 tapping.create_task(lane.tap_all([tap for tap in planned if tap.validator == number]))
-            tapping.create_task(_in_time(riders.ride()))
+            tapping.create_task(ride())
             tapping.create_task(_in_time(reader.pass_all()))
         async with asyncio.timeout(ANSWER_SECONDS * max(1, len(planned) / 60)):
             await asyncio.gather(*(lane.answered.wait() for lane in lanes))
@@ -138,6 +151,12 @@ async def _tap_all(
         for lane in lanes:
             lane.stop()
     return [told for lane in lanes for told in lane.told.values()]
+
+
+async def _ride(riders: Riders, debtor: Debtor, daemon: Daemon) -> None:
+    """Everybody at the gates, one after another."""
+    await _in_time(riders.ride())
+    await _in_time(debtor.ride(daemon))
 
 
 async def _in_time(riding: Coroutine[None, None, None]) -> None:
@@ -170,11 +189,12 @@ async def _let_time_pass(daemon: Daemon, clock: WarpClock) -> None:
             await asyncio.sleep(SETTLE_SECONDS)
             busy = daemon.dispatcher.in_flight or daemon.authoriser.in_flight or daemon.mailer.busy
             busy = busy or (daemon.enquirer is not None and daemon.enquirer.busy)
+            busy = busy or (daemon.feed is not None and daemon.feed.busy)
             if busy or not clock.quiet(LOOPS_ON_THE_CLOCK):
                 continue
             due = clock.next_due()
-            if due is None:
-                return
+            if due is None or clock.next_due(apart_from=None if daemon.feed is None else daemon.feed.wake) is None:
+                return  # the list is polled for ever
             clock.jump(due)
 
 

@@ -173,6 +173,10 @@ socket = "{folder}/tpsd.sock"
 
 [realtime]
 found_approved = "refund"
+
+[feed]
+enabled = true
+poll_minutes = 60
 {_recorded(record)}
 {lanes}"""
     )

@@ -52,9 +52,13 @@ class BadPage:
 
 @dataclass(frozen=True, slots=True)
 class NoPage:
-    """TPS could not be asked, or could not answer now. ``cause``: ``connect``, ``http.503`` …"""
+    """TPS could not be asked, or could not answer now. ``cause``: ``connect``, ``http.503`` …
+
+    ``retry_after``: seconds that it wants to be left alone, where it said so.
+    """
 
     cause: str
+    retry_after: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +71,57 @@ class Denial:
 Heard = Page | BadPage | NoPage | Denial
 
 
+class Parameters(Enum):
+    """Record types beside the deny list that are kept as they come: their fields are not public (sfey.md 6)."""
+
+    STOP_LIST = "stop_list"
+    EMV_PARAMETER = "emv_parameter"
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecord:
+    """One of them. ``raw``: its JSON; None where it may hold a card number."""
+
+    action: Action
+    raw: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RawPage:
+    """One readable answer about them. ``token`` as in ``Page``."""
+
+    records: tuple[RawRecord, ...]
+    complete: bool
+    token: str | None = field(default=None, repr=False)
+
+
+RawHeard = RawPage | BadPage | NoPage | Denial
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterState:
+    """How far one type has come: ``version`` counts the pages that changed it, ``records`` are in force.
+
+    ``whole_at``: when TPS last said that there is no more, wall clock. ``coming``: records of a new list, None where
+    none comes.
+    """
+
+    kind: Parameters
+    version: int = 0
+    records: int = 0
+    token: str | None = field(default=None, repr=False)
+    whole_at: Micros | None = None
+    coming: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class FeedState:
     """How far a feed has come. Times on the wall clock.
 
     ``tokens`` are in force; ``shadow`` of a new list are in force too, None where none is coming. ``whole``: TPS
     said that the new list is complete. ``waits_since``: for a person, because ``loses`` of the old are not in it.
+    ``whole_at``: when TPS last said that there is no more, and the time was known. ``stale_told``: an operator knows
+    that the list is too old.
     """
 
     token: str | None = field(default=None, repr=False)
@@ -84,6 +133,7 @@ class FeedState:
     waits_since: Micros | None = None
     loses: int = 0
     ignored: int = 0
+    stale_told: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,14 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class CardPast:
+    """A card's other taps, as far as they are kept whole: when it was first let in, and when TPS last approved one."""
+
+    first_at: Micros | None = None
+    approved_at: Micros | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """One tap as the journal has it. ``taps``: the numbers of all that share its transaction, itself among them.
 
@@ -104,6 +112,7 @@ class History:
     ran: int = 0
     hold: Hold | None = None
     unreachable_since: Micros | None = None
+    card: CardPast = CardPast()
 
     @property
     def transaction(self) -> Transaction | None:

@@ -62,6 +62,7 @@ class LaneFacts:
     noise: int
     cards_lost: int = 0
     cards_unread: int = 0
+    turns_away_when_stale: bool = False  # passengers, some or all, while the deny list is too old
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +77,23 @@ class UplinkFacts:
 
 @dataclass(frozen=True, slots=True)
 class FeedFacts:
-    """The deny list's feed. ``age_seconds`` since TPS said that the list is complete, or since the start where it
-    never did; ``cause``: why the last poll failed, if it did. A new list of ``coming`` cards may wait for a person.
+    """The deny list's feed. ``age_seconds`` since TPS said that the list is complete, None where that is not known;
+    ``waited_seconds``: the same, or since the start. ``cause``: why the last poll failed, if it did. A new list of
+    ``coming`` cards may wait for a person.
     """
 
-    age_seconds: float
+    age_seconds: float | None
+    waited_seconds: float
+    max_age_seconds: float
     cause: str
     tokens: int
     coming: int | None
     waits: bool
+
+    @property
+    def stale(self) -> bool:
+        """Whether it is too old to be relied on."""
+        return self.age_seconds is None or self.age_seconds > self.max_age_seconds
 
 
 @dataclass(frozen=True, slots=True)

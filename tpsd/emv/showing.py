@@ -50,7 +50,7 @@ def _plain(tlv: Tlv, text: str) -> str | None:
         case Show.FIXED:
             return text
         case Show.TEXT:
-            return None if _could_be_pan(tlv.value.decode("latin-1")) else text
+            return None if could_be_pan(tlv.value.decode("latin-1")) else text
         case Show.HEX:
             return None if _holds_card_number(tlv.value) else text
         case _:
@@ -73,10 +73,10 @@ def _masked_by_reader(text: str) -> bool:
 
 def _holds_card_number(value: bytes) -> bool:
     """Whether packed or ASCII digits in a value could be a card number."""
-    return _could_be_pan(value.hex()) or _could_be_pan(value.decode("latin-1"))
+    return could_be_pan(value.hex()) or could_be_pan(value.decode("latin-1"))
 
 
-def _could_be_pan(text: str) -> bool:
+def could_be_pan(text: str) -> bool:
     """Whether 13 to 19 digits with a good check digit stand anywhere in a text."""
     return any(
         run[at] != "0" and _luhn(run[at : at + length])

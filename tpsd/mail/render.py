@@ -67,6 +67,10 @@ MEANINGS: Final[dict[NoticeKind, str]] = {
 }
 
 
+LIST_MEANING: Final = "While TPS does not complete its deny list, cards that it listed since then are not on ours."
+"""Of an outage that is the feed's alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One row as its mail shows it: words only."""
@@ -99,7 +103,7 @@ def window_mail(
     text = TEMPLATES.get_template(template).render(
         headline=_headline(totals.count, episode.kind),
         cause=episode.cause,
-        meaning=_wrapped(MEANINGS[episode.kind]),
+        meaning=_wrapped(_meaning(episode)),
         words=_wrapped(catalogue.operator(episode.cause), LINE_CHARACTERS - 2),
         earlier=episode.listed,
         entries=[_entry(row, catalogue) for row in rows[:LISTED_MAX]],
@@ -155,6 +159,14 @@ def _draft(journal_id: str, episode: Episode, subject: str, text: str, now: Micr
 
 def _bare(episode: Episode) -> str:
     return episode.cause.removeprefix(f"{episode.kind.value}/")
+
+
+def _meaning(episode: Episode) -> str:
+    return LIST_MEANING if _is_of_list(episode) else MEANINGS[episode.kind]
+
+
+def _is_of_list(episode: Episode) -> bool:
+    return episode.kind is NoticeKind.OUTAGE and _bare(episode).startswith("feed.")
 
 
 def _headline(count: int, kind: NoticeKind) -> str:
@@ -214,6 +226,8 @@ def _commands(episode: Episode, rows: tuple[NoticeRow, ...]) -> tuple[str, ...]:
             return (*looking, "tpsd journeys --ended-unpaid", "tpsd journeys --expired")
         case NoticeKind.IN_DOUBT:
             return (*looking, "tpsd in-doubt")
+        case NoticeKind.OUTAGE if _is_of_list(episode):
+            return ("tpsd denylist status",)
         case _:
             return looking
 

@@ -137,18 +137,18 @@ def read_answer(http: int, headers: Mapping[str, str], body: bytes, profile: Pro
     Unknown fields are ignored (TPS's minor versions add some). A field of a wrong type counts as absent. A
     field that is there twice with two values makes the body unreadable: either could be the true one.
     """
-    retry_after = _retry_after(headers)
+    patience = retry_after(headers)
     root = _decode(body)
     found = {name: _look(root, place) for name, place in profile.results.items()}
     if not isinstance(root, dict) or any(value is _AMBIGUOUS for value in found.values()):
-        return Answer(http, retry_after=retry_after, readable=False)
+        return Answer(http, retry_after=patience, readable=False)
     return Answer(
         http,
         approved=_approved(found["approved"]),
         action_code=_action_code(found["action_code"]),
         system_code=_system_code(found["system_code"]),
         amount=_amount(found["amount"]),
-        retry_after=retry_after,
+        retry_after=patience,
     )
 
 
@@ -236,7 +236,7 @@ def _amount(value: object) -> int | None:
     return None
 
 
-def _retry_after(headers: Mapping[str, str]) -> int | None:
+def retry_after(headers: Mapping[str, str]) -> int | None:
     """Seconds (RFC 9110 10.2.3). A date counts from the answer's own ``Date``: our clock may be years off."""
     text = _header(headers, "retry-after").strip()
     if text.isascii() and text.isdigit():

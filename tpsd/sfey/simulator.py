@@ -106,6 +106,8 @@ class Simulator:
         if reply.http is None and request.transport is not None:
             request.transport.close()
         headers = {"Date": replies.http_date(self._teller.wall())}
+        if reply.retry_after is not None:
+            headers["Retry-After"] = str(reply.retry_after)
         return web.Response(status=reply.http or 500, body=reply.body, content_type=replies.JSON, headers=headers)
 
     async def _deliver(self, request: web.Request, served: Served) -> web.StreamResponse:

@@ -9,10 +9,12 @@ from enum import Enum
 from urllib.parse import parse_qs, urlsplit
 
 from tpsd.core.feed import PAGE_RECORDS
+from tpsd.domain.feed import Action, Parameters
 from tpsd.sfey.paths import pattern
 from tpsd.sfey.replies import HUGE_BYTES
 from tpsd.sfey.wire import DEVICE_V1, Profile, nest
 
+BUSY_SECONDS = 1200  # longer than any pause that a poll makes by itself
 PAGE_USUAL = 50  # records where nobody says how many (sfey.md 6)
 
 
@@ -31,6 +33,7 @@ class Fault(Enum):
     CLOSED = "closed"
     FORBIDDEN = "forbidden"
     UNAVAILABLE = "unavailable"
+    BUSY = "busy"  # 429, with a time until which to leave it alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ class Reply:
 
     http: int | None
     body: bytes = b""
+    retry_after: int | None = None  # seconds
 
 
 class UpdateDesk:
@@ -54,6 +58,9 @@ class UpdateDesk:
         self.keys_asked: list[str] = []  # the path of every request for them
         self.asked: list[str | None] = []  # the token of every request
         self.paths: list[str] = []
+        self.page_records = PAGE_RECORDS  # the most that it gives at once
+        self._published: dict[str, list[dict[str, object]]] = {}  # other records, by the word of their type
+        self.parameters_asked: list[tuple[str, str | None]] = []  # type and token of every request for those
         self.fault: Callable[[int], Fault | None] = lambda number: None
 
     def add(self, tokens: Iterable[bytes], word: str = "insert") -> None:
@@ -82,6 +89,13 @@ class UpdateDesk:
         """A record of another type."""
         self._changes.append((kind, json.dumps(fields)))
 
+    def publish(self, kind: Parameters, action: Action = Action.INSERT, **fields: object) -> None:
+        """A record of a type that has a history of its own."""
+        words = self._profile.updates
+        word = words[kind.value]
+        record = nest([(words["type"], word), (words["action"], words[action.value]), *fields.items()])
+        self._published.setdefault(word, []).append(record)
+
     def serve(self, method: str, path: str) -> Reply | None:
         """One request; None: it is not about updates."""
         parts = urlsplit(path)
@@ -92,10 +106,14 @@ class UpdateDesk:
             self.keys_asked.append(parts.path)
             return Reply(200, json.dumps(self._key_page()).encode())
         token = query.get(words["token_query"], [None])[0]
+        kind = query.get(words["type_query"], [""])[0]
+        if kind in {words[kind.value] for kind in Parameters}:
+            self.parameters_asked.append((kind, token))
+            return Reply(200, json.dumps(self._parameters(kind, token)).encode())
         count = int(query.get(words["count_query"], [str(PAGE_USUAL)])[0])
         self.asked.append(token)
         self.paths.append(path)
-        return self._answer(token, min(count, PAGE_RECORDS), self.fault(len(self.asked)))
+        return self._answer(token, min(count, self.page_records), self.fault(len(self.asked)))
 
     def _answer(self, token: str | None, count: int, fault: Fault | None) -> Reply:
         match fault:
@@ -105,6 +123,8 @@ class UpdateDesk:
                 return Reply(403)
             case Fault.UNAVAILABLE:
                 return Reply(503)
+            case Fault.BUSY:
+                return Reply(429, retry_after=BUSY_SECONDS)
             case Fault.HUGE:
                 return Reply(200, b" " * HUGE_BYTES)
             case Fault.GARBAGE:
@@ -143,6 +163,18 @@ class UpdateDesk:
         words = self._profile.updates
         records = [{words["type"]: words["device_key"], words["action"]: words["insert"], **key} for key in self.keys]
         return nest([(words["records"], records), (words["complete"], True), (words["token"], f"keys.{len(records)}")])
+
+    def _parameters(self, kind: str, token: str | None) -> dict[str, object]:
+        words, all_of_it = self._profile.updates, self._published.get(kind, [])
+        at = int(token or 0)
+        end = min(at + self.page_records, len(all_of_it))
+        return nest(
+            [
+                (words["records"], all_of_it[at:end]),
+                (words["complete"], end == len(all_of_it)),
+                (words["token"], str(end)),
+            ]
+        )
 
     def _position(self, token: str | None) -> int:
         history, _, position = (token or "").partition(".")

@@ -13,16 +13,31 @@ from tpsd.core.feed import PAGE_RECORDS
 from tpsd.domain.audit import may_hold_card_number
 from tpsd.domain.denial import read_token
 from tpsd.domain.device_key import DeviceKey
-from tpsd.domain.feed import Action, BadPage, Denial, Foreign, Heard, NoPage, Page, Record
-from tpsd.domain.outcome import Answer, CredentialRefused, NoAnswer, NoConnection
+from tpsd.domain.feed import (
+    Action,
+    BadPage,
+    Denial,
+    Foreign,
+    Heard,
+    NoPage,
+    Page,
+    Parameters,
+    RawHeard,
+    RawPage,
+    RawRecord,
+    Record,
+)
+from tpsd.domain.outcome import Answer, CredentialRefused, Exchange, NoAnswer, NoConnection
+from tpsd.emv.showing import could_be_pan
 from tpsd.sfey.client import Raw, TpsClient
 from tpsd.sfey.device_keys import read_key_page
-from tpsd.sfey.messages import update
+from tpsd.sfey.messages import retry_after, update
 from tpsd.sfey.wire import DEVICE_V1, Profile, pick
 
 PAGE_BYTES_MAX = 1_048_576  # bytes: 1,000 records of 130 bytes, and eight times that for fields to come
 TOKEN_CHARACTERS_MAX = 512  # a resumption token: a position, signed perhaps; it must fit into a URL
 TYPE_CHARACTERS_MAX = 64  # of a record's type that is kept
+PARAMETER_CHARACTERS_MAX = 8192  # of a record that is kept as it comes: a key of RSA-1984 has 500 in hex
 RAW_CHARACTERS_MAX = 2048  # of a record of an unknown type that is kept: longer is only counted
 
 _TRY_AGAIN: Final = frozenset({408, 425, 429})  # sfey.md 4, rule 10
@@ -65,15 +80,16 @@ class UpdateClient:
         """One page after ``token``, or the first; never raises for what TPS or the network does."""
         path = update(self._profile, terminal.serial, terminal.type_name, token, PAGE_RECORDS)
         came = await self._line.fetch(terminal.credential, path, PAGE_BYTES_MAX)
-        match came:
-            case Raw():
-                return await asyncio.to_thread(_heard, came, self._profile)  # some ms: passengers wait on the loop
-            case CredentialRefused(cause):
-                return Denial(cause)
-            case NoConnection(cause) | NoAnswer(cause):
-                return NoPage(cause)
-            case Answer(http):
-                return NoPage(f"http.{http}")
+        return await asyncio.to_thread(heard_of, came, self._profile)  # some ms: passengers wait on the loop
+
+    async def ask_raw(self, terminal: Terminal, kind: Parameters, token: str | None) -> RawHeard:
+        """One page of records that are kept as they come; never raises for what TPS or the network does."""
+        path = update(self._profile, terminal.serial, terminal.type_name, token, PAGE_RECORDS, kind.value)
+        came = await self._line.fetch(terminal.credential, path, PAGE_BYTES_MAX)
+        if isinstance(came, Raw) and 200 <= came.http < 300 and came.body is not None:
+            return await asyncio.to_thread(read_raw_page, came.body, kind, self._profile)
+        heard = heard_of(came, self._profile)
+        return BadPage("page.json") if isinstance(heard, Page) else heard
 
     async def renew(self, name: str, context: ssl.SSLContext | None) -> None:
         """As ``TpsClient.renew``."""
@@ -95,11 +111,24 @@ class UpdateClient:
         await self._line.close()
 
 
+def heard_of(came: Raw | Exchange, profile: Profile = DEVICE_V1) -> Heard:
+    """What an exchange about updates comes to; never raises."""
+    match came:
+        case Raw():
+            return _heard(came, profile)
+        case CredentialRefused(cause):
+            return Denial(cause)
+        case NoConnection(cause) | NoAnswer(cause):
+            return NoPage(cause)
+        case Answer(http):
+            return NoPage(f"http.{http}")
+
+
 def _heard(raw: Raw, profile: Profile) -> Heard:
     if 200 <= raw.http < 300:
         return BadPage("page.size") if raw.body is None else read_page(raw.body, profile)
     if raw.http >= 500 or raw.http in _TRY_AGAIN:
-        return NoPage(f"http.{raw.http}")
+        return NoPage(f"http.{raw.http}", retry_after(raw.headers))
     return Denial(f"http.{raw.http}")
 
 
@@ -109,6 +138,26 @@ def read_page(body: bytes, profile: Profile = DEVICE_V1) -> Page | BadPage:
     Unknown fields are ignored. One record of the deny list that cannot be read makes the page bad: which card it
     meant is not known. ``updateComplete`` absent: fewer records than asked are the last (inferred).
     """
+    frame = _frame(body, profile)
+    if isinstance(frame, BadPage):
+        return frame
+    found, complete, token = frame
+    records: list[Record] = []
+    foreign: list[Foreign] = []
+    reading = _Reading(profile)
+    for one in found:
+        read = reading.record(one)
+        if isinstance(read, Record):
+            records.append(read)
+        elif isinstance(read, Foreign):
+            foreign.append(read)
+        else:
+            return BadPage(read)
+    return Page(tuple(records), complete, token, tuple(foreign))
+
+
+def _frame(body: bytes, profile: Profile) -> tuple[list[object], bool, str | None] | BadPage:
+    """The records as they stand, whether there are no more, and the token."""
     words = profile.updates
     try:
         root = json.loads(body.decode("utf-8-sig"))
@@ -124,18 +173,38 @@ def read_page(body: bytes, profile: Profile = DEVICE_V1) -> Page | BadPage:
         return BadPage("page.complete")
     if token is not None and not (isinstance(token, str) and _is_good(token)):
         return BadPage("token.malformed")
-    records: list[Record] = []
-    foreign: list[Foreign] = []
-    reading = _Reading(profile)
+    return found, complete, token
+
+
+def read_raw_page(body: bytes, kind: Parameters, profile: Profile = DEVICE_V1) -> RawPage | BadPage:
+    """What an update of a type says whose records are kept as they come; never raises."""
+    frame = _frame(body, profile)
+    if isinstance(frame, BadPage):
+        return frame
+    found, complete, token = frame
+    records = []
     for one in found:
-        read = reading.record(one)
-        if isinstance(read, Record):
-            records.append(read)
-        elif isinstance(read, Foreign):
-            foreign.append(read)
-        else:
-            return BadPage(read)
-    return Page(tuple(records), complete, token, tuple(foreign))
+        raw = _raw_record(one, kind, profile)
+        if isinstance(raw, str):
+            return BadPage(raw)
+        records.append(raw)
+    return RawPage(tuple(records), complete, token)
+
+
+def _raw_record(one: object, kind: Parameters, profile: Profile) -> RawRecord | str:
+    words = profile.updates
+    named = pick(one, words["action"])
+    action = next((action for action in Action if words[action.value] == named), None)
+    if pick(one, words["type"]) != words[kind.value]:
+        return "record.type"
+    if action is None:
+        return "record.action"
+    raw = json.dumps(one, separators=(",", ":"))
+    if len(raw) > PARAMETER_CHARACTERS_MAX:
+        return "record.size"
+    card = pick(one, words["card"])
+    token = card if isinstance(card, str) and isinstance(read_token(card), bytes) else ""
+    return RawRecord(action, None if could_be_pan(raw.replace(token, "") if token else raw) else raw)
 
 
 def _is_good(token: str) -> bool:

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from tpsd.domain.audit import AuditDraft
-from tpsd.domain.denial import BY_HAND, TOKEN_BYTES, DenyChange, DenySource, DenyTotals
+from tpsd.domain.denial import BY_FEED, BY_HAND, TOKEN_BYTES, DenyChange, DenySource, DenyTotals
 from tpsd.domain.time import Micros
 from tpsd.errors import RefusedError
 from tpsd.store import audit as audits
 from tpsd.store import cards
 from tpsd.store.connection import Connection
+from tpsd.store.easing import Easing
 from tpsd.store.queries import Q
 from tpsd.store.writer import Writer
 
@@ -25,6 +26,7 @@ class SqlDenyList:
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
+        self._easing = Easing(writer)
         self._swept = False  # of lists that a crash left half filled
 
     async def add(self, tokens: Sequence[bytes], audit: AuditDraft) -> DenyChange:
@@ -46,7 +48,7 @@ class SqlDenyList:
             raise ValueError(f"tokens are {TOKEN_BYTES} bytes each")
         at = 0
         while at < len(tokens):
-            at += await self._writer.write(partial(_fill, generation=generation, tokens=memoryview(tokens)[at:]))
+            at += await self._easing.write(partial(_fill, generation=generation, tokens=memoryview(tokens)[at:]))
 
     async def go_live(self, generation: int, replace: bool, audit: AuditDraft) -> DenyChange:
         """One commit: the flip."""
@@ -67,7 +69,7 @@ class SqlDenyList:
         for _ in range(slices):
             if not await self._writer.read(_untidy):
                 break
-            moved += await self._writer.write(_tidy)
+            moved += await self._easing.write(_tidy)
         return moved
 
     async def _sweep(self) -> None:
@@ -182,14 +184,14 @@ def _refuse_unless_filling(connection: Connection, generation: int) -> tuple[str
 
 
 def _untidy(connection: Connection) -> bool:
-    return connection.execute(Q["deny_untidy"]).get is not None
+    return connection.execute(Q["deny_untidy"], {"fed": BY_FEED}).get is not None
 
 
 def _tidy(connection: Connection) -> int:
     oldest = connection.execute(Q["deny_oldest"]).get
     if oldest is not None:
         return _clear(connection, oldest)
-    joining = [number for (number,) in connection.execute(Q["deny_to_join"])]
+    joining = [number for (number,) in connection.execute(Q["deny_to_join"], {"fed": BY_FEED})]
     return _join(connection, joining[0], joining[-1]) if joining else 0
 
 

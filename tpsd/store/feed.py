@@ -10,69 +10,76 @@ from tpsd.core.feed import FEED_TOKENS_MAX, Flush, Put, Strike, Take, held_back
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.denial import BY_FEED, DenyChange
 from tpsd.domain.feed import FeedState, Foreign, Kept, Loss
+from tpsd.domain.notice import NoticeDraft
 from tpsd.domain.time import Micros
 from tpsd.errors import RefusedError
 from tpsd.store import audit as audits
-from tpsd.store import cards
+from tpsd.store import cards, runs
 from tpsd.store.commits import insert_notices
 from tpsd.store.connection import Connection
-from tpsd.store.denylist import SqlDenyList, enter, strike
+from tpsd.store.denylist import enter, strike
 from tpsd.store.queries import Q
 from tpsd.store.writer import Writer
 
 LOSS_SLICE = 1000  # entries a read: 1 to 2 ms, so that a tap waits for less than a slice of housekeeping
-TIDY_SLICES = 100  # commits at a time until the old list is one generation
+_STALE_TOLD = "deny_stale_told"  # while an operator knows that the list is too old
 IGNORED_KEPT = 1000  # records of unknown types: enough to see what they are, 2 MB at most
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How many entries the feed may have, old and new, and how many records of unknown types are kept."""
+    """How many entries the feed may have, old and new, and how many records of unknown types are kept.
+
+    ``run``: entries of a page that come in as a run of their own.
+    """
 
     tokens: int = FEED_TOKENS_MAX
     ignored: int = IGNORED_KEPT
+    run: int = runs.RUN_MIN
 
 
 class SqlFeed:
     """``tpsd.denylist.DenyFeed`` on the journal's writer."""
 
-    def __init__(self, writer: Writer, denylist: SqlDenyList, bounds: Bounds | None = None) -> None:
+    def __init__(self, writer: Writer, bounds: Bounds | None = None) -> None:
         self._writer = writer
-        self._denylist = denylist
         self._bounds = bounds or Bounds()
 
     async def state(self) -> FeedState:
         """From the feed's row."""
         return await self._writer.read(_state)
 
-    async def keep(self, take: Take, foreign: Sequence[Foreign], at: Micros) -> Kept:
-        """One commit."""
-        return await self._writer.write(partial(_keep, take=take, foreign=foreign, at=at, bounds=self._bounds))
+    async def keep(self, take: Take, foreign: Sequence[Foreign], at: Micros, *, timed: bool = True) -> Kept:
+        """One commit, and others that join what has come."""
+        work = partial(_keep, take=take, foreign=foreign, at=at, timed=timed, bounds=self._bounds)
+        kept = await self._writer.write(work)
+        await runs.join(self._writer, whole=take.done)
+        return kept
 
     async def loss(self) -> Loss | None:
-        """In slices; the old list is joined first, so that no entry moves while it is counted."""
-        while True:
-            lists = await self._writer.read(_lists)
-            old = [number for number, shadow, _ in lists if not shadow]
-            if len(old) < 2 or not await self._denylist.tidy(TIDY_SLICES):
-                break
-        new = [(number, tokens) for number, shadow, tokens in lists if shadow]
-        if not new:
+        """In slices; both lists are joined first, so that no entry moves while they are compared."""
+        await runs.join(self._writer, whole=True)
+        lists = await self._writer.read(runs.runs_of)
+        new = next((run for run in lists if run.shadow), None)
+        if new is None:
             return None
-        ((shadow, after),) = new
         before = lost = 0
-        for number in old:
-            last: bytes | None = b""
+        for old in lists:
+            last: bytes | None = None if old.shadow else b""
             while last is not None:
                 there, lacking, last = await self._writer.read(
-                    partial(_lost_slice, old=number, shadow=shadow, after=last)
+                    partial(_lost_slice, old=old.number, shadow=new.number, after=last)
                 )
                 before, lost = before + there, lost + lacking
-        return Loss(before, lost, after)
+        return Loss(before, lost, new.tokens)
 
     async def flip(self, at: Micros, audit: AuditDraft | None) -> DenyChange:
         """One commit."""
         return await self._writer.write(partial(_flip, at=at, audit=audit))
+
+    async def tell_of_age(self, notice: NoticeDraft, now: Micros, *, stale: bool) -> bool:
+        """One commit."""
+        return await self._writer.write(partial(_tell_of_age, notice=notice, now=now, stale=stale))
 
     async def hold(self, loss: Loss, at: Micros, now: Micros) -> bool:
         """One commit."""
@@ -83,40 +90,41 @@ def _state(connection: Connection) -> FeedState:
     row = connection.execute(Q["feed_state"], (BY_FEED,)).fetchone()
     if row is None:
         return FeedState()
-    token, heard_at, whole_at, waits_since, loses, ignored, done, tokens, shadow = row
-    return FeedState(token, heard_at, whole_at, tokens or 0, shadow, bool(done), waits_since, loses, ignored)
+    token, heard_at, whole_at, waits_since, loses, ignored, done, told, tokens, shadow = row
+    return FeedState(
+        token, heard_at, whole_at, tokens or 0, shadow, bool(done), waits_since, loses, ignored, bool(told)
+    )
 
 
-def _lists(connection: Connection) -> list[tuple[int, int | None, int]]:
-    return [(number, shadow, tokens) for number, shadow, tokens in connection.execute(Q["feed_lists"], (BY_FEED,))]
-
-
-def _keep(connection: Connection, take: Take, foreign: Sequence[Foreign], at: Micros, bounds: Bounds) -> Kept:
+def _keep(
+    connection: Connection, take: Take, foreign: Sequence[Foreign], at: Micros, *, timed: bool, bounds: Bounds
+) -> Kept:
     inserted = deleted = 0
     for step in take.steps:
         match step:
             case Flush():
                 _begin_anew(connection, at)
             case Put(tokens):
-                inserted += enter(connection, _growing(connection, at), tokens)
+                inserted += enter(connection, _growing(connection, tokens, at, bounds.run), tokens)
             case Strike(tokens):
-                deleted += strike(connection, [number for number, _, _ in _lists(connection)], tokens)
-    lists = _lists(connection)
-    if sum(tokens for _, _, tokens in lists) > bounds.tokens:
+                deleted += strike(connection, [run.number for run in runs.runs_of(connection)], tokens)
+    lists = runs.runs_of(connection)
+    if sum(run.tokens for run in lists) > bounds.tokens:
         raise RefusedError(f"the feed has more than {bounds.tokens:,} entries")
-    _heard(connection, take, len(foreign), at, whole=take.done and any(shadow for _, shadow, _ in lists))
+    whole_at = at if take.done and timed else None
+    _heard(connection, take, len(foreign), at, whole_at, take.done and any(run.shadow for run in lists))
     _ignore(connection, foreign, at, bounds.ignored)
     if inserted or deleted:
         connection.execute(Q["deny_bump"])
     return Kept(inserted, deleted, cards.list_version(connection))
 
 
-def _heard(connection: Connection, take: Take, ignored: int, at: Micros, *, whole: bool) -> None:
+def _heard(connection: Connection, take: Take, ignored: int, at: Micros, whole_at: Micros | None, whole: bool) -> None:
     bindings = {
         "source": BY_FEED,
         "token": take.token,
         "at": at,
-        "whole_at": at if take.done else None,
+        "whole_at": whole_at,
         "shadow_done": int(whole),
         "ignored": ignored,
     }
@@ -133,18 +141,19 @@ def _ignore(connection: Connection, foreign: Sequence[Foreign], at: Micros, most
 def _begin_anew(connection: Connection, at: Micros) -> None:
     """A shadow that is there already goes on denying as part of the old list; an empty one is the new one."""
     connection.execute(Q["feed_begun_anew"], (BY_FEED,))
-    if any(shadow and not tokens for _, shadow, tokens in _lists(connection)):
+    coming = [run.tokens for run in runs.runs_of(connection) if run.shadow]
+    if coming and not any(coming):
         return
     connection.execute(Q["feed_demote"], (BY_FEED,))
     connection.execute(Q["feed_begin"], (BY_FEED, at, at, 1))
 
 
-def _growing(connection: Connection, at: Micros) -> int:
-    """The generation that takes new entries: the shadow, else the longest list, else a new one."""
-    lists = _lists(connection)
-    if lists:
-        return max((shadow or 0, tokens, number) for number, shadow, tokens in lists)[-1]
-    connection.execute(Q["feed_begin"], (BY_FEED, at, at, None))
+def _growing(connection: Connection, tokens: Sequence[bytes], at: Micros, run_min: int) -> int:
+    """The run that takes new entries: the longest of the shadow, else of the list; or a new one beside it."""
+    longest = max(runs.runs_of(connection), key=lambda run: (run.shadow, run.tokens, run.number), default=None)
+    if longest is not None and (len(tokens) < run_min or runs.ends_before(connection, longest, tokens[0])):
+        return longest.number
+    connection.execute(Q["feed_begin"], (BY_FEED, at, at, 1 if longest is not None and longest.shadow else None))
     return connection.last_insert_rowid()
 
 
@@ -165,6 +174,17 @@ def _flip(connection: Connection, at: Micros, audit: AuditDraft | None) -> DenyC
     if audit is not None:
         audits.write(connection, audit, f"{BY_FEED}: {state.shadow} tokens instead of {state.tokens}")
     return DenyChange(state.shadow, state.shadow, cards.list_version(connection))
+
+
+def _tell_of_age(connection: Connection, notice: NoticeDraft, now: Micros, *, stale: bool) -> bool:
+    if _state(connection).stale_told == stale:
+        return False
+    if stale:
+        connection.execute(Q["set_meta"], (_STALE_TOLD, 1))
+    else:
+        connection.execute(Q["end_meta"], (_STALE_TOLD,))
+    insert_notices(connection, (notice,), None, None, now)
+    return True
 
 
 def _hold(connection: Connection, loss: Loss, at: Micros, now: Micros) -> bool:

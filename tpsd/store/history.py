@@ -8,7 +8,7 @@ from typing import Any
 
 from tpsd.domain.audit import AuditRow
 from tpsd.domain.authorisation import State
-from tpsd.domain.history import Box, History, Hold, Mailing, Transaction
+from tpsd.domain.history import Box, CardPast, History, Hold, Mailing, Transaction
 from tpsd.domain.receipt import Recorded
 from tpsd.domain.tap import Shown, Timing
 from tpsd.domain.time import Micros
@@ -57,7 +57,7 @@ def _found(connection: Connection, reference: str) -> tuple[list[str], dict[str,
     recorded = receipts.recorded(connection, reference)
     shift = int(connection.execute(Q["get_meta"], ("clock_shift",)).get or 0)
     (terminal, received_at, repeats, shown, unseen, delivered, note, list_version, config_digest,
-     place) = connection.execute(Q["history_tap"], (recorded.number,)).get  # fmt: skip
+     place, token) = connection.execute(Q["history_tap"], (recorded.number,)).get  # fmt: skip
     transactions = [] if recorded.uuid is None else _transactions(connection, recorded.uuid, shift)
     own = transactions[-1] if transactions else None
     uuids = [one.uuid for one in transactions]
@@ -82,6 +82,7 @@ def _found(connection: Connection, reference: str) -> tuple[list[str], dict[str,
         "ran": read_ran(connection),
         "hold": _hold(connection, own, shift),
         "unreachable_since": connection.execute(Q["history_outage"]).get,
+        "card": CardPast() if token is None else CardPast(*connection.execute(Q["history_card"], (token,)).fetchone()),
     }
 
 

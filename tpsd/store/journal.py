@@ -53,6 +53,7 @@ from tpsd.store.identities import SqlIdentities
 from tpsd.store.lanes import SqlLanes
 from tpsd.store.operations import SqlOperations
 from tpsd.store.outages import SqlOutages
+from tpsd.store.parameters import SqlParameters
 from tpsd.store.queries import Q
 from tpsd.store.reporting import Counts
 from tpsd.store.rotation import SLICES_MAX, Rotation
@@ -96,7 +97,8 @@ class SqlJournal:
     def __init__(self, writer: Writer, keep: Keep, entropy: Entropy, upkeep: OwnUpkeep) -> None:
         self._writer = writer
         self.denylist = SqlDenyList(writer)
-        self.feed = SqlFeed(writer, self.denylist)
+        self.feed = SqlFeed(writer)
+        self.parameters = SqlParameters(writer)
         self.doubts: SqlDoubts
         self.asked: SqlAsked
         self._keep = keep

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import structlog
 
 from tpsd.core.feed import NOBODY, alarm, asks_with, judge, pause, turn_of, waits
+from tpsd.core.listage import TELL_AFTER_US, age, fresh_notice, is_stale, stale_notice
 from tpsd.core.trouble import Trouble
 from tpsd.denylist import DenyFeed
 from tpsd.domain.feed import BadPage, Denial, FeedState, Heard, NoPage, Page
@@ -42,8 +43,16 @@ class Round:
     replaced: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """``poll_us`` between two polls; a list older than ``max_age_us`` is stale. Microseconds."""
+
+    poll_us: int
+    max_age_us: int
+
+
 class Feed:
-    """One daemon's feed. ``poll_us`` between two polls; ``on_notice`` hears that one was written."""
+    """One daemon's feed. ``on_notice`` hears that one was written."""
 
     def __init__(
         self,
@@ -51,7 +60,7 @@ class Feed:
         ask: Ask,
         clock: Clock,
         rng: random.Random,
-        poll_us: int,
+        pace: Pace,
         tell: Tell,
         on_notice: Callable[[], None],
     ) -> None:
@@ -59,7 +68,7 @@ class Feed:
         self._ask = ask
         self._clock = clock
         self._rng = rng
-        self._poll_us = poll_us
+        self._pace = pace
         self._tell = tell
         self._on_notice = on_notice
         self._watch = JournalWatch(log, clock)
@@ -69,10 +78,17 @@ class Feed:
         self._denials = 0
         self._untold: NoticeDraft | None = None
         self._state = FeedState()
-        self._began_at = clock.wall()
+        self._began_at = clock.schedule()
+        self._completed: Micros | None = None  # in this life, on the schedule clock
+        self._stale_since: Micros | None = None  # seen in this life, on the schedule clock
         self._cause = ""  # why the last poll failed
         self.busy = False
         self.wake = asyncio.Event()
+        self.beside: Callable[[], Awaitable[None]] | None = None  # what else is asked for after a poll that went well
+
+    async def begin(self) -> None:
+        """Learn how old the list is, before a tap asks. Raises JournalUnavailableError."""
+        self._state = await self._feed.state()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -98,17 +114,26 @@ class Feed:
         if self._cause == NOBODY.cause:
             self.wake.set()
 
+    def is_stale(self) -> bool:
+        """Whether the list is too old to be relied on, or of unknown age."""
+        return is_stale(self._age(), self._pace.max_age_us)
+
     def facts(self) -> FeedFacts:
-        """How it is, as of its last request."""
-        state = self._state
-        since = self._began_at if state.whole_at is None else state.whole_at
+        """How it is now, as of its last request."""
+        state, age_us = self._state, self._age()
         return FeedFacts(
-            age_seconds=max(self._clock.wall() - since, 0) / SECOND,
+            age_seconds=None if age_us is None else age_us / SECOND,
+            waited_seconds=(self._clock.schedule() - self._began_at if age_us is None else age_us) / SECOND,
+            max_age_seconds=self._pace.max_age_us / SECOND,
             cause=self._cause,
             tokens=state.tokens,
             coming=state.shadow,
             waits=state.waits_since is not None,
         )
+
+    def _age(self) -> int | None:
+        wall = self._clock.wall() if self._clock.trusted else None
+        return age(self._state.whole_at, self._completed, wall, self._clock.schedule())
 
     async def _poll(self) -> int:
         """Ask until TPS has no more, or until that is of no use; microseconds to wait then."""
@@ -127,7 +152,10 @@ class Feed:
             await self._turn(poll)
         self._report(poll)
         await self._count(heard)
-        return pause(heard, self._failures, self._poll_us, self._rng.random())
+        await self._tell_of_age()
+        if isinstance(heard, Page) and self.beside is not None:
+            await self.beside()
+        return pause(heard, self._failures, self._pace.poll_us, self._rng.random())
 
     async def _page(self, poll: Round) -> Heard:
         asked_with = asks_with(self._state.token, self._refusals)
@@ -139,9 +167,11 @@ class Feed:
         if isinstance(take, BadPage):
             return take
         try:
-            kept = await self._feed.keep(take, heard.foreign, self._clock.wall())
+            kept = await self._feed.keep(take, heard.foreign, self._clock.wall(), timed=self._clock.trusted)
         except RefusedError:
             return BadPage("list.length")
+        if take.done:
+            self._completed = self._clock.schedule()
         self._watch.works()
         self._refusals = 0
         poll.pages += 1
@@ -199,6 +229,24 @@ class Feed:
                     log.error("feed_failed", cause=cause, times=times)
                     if not isinstance(heard, NoPage):
                         await self._say(alarm(heard))
+
+    async def _tell_of_age(self) -> None:
+        now, age_us = self._clock.schedule(), self._age()
+        if not is_stale(age_us, self._pace.max_age_us):
+            self._stale_since = None
+            if self._state.stale_told:
+                await self._say_of_age(fresh_notice(), stale=False)
+            return
+        if self._stale_since is None:
+            self._stale_since = now
+        if now - self._stale_since >= TELL_AFTER_US and not self._state.stale_told:
+            await self._say_of_age(stale_notice(age_us, self._pace.max_age_us, self._cause), stale=True)
+
+    async def _say_of_age(self, notice: NoticeDraft, *, stale: bool) -> None:
+        if await self._feed.tell_of_age(notice, self._clock.schedule(), stale=stale):
+            log.warning("deny_list_too_old" if stale else "deny_list_fresh")
+            self._on_notice()
+        self._state = await self._feed.state()
 
     async def _say(self, notice: NoticeDraft) -> None:
         self._untold = notice  # over a journal that cannot commit just now

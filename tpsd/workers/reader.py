@@ -75,6 +75,7 @@ class LaneState:
     cards_lost: int = 0  # read, and their data was lost: a reader without a memory (links.md part 2)
     cards_unread: int = 0  # seen, and they could not be read
     last_tap_at: Micros | None = None
+    stale_accepts_below: int | None = None  # minor units, while the deny list is too old; None: whoever comes
 
 
 def terminal_of(state: LaneState) -> str | None:
@@ -152,8 +153,10 @@ class Lane:
         self.meter: Meter = UNMETERED
         self.witness: Witness = UNWITNESSED
         self.uuids: Uuids = Drawn(rng)
+        self.list_is_stale: Callable[[], bool] = lambda: False  # TPS's deny list is too old
         self.on_up: Callable[[], None] = lambda: None  # the validator has said who it is
         self.state = LaneState(parts.policy.name, alias, parts.port.name, parts.protocol)
+        self.state.stale_accepts_below = parts.policy.stale_accepts_below
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -165,6 +168,7 @@ class Lane:
     def adopt(self, policy: LanePolicy, setting: Setting) -> None:
         """From the next tap on another fare, another configuration; the wire and its session are not disturbed."""
         self._policy, self._setting = policy, setting
+        self.state.stale_accepts_below = policy.stale_accepts_below
         self._parts = replace(self._parts, policy=policy)
 
     def time_is_known(self) -> None:
@@ -442,7 +446,8 @@ class Lane:
         """Commit 1. A card whose journey moved between the look at it and the commit is prepared anew."""
         for moves in range(MOVES_MAX):
             uuid = self.uuids.of_tap(report)
-            candidate = prepare(report, self._policy, self._setting, uuid, untrusted, await self._journey(report))
+            journey, stale = await self._journey(report), self.list_is_stale()
+            candidate = prepare(report, self._policy, self._setting, uuid, untrusted, journey, list_is_stale=stale)
             try:
                 now = self._clock.schedule()
                 taken = await self._journal.take(candidate, decide, now)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from tests.sim.checks.base import Checker, Violated
 from tests.sim.checks.charges import Charges
 from tests.sim.checks.journeys import Journeys
+from tests.sim.checks.lists import Lists
 from tests.sim.checks.liveness import Liveness
 from tests.sim.checks.log import Log
 from tests.sim.checks.mails import Mails
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Checker", "Violated", "checkers"]
 
 
-_ALL: Final = (Taps, Sends, Charges, Passengers, Journeys, Mails, Secrets, Log, Liveness)
+_ALL: Final = (Taps, Sends, Charges, Passengers, Journeys, Lists, Mails, Secrets, Log, Liveness)
 
 
 def checkers(world: World) -> Sequence[Checker]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.sim.checks.base import Checker, Violated
 from tpsd.core.canary import CANARY_EVERY_US
 from tpsd.core.enquiry import ENQUIRIES, NEXT_ENQUIRY_US
+from tpsd.core.feed import JITTER_SHARE, RETRY_AFTER_US_MAX, RETRY_MAX_US
 from tpsd.core.notices import MAIL_RETRY_MAX_US, WINDOWS
 from tpsd.core.retry import span
 from tpsd.domain.authorisation import Tier
@@ -12,6 +13,7 @@ from tpsd.domain.time import HOUR, MINUTE, SECOND
 from tpsd.workers.attendant import UNSEEN_US
 
 MARGIN_SECONDS = 60.0
+_LISTED_SECONDS = (1 + JITTER_SHARE) * max(RETRY_AFTER_US_MAX, RETRY_MAX_US) / SECOND + MARGIN_SECONDS
 
 
 class Liveness(Checker):
@@ -44,6 +46,7 @@ class Liveness(Checker):
             "asking": asking,
             "untold": mail,
             "unsent": mail,
+            "unlisted": _LISTED_SECONDS,
         }
 
     def waits(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tpsd.core.story.words import Teller, money, sentence, span, spelt
 from tpsd.core.texts import REASONS
 from tpsd.domain.authorisation import AttemptReason
-from tpsd.domain.history import Event, EventKind, History
+from tpsd.domain.history import CardPast, Event, EventKind, History
 from tpsd.domain.tap import Disposition, Shown, Timing
 from tpsd.domain.time import SECOND, Micros
 
@@ -25,10 +25,14 @@ def arrival(history: History, teller: Teller) -> Iterator[Event]:
     yield Event(
         EventKind.TAPPED,
         tap.tapped_at,
-        f"Tapped at lane {tap.lane}{place} (terminal {history.terminal}): {what}{card}.",
+        sentence(
+            f"Tapped at lane {tap.lane}{place} (terminal {history.terminal}): {what}{card}.",
+            *_card(history.card, teller),
+        ),
         {
             "lane": tap.lane, "terminal": history.terminal, "type": tap.kind, "amount": tap.amount,
             "currency": tap.currency, "card": tap.masked, "place": history.place,
+            "card_first_at": history.card.first_at, "card_approved_at": history.card.approved_at,
         },
     )  # fmt: skip
     late = history.received_at - tap.tapped_at
@@ -40,6 +44,14 @@ def arrival(history: History, teller: Teller) -> Iterator[Event]:
         f"Received and kept as tap {tap.number}{name}{after}.",
         {"tap": tap.number, "tap_id": tap.tap_id, "late_us": max(late, 0)},
     )
+
+
+def _card(past: CardPast, teller: Teller) -> Iterator[str]:
+    """What is kept of the card's other taps: TPS's rule of 14 days for Mastercard and Maestro goes by these."""
+    if past.first_at is not None:
+        yield f"Of what is kept, the card was first let in {teller.when(past.first_at)}."
+    if past.approved_at is not None:
+        yield f"TPS last approved it {teller.when(past.approved_at)}."
 
 
 def verdict(history: History, teller: Teller) -> Event:

@@ -41,9 +41,10 @@ WHERE state = 'live' AND shadow IS NULL GROUP BY source ORDER BY source
 SELECT min(number) FROM deny_generation WHERE state = 'old'
 
 -- name: deny_to_join
+-- The feed joins its own (feed.sql), by size: this here would move its million for each page that comes.
 SELECT number FROM deny_generation
 WHERE state = 'live' AND shadow IS NULL AND source = (
-  SELECT source FROM deny_generation WHERE state = 'live' AND shadow IS NULL
+  SELECT source FROM deny_generation WHERE state = 'live' AND shadow IS NULL AND source <> :fed
   GROUP BY source HAVING count(*) > 1 LIMIT 1
 )
 ORDER BY tokens, number DESC
@@ -68,5 +69,6 @@ WHERE number = ?
 -- name: deny_untidy
 SELECT 1 FROM deny_generation WHERE state = 'old'
 UNION ALL
-SELECT 1 FROM deny_generation WHERE state = 'live' AND shadow IS NULL GROUP BY source HAVING count(*) > 1
+SELECT 1 FROM deny_generation WHERE state = 'live' AND shadow IS NULL AND source <> :fed
+GROUP BY source HAVING count(*) > 1
 LIMIT 1

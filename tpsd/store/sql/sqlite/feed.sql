@@ -2,6 +2,7 @@
 
 -- name: feed_state
 SELECT f.token, f.heard_at, f.whole_at, f.waits_since, f.loses, f.ignored, f.shadow_done,
+       (SELECT count(*) FROM meta WHERE key = 'deny_stale_told'),
        (SELECT sum(tokens) FROM deny_generation WHERE state = 'live' AND source = f.source AND shadow IS NULL),
        (SELECT sum(tokens) FROM deny_generation WHERE state = 'live' AND source = f.source AND shadow = 1)
 FROM deny_feed f WHERE f.source = ?
@@ -11,6 +12,13 @@ SELECT number, shadow, tokens FROM deny_generation WHERE state = 'live' AND sour
 
 -- name: feed_begin
 INSERT INTO deny_generation (source, state, began_at, live_at, shadow) VALUES (?, 'live', ?, ?, ?)
+
+-- name: run_begin
+INSERT INTO deny_generation (source, state, began_at, live_at, shadow)
+SELECT source, state, began_at, live_at, shadow FROM deny_generation WHERE number = :like
+
+-- name: run_end
+SELECT token FROM deny WHERE generation = ? ORDER BY token DESC LIMIT 1
 
 -- name: feed_heard
 INSERT INTO deny_feed (source, token, heard_at, whole_at, shadow_done, ignored)

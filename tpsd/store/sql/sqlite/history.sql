@@ -2,8 +2,14 @@
 
 -- name: history_tap
 SELECT terminal, received_at, repeats, shown, unseen, delivered, note, list_version, config_digest,
-       coalesce(stop, zone)
+       coalesce(stop, zone), token
 FROM tap WHERE id = ?
+
+-- name: history_card
+-- By the index tap_card, whose WHERE must stand here word for word.
+SELECT min(t.tapped_at), max(CASE WHEN a.state = 'approved' THEN a.settled_at END)
+FROM tap t LEFT JOIN authorisation a ON a.uuid = t.uuid
+WHERE t.token = ? AND t.verdict IN (1, 5, 6)
 
 -- name: history_taps
 SELECT id FROM tap WHERE uuid = ? ORDER BY id
