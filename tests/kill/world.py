@@ -39,6 +39,7 @@ AMOUNTS = (250, 250, 250, 320, 0, 90_116, 60_004, 60_012, 60_008, 60_002, 60_009
 """Approved, declined, not now, closed before and after the charge, charged and silent, refused, never."""
 
 LADDER = [{"tries": 3, "every_minutes": 0.002}, {"tries": 9, "every_minutes": 0.004}]  # 120 and 240 ms
+END_SECONDS = 180.0  # to the end of everything, on a machine that does ten other things meanwhile
 SENDS_MAX = 1 + 3 + 9  # a crash takes a rung, it adds none
 
 
@@ -205,8 +206,8 @@ class World:
             assert running.process.poll() is None, running.said()
             return all(door.waiting == 0 for door in self.doors)
 
-        await until(quiet, "verdicts of all taps", 60.0)
-        await until(lambda: self._nothing_pending(running), "the end of all ladders", 60.0)
+        await until(quiet, "verdicts of all taps", END_SECONDS)
+        await until(lambda: self._nothing_pending(running), "the end of all ladders", END_SECONDS)
 
     async def _nothing_pending(self, running: Running) -> bool:
         assert running.process.poll() is None, running.said()
