@@ -110,6 +110,10 @@ class Cluster:
         """Every process of it is gone at once."""
         self._end(signal.SIGQUIT)
 
+    def start(self) -> None:
+        """It is there again, with what it had written."""
+        self._start()
+
     def promote(self) -> None:
         """A standby becomes a primary."""
         self.run("SELECT pg_promote()")

@@ -14,20 +14,27 @@ from tests.integration.stage import Stage, Tap
 from tests.integration.test_daemon_postgres import CHARGED_UNHEARD, TWICE_503, lost
 from tpsd.errors import JournalError
 
+CRASHES = 10
+
 
 @pytest.fixture(params=[16, 18])
-def pair(request: pytest.FixtureRequest) -> Iterator[tuple[Cluster, Cluster]]:
-    """A primary and its synchronous standby, with an empty database."""
-    primary = Cluster(request.param)
-    standby = Cluster(request.param, primary)
-    primary.run("CREATE DATABASE journal")
-    yield primary, standby
-    for cluster in (primary, standby):
-        cluster.stop()
+def primary(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """A server with an empty database."""
+    cluster = Cluster(request.param)
+    cluster.run("CREATE DATABASE journal")
+    yield cluster
+    cluster.stop()
 
 
-async def test_a_failover_under_taps(open_stage: Opens, pair: tuple[Cluster, Cluster]) -> None:
-    primary, standby = pair
+@pytest.fixture
+def standby(primary: Cluster) -> Iterator[Cluster]:
+    """For which the primary waits."""
+    cluster = Cluster(primary.major, primary)
+    yield cluster
+    cluster.stop()
+
+
+async def test_a_failover_under_taps(open_stage: Opens, primary: Cluster, standby: Cluster) -> None:
     url = f"postgresql://tpsd@/journal?host={primary.folder},{standby.folder}&target_session_attrs=primary"
     rng, taps, told = random.Random(11), list[Tap](), set[Tap]()
 
@@ -60,6 +67,36 @@ async def test_a_failover_under_taps(open_stage: Opens, pair: tuple[Cluster, Clu
             rows = {row.tap_id: row for row in await stage.rows()}
             assert set(rows) == {tap.id for tap in taps}
             assert {row.state for row in rows.values()} == {"approved"}
+            assert await stage.daemon.journal.upkeep.check() == []
+            stage.check_books()
+            await stage.check_money()
+
+
+async def test_a_server_that_crashes_again_and_again(open_stage: Opens, primary: Cluster) -> None:
+    """The daemon ends with it, and goes on with it."""
+    rng, taps = random.Random(13), list[Tap]()
+
+    async def crashed(stage: Stage) -> None:
+        stage.seed += 1  # dice of its own for each life
+        async with stage.daemon_running():
+            some = [stage.gate.tap(rng.choice((250, TWICE_503, CHARGED_UNHEARD))) for _ in range(6)]
+            taps.extend(some)
+            for tap in some[: rng.randrange(6)]:
+                await stage.gate.verdict(tap)
+            await asyncio.to_thread(primary.kill)
+            await stage.until(lambda: False, "the end of the daemon")
+
+    async with open_stage(changes={"store": {"url": primary.url("journal")}}) as stage:
+        for _ in range(CRASHES):
+            await lost(crashed(stage))
+            await asyncio.to_thread(primary.start)
+        stage.seed += 1
+        async with stage.daemon_running():
+            for tap in taps:
+                assert (await stage.gate.verdict(tap)).verdict == 1
+            await stage.pass_time()
+            rows = {row.tap_id: row.state for row in await stage.rows()}
+            assert rows == {tap.id: "approved" for tap in taps}
             assert await stage.daemon.journal.upkeep.check() == []
             stage.check_books()
             await stage.check_money()

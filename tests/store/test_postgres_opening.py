@@ -135,13 +135,17 @@ async def test_a_standby() -> None:
         cluster.stop()
 
 
-async def test_what_is_acknowledged_is_on_the_disk(cluster: Cluster, engine: PostgresEngine) -> None:
-    """Whatever the database's own habit is."""
-    cluster.run(f"ALTER DATABASE {engine.name} SET synchronous_commit = off")
+@pytest.mark.parametrize(
+    ("habit", "ours"),
+    [("off", "on"), ("local", "on"), ("remote_write", "on"), ("on", "on"), ("remote_apply", "remote_apply")],
+)
+async def test_what_is_acknowledged_is_durable(cluster: Cluster, engine: PostgresEngine, habit: str, ours: str) -> None:
+    """Here and on a synchronous standby, whatever the database's own habit is."""
+    cluster.run(f"ALTER DATABASE {engine.name} SET synchronous_commit = {habit}")
     journal = await engine.open()
     asked = "SELECT current_setting('synchronous_commit')"
     setting = await journal._writer.read(lambda connection: connection.execute(asked).get)
-    assert setting == "on"
+    assert setting == ours
     await journal.close()
 
 

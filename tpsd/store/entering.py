@@ -20,6 +20,9 @@ EXAMINED_BYTES = 64 * 2**20  # bytes: rows of about a second's look; a larger jo
 WHOLE_SECONDS = 3600.0  # for a statement that looks at every row, or changes a table: nobody waits for it
 ALONE_SECONDS = 2  # the server has noticed by then that our former life's connection is closed
 
+_DURABLE: Final = frozenset({"on", "remote_apply"})
+"""Values of synchronous_commit under which neither a crash nor a failover loses what was acknowledged."""
+
 _LOCK: Final = (0x74707364, 0)  # "tpsd": the advisory lock of a database's one daemon
 
 _TABLE: Final = """
@@ -186,8 +189,8 @@ def _refuse_what_cannot_hold_a_journal(session: Session, database: Database) -> 
         raise JournalError(f"{where} is encoded in {encoding}: make a database with encoding UTF8")
     if standby:
         raise JournalError(f"{where} is a standby and cannot be written: name the primary in [store] url")
-    if durable == "off":
-        session.execute("SET synchronous_commit = on")  # else a crash of the server loses what was acknowledged
+    if durable not in _DURABLE:
+        session.execute("SET synchronous_commit = on")
 
 
 def is_small(session: Session) -> bool:
