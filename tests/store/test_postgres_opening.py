@@ -191,7 +191,7 @@ class TestLooking:
 
     async def test_nothing_can_be_written(self, engine: PostgresEngine) -> None:
         async with engine.looked_at() as view:
-            with pytest.raises(Exception, match="read-only transaction"):
+            with pytest.raises(JournalError, match=r"cannot be read \(ReadOnlySQLTransactionError"):
                 await view.read(lambda connection: connection.execute("DELETE FROM meta"))
 
     async def test_where_no_journal_is(self, cluster: Cluster, empty: str) -> None:

@@ -119,14 +119,22 @@ class PostgresView(Reading):
         def connected() -> T:
             if self._session is None:
                 self._session = look(self._database)
-            return work(self._session)
+            try:
+                return work(self._session)
+            except OWN as exc:
+                raise JournalError(f"{self._database} cannot be read ({POSTGRES.words(exc)})") from exc
 
         async with self._one:
             return await asyncio.to_thread(connected)
 
     async def check(self) -> list[Finding]:
         """Everything that is wrong with it."""
-        return await self.read(lambda session: checking.contradictions(session, numbers_of(session)))
+
+        def examined(session: Session) -> list[Finding]:
+            session.seconds = WHOLE_SECONDS
+            return checking.contradictions(session, numbers_of(session))
+
+        return await self.read(examined)
 
     async def close(self) -> None:
         """Let go of the connection."""
