@@ -83,7 +83,8 @@ class Request(_Part):
 class Decided(_Part):
     """The verdict with its inputs. ``local``: the local checks' reason; ``listed``: a deny list holds the card.
 
-    ``told`` None: TPS is asked. ``list_version``: the deny list's. ``uuid``: the authorisation's, where there is one.
+    ``list_is_stale``: TPS's list was too old, and the lane goes by that. ``told`` None: TPS is asked.
+    ``list_version``: the deny list's. ``uuid``: the authorisation's, where there is one.
     """
 
     kind: str | None = None
@@ -98,6 +99,7 @@ class Decided(_Part):
     cause: str | None = None
     note: str | None = None
     listed: bool = False
+    list_is_stale: bool = False
     list_version: int | None = None
     config_digest: str
     uuid: str | None = None

@@ -83,6 +83,22 @@ def test_a_card_that_was_denied_then_is_denied_again(tmp_path: Path) -> None:
     assert uuid == uuid_of(3), "struck from the list meanwhile, as then"
 
 
+def test_a_list_that_was_too_old_then_is_too_old_again(tmp_path: Path) -> None:
+    lane = {"name": "front", "port": "/dev/front", "fare": 250, "stale_list": {"accept_below": 250}}
+    made = Log(configuration(tmp_path, lanes=[lane]))
+    fields = tap_fields(1, MORNING, uuid_of(1), token_of(1))
+    told = {"verdict": 2, "reason": "list_stale", "amount": None}
+    fields["decided"] |= {"told": told, "list_is_stale": True, "disposition": "denied", "state": None, "uuid": None}
+    fields["decided"]["request"] = None
+    made.say(MORNING, "tap", **fields)
+    made.tap(2, Micros(MORNING + SECOND))
+    path = made.write(tmp_path / "log.jsonl")
+    assert found(path) == [], "and complete again for the second tap"
+    lenient = found(path, changes=["lanes.front.stale_list=accept"])
+    assert {one.tap for one in lenient} == {"VAL00042:1:1"}
+    assert lenient[0].now["told.reason"] == "ok"
+
+
 def unanswered(made: Log, counter: int, at: Micros, waits: list[float]) -> None:
     """A tap that TPS never answers, on the ladder of these minutes."""
     made.say(at, "tap", **tap_fields(counter, at, uuid_of(counter), token_of(counter)))

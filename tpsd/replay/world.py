@@ -118,6 +118,7 @@ class _Replay:
         self._origin = self._loop.time()
         self._uuids = RecordedUuids(past)
         self._denied: set[bytes] = set()
+        self._stale = False  # TPS's list, as it was for the tap that comes
         self._lost: dict[str, int] = {}
         self.comparison = Comparison(past, self._profile)
 
@@ -159,6 +160,8 @@ class _Replay:
             )
             world = World(clock, chance, self.comparison, self._uuids, self._device)
             daemon = Daemon(config, world, journal, ends)
+            for lane in daemon.lanes:
+                lane.list_is_stale = lambda: self._stale
             running = asyncio.create_task(daemon.run(), name="daemon")
             feeding = asyncio.create_task(self._feed(daemon), name="feed")
             await asyncio.wait({running, feeding}, return_when=asyncio.FIRST_COMPLETED)
@@ -227,6 +230,7 @@ class _Replay:
             return
         decided = tap.get("decided") or {}
         await self._list(daemon, tap["card"].get("token"), listed=bool(decided.get("listed")))
+        self._stale = bool(decided.get("list_is_stale"))
         self.comparison.expect(at, tap, place)
         self._uuids.next = _own_uuid(decided)
         door.tap(report_of(tap), can_take_pin=bool(tap.get("can_take_pin")))

@@ -77,6 +77,7 @@ def decided(candidate: Candidate, taken: Taken, outline: Outline) -> Fields:
         "local": candidate.local.reason,
         "told": None if taken.told is None else _told(taken.told),
         "listed": taken.listed,
+        "list_is_stale": candidate.list_is_stale,
         "list_version": taken.list_version,
         "config_digest": candidate.config_digest,
         "uuid": _uuid(candidate, decision),
