@@ -62,7 +62,7 @@ class Past:
     enquiries: dict[str, list[Then]] = field(default_factory=dict)
     probes: list[tuple[Micros, Exchange]] = field(default_factory=list)
     steps: dict[str, list[Step]] = field(default_factory=dict)
-    jitter: dict[tuple[str, int], float] = field(default_factory=dict)
+    jitter: dict[str, list[float]] = field(default_factory=dict)
     mails: list[tuple[Micros, str]] = field(default_factory=list)
     orders: list[Order] = field(default_factory=list)
     attended: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -118,7 +118,7 @@ class _Reader:
                 if line.counted:  # what an outage put back used no rung, and says nothing
                     past.steps.setdefault(uuid, []).append(self._once(step_of(line)))
                 if line.jitter is not None:
-                    past.jitter[uuid, line.number] = line.jitter
+                    past.jitter.setdefault(uuid, []).append(line.jitter)
             case Enquired():
                 then = Then(exchange_of(line.exchange), Micros(at - round(line.seconds * SECOND)), at)
                 past.enquiries.setdefault(line.uuid, []).append(then)
