@@ -44,6 +44,13 @@ def test_the_same_comes_to_the_same(tmp_path: Path, log: Log) -> None:
     assert (result.taps, result.differences, result.skipped, result.missing) == (4, (), (), 0)
 
 
+def test_a_journal_in_a_database_is_none_here(tmp_path: Path) -> None:
+    store = {"url": "postgresql://tpsd@database.invalid:5432/tpsd", "password_file": "/nowhere/password"}
+    keys = {"kek_file": "/nowhere/kek", "epoch_dir": "/nowhere/epochs", "exchange_key_file": "/nowhere/exchange"}
+    path = day(configuration(tmp_path, store=store, keys=keys), 3).write(tmp_path / "log.jsonl")
+    assert found(path) == []
+
+
 def test_progress_is_told(tmp_path: Path, log: Log) -> None:
     told: list[tuple[int, int]] = []
     run(Asked([log.write(tmp_path / "log.jsonl")]), lambda done, total: told.append((done, total)))
