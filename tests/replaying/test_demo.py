@@ -67,10 +67,12 @@ def taps(folder: Path) -> list[Tap]:
     return [line for line in lines if isinstance(line, Tap)]
 
 
-def test_the_same_comes_to_the_same(again: Replays) -> None:
+def test_the_same_comes_to_the_same(again: Replays, recorded: Path) -> None:
     replayed = again()
     assert (replayed.code, replayed.errors) == (0, "")
-    expected = {"taps": 76, "differences": 0, "by_kind": {}, "skipped": 0, "missing": 0, "found": []}
+    came = len(taps(recorded))
+    assert came >= 73, "a validator that waits too long sends its tap again, and that is logged too"
+    expected = {"taps": came, "differences": 0, "by_kind": {}, "skipped": 0, "missing": 0, "found": []}
     assert replayed.last == expected
 
 
@@ -142,7 +144,7 @@ def test_tables_for_people(recorded: Path) -> None:
     done = tpsd("replay", str(recorded), "--set", "lanes.side.fare=300", "--limit", "2")
     assert done.returncode == 1
     assert "4 more; --limit 0 shows all" in done.stdout
-    assert done.stdout.splitlines()[-1] == "76 taps, 6 differences: request 3, money 3"
+    assert done.stdout.splitlines()[-1] == f"{len(taps(recorded))} taps, 6 differences: request 3, money 3"
 
 
 def test_every_line_is_of_the_schema(recorded: Path) -> None:

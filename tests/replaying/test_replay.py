@@ -44,6 +44,13 @@ def test_the_same_comes_to_the_same(tmp_path: Path, log: Log) -> None:
     assert (result.taps, result.differences, result.skipped, result.missing) == (4, (), (), 0)
 
 
+def test_a_journal_in_a_database_is_none_here(tmp_path: Path) -> None:
+    store = {"url": "postgresql://tpsd@database.invalid:5432/tpsd", "password_file": "/nowhere/password"}
+    keys = {"kek_file": "/nowhere/kek", "epoch_dir": "/nowhere/epochs", "exchange_key_file": "/nowhere/exchange"}
+    path = day(configuration(tmp_path, store=store, keys=keys), 3).write(tmp_path / "log.jsonl")
+    assert found(path) == []
+
+
 def test_progress_is_told(tmp_path: Path, log: Log) -> None:
     told: list[tuple[int, int]] = []
     run(Asked([log.write(tmp_path / "log.jsonl")]), lambda done, total: told.append((done, total)))
@@ -159,6 +166,37 @@ def test_what_was_only_pending_when_the_log_ended_is_not_sent_on(tmp_path: Path)
              outcome_cause="closed", clean=False, state="pending", cause="closed", wait_seconds=60.0, amount=250,
              may_have_charged=True)  # fmt: skip
     assert found(made.write(tmp_path / "log.jsonl")) == []
+
+
+def test_a_tap_from_before_the_time_was_known_is_passed_over(tmp_path: Path) -> None:
+    made = Log(configuration(tmp_path))
+    early = Micros(60 * SECOND)
+    made.tap(1, early)
+    made.lines = [line.replace('"lane": "front"', '"lane": "front", "timed": false') for line in made.lines]
+    made.tap(2, MORNING)
+    result = run(Asked([made.write(tmp_path / "log.jsonl")]))
+    assert (result.taps, result.differences) == (1, ())
+    assert [str(one) for one in result.skipped] == [
+        "tap VAL00042:1:1 at front: it was taken before the time was known, and is not replayed"
+    ]
+
+
+def test_a_life_whose_schedule_began_in_1970_is_replayed_in_its_own_time(tmp_path: Path) -> None:
+    made = day(configuration(tmp_path), 3)
+    lines = [json.loads(line) for line in made.lines]
+    for number, line in enumerate(lines):
+        line["at"] = f"1970-01-01T00:01:{number:02d}.000000Z"
+    made.lines = [json.dumps(line) for line in lines]
+    assert found(made.write(tmp_path / "log.jsonl")) == []
+
+
+def test_files_in_any_order_are_one_log(tmp_path: Path) -> None:
+    made = Log(configuration(tmp_path))
+    unanswered(made, 1, MORNING, LADDER)
+    head, *rest = made.lines
+    for number, part in enumerate((rest[:9], rest[9:])):
+        (tmp_path / f"{number}.jsonl").write_text("".join(f"{line}\n" for line in [head, *part]))
+    assert found(tmp_path / "1.jsonl", tmp_path / "0.jsonl") == []
 
 
 def test_a_repeat_gets_the_verdict_it_got(tmp_path: Path) -> None:

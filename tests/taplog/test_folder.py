@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import resource
 import stat
 from datetime import date
 from pathlib import Path
@@ -113,6 +114,24 @@ def test_a_file_that_was_removed_is_said(tmp_path: Path) -> None:
         log.append(None, ["b"])
     log.append(None, ["c"])
     assert (tmp_path / "2026-11-23.jsonl").read_text() == "c\n"
+
+
+def test_a_full_disk_costs_lines_and_the_next_ones_stand_by_themselves(tmp_path: Path) -> None:
+    """A file that may grow no more is what a full disk is to its writer: a part of a line, then nothing."""
+    log = folder(tmp_path)
+    log.append(None, ["kept"])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, hard))
+    try:
+        with pytest.raises(OSError, match="No space left on device"):
+            log.append(None, ["x" * 100])
+        with pytest.raises(OSError, match="File too large"):
+            log.append(None, ["lost"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    log.append(None, ["whole"])
+    first, cut, last = (tmp_path / "2026-11-23.jsonl").read_text().splitlines()
+    assert (first, cut, last) == ("kept", "x" * 15, "whole")
 
 
 def test_names() -> None:

@@ -38,8 +38,9 @@ class Comparison:
         self._outline = outline_of(profile.fields["tag"])
         self._made_at = profile.fields["tapped_at"]
         self._tap: tuple[Micros, Fields, int] | None = None
-        self._places: dict[str, tuple[Micros, int]] = {}  # of transactions' taps in the spool, by UUID
+        self._places: dict[str, tuple[Micros, int]] = {}  # in the spool, of taps that have a transaction only now
         self._parted: dict[str, list[Step]] = defaultdict(list)  # what came now instead of the first that differs
+        self._followers: dict[str, tuple[Any, Any]] = {}  # requests without a card that differ
         self._mails: Counter[str] = Counter()
         self._attended: Counter[str] = Counter()
         self._cache: dict[Step, Step] = {}
@@ -48,14 +49,14 @@ class Comparison:
     def expect(self, at: Micros, tap: Fields, place: int) -> None:
         """This tap is given next; ``place`` in the spool."""
         self._tap = (at, tap, place)
-        uuid = (tap.get("decided") or {}).get("uuid")
-        if uuid is not None:
-            self._places.setdefault(uuid, (at, place))
 
     def finish(self) -> list[Difference]:
         """Everything that differs, in no order."""
+        self._find_taps()
         for uuid in [*self._past.steps, *(uuid for uuid in self._parted if uuid not in self._past.steps)]:
             self._compare_steps(uuid, self._past.steps.get(uuid, []), self._parted.get(uuid, []))
+        for uuid, (before, after) in self._followers.items():
+            self.found.append(Difference(Aspect.REQUEST, *self._named(uuid), uuid, before, after))
         self._compare_counts(Aspect.MAIL, Counter(subject for _, subject in self._past.mails), self._mails)
         self._compare_counts(Aspect.JOURNEY, Counter(self._past.attended), self._attended)
         return self.found
@@ -71,7 +72,7 @@ class Comparison:
         if after["request"] != (tap.get("decided") or {}).get("request"):
             after = masked(after)  # the log is; where they agree without, nothing was to be masked
         then: Fields = tap.get("decided") or {"told": {"reason": "internal"}}
-        if after["uuid"] is not None:
+        if after["uuid"] is not None and after["uuid"] != then.get("uuid"):
             self._places.setdefault(after["uuid"], (at, place))
         self._compare(Aspect.VERDICT, at, tap, then, after, _VERDICT)
         if not same(then.get("request"), after["request"]):
@@ -100,8 +101,7 @@ class Comparison:
         after.pop(self._made_at, None)  # commit takes another millisecond each time
         before, after = ({**given, **rest} for given, rest in ((_bare(then), before), (now, after)))
         if not carded and not same(before, after):
-            at, n, tap, lane = self._named(uuid)
-            self.found.append(Difference(Aspect.REQUEST, at, n, tap, lane, uuid, *differing(before, after)))
+            self._followers[uuid] = differing(before, after)
 
     def settled(self, claimed: Claimed, outcome: Outcome, settlement: Settlement, jitter: float | None) -> None:
         """See ``witness.Witness``."""
@@ -174,6 +174,14 @@ class Comparison:
     def _differs(self, aspect: Aspect, at: Micros, tap: Fields, uuid: str | None, then: Any, now: Any) -> None:
         before, after = differing(then, now)
         self.found.append(Difference(aspect, at, tap["n"], tap_name(tap), tap["lane"], uuid, before, after))
+
+    def _find_taps(self) -> None:
+        """Look once for the taps of transactions that differ: to know them all would cost more than the rest."""
+        wanted = {*self._past.steps, *self._parted, *self._followers} - self._places.keys()
+        for at, _, place in self._past.taps if wanted else ():
+            uuid = (self._past.tap(place).get("decided") or {}).get("uuid")
+            if uuid in wanted:
+                self._places.setdefault(uuid, (at, place))
 
     def _named(self, uuid: str) -> tuple[Micros, int, str, str]:
         if uuid not in self._places:

@@ -12,7 +12,7 @@ from typing import IO, Any, Final
 
 from schemas.taplog import AnyLine, Attended, Begin, Enquired, Exchanged, Mailed, Ordered, Probed, Sent, Settled, Tap
 from tpsd.domain.outcome import Answer, CredentialRefused, Exchange, NoAnswer, NoConnection
-from tpsd.domain.time import SECOND, Micros, micros_of
+from tpsd.domain.time import DAY, SECOND, Micros, micros_of
 from tpsd.replay.reading import ReplayError, Skipped, read
 from tpsd.sfey.wire import Profile, pick
 
@@ -29,6 +29,7 @@ class Step:
     cause: str | None
     wait: float | None
     charged: int | None
+    counts: bool  # what an outage put back used no rung, and says nothing
     told: tuple[int, str, int | None] | None
 
 
@@ -62,7 +63,7 @@ class Past:
     enquiries: dict[str, list[Then]] = field(default_factory=dict)
     probes: list[tuple[Micros, Exchange]] = field(default_factory=list)
     steps: dict[str, list[Step]] = field(default_factory=dict)
-    jitter: dict[tuple[str, int], float] = field(default_factory=dict)
+    jitter: dict[str, list[float]] = field(default_factory=dict)
     mails: list[tuple[Micros, str]] = field(default_factory=list)
     orders: list[Order] = field(default_factory=list)
     attended: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -93,11 +94,13 @@ class _Reader:
         self._profile_of = profile_of
         self._profile: Profile | None = None
         self._seen: dict[str, bytearray] = {}  # by life, a byte a line
+        self._left_out: set[str] = set()
+        self._settled: list[tuple[str, int, Micros, float | None, Step]] = []
         self._sent: list[tuple[str, int, Micros, Micros, Exchange]] = []
         self._cache: dict[Any, Any] = {}
 
     def take(self, line: AnyLine, text: str) -> None:
-        past, at = self.past, micros_of(line.at)
+        past, at = self.past, _when(line)
         if isinstance(line, Begin):
             self._counts(line)
             past.configs.append((at, line))
@@ -108,17 +111,15 @@ class _Reader:
         past.lines += 1
         past.ends_at = max(past.ends_at, at)
         match line:
+            case Tap(timed=False):
+                self._untimed(line)
             case Tap():
                 past.taps.append((at, line.n, past.spool.seek(0, 2)))
                 past.spool.write(text.rstrip("\n").encode("ascii") + b"\n")
             case Sent():
                 self._take_sent(line, at)
             case Settled():
-                uuid = intern(line.uuid)
-                if line.counted:  # what an outage put back used no rung, and says nothing
-                    past.steps.setdefault(uuid, []).append(self._once(step_of(line)))
-                if line.jitter is not None:
-                    past.jitter[uuid, line.number] = line.jitter
+                self._settled.append((intern(line.uuid), line.number, at, line.jitter, self._once(step_of(line))))
             case Enquired():
                 then = Then(exchange_of(line.exchange), Micros(at - round(line.seconds * SECOND)), at)
                 past.enquiries.setdefault(line.uuid, []).append(then)
@@ -133,6 +134,13 @@ class _Reader:
                     past.attended[name] += count
             case _:
                 pass
+
+    def _untimed(self, line: Tap) -> None:
+        """Its verdict was given by a clock that nobody can put back; what became of it is left out too."""
+        name = f"tap {line.serial}:{line.boot}:{line.counter} at {line.lane}"
+        self.past.skipped.append(Skipped(name, 0, "it was taken before the time was known, and is not replayed"))
+        if line.decided is not None and line.decided.uuid is not None:
+            self._left_out.add(line.decided.uuid)
 
     def _counts(self, line: AnyLine) -> None:
         """A configuration stands at the head of several files, under the number of the line that opened them."""
@@ -167,6 +175,13 @@ class _Reader:
             raise ReplayError("there is no tap in it: name the files of the lanes too, or their folder")
         for uuid, _, began, at, exchange in sorted(self._sent, key=lambda one: (one[0], one[1], one[3])):
             past.exchanges.setdefault(uuid, []).append(Then(exchange, began, at))
+        for uuid, _, _, jitter, step in sorted(self._settled, key=lambda one: one[:3]):
+            if step.counts and uuid not in self._left_out:
+                past.steps.setdefault(uuid, []).append(step)
+            if jitter is not None:
+                past.jitter.setdefault(uuid, []).append(jitter)
+        self._sent.clear()
+        self._settled.clear()
         past.missing = sum(seen.count(0) - 1 for seen in self._seen.values())  # there is no line 0
         past.taps.sort()
         past.configs.sort(key=lambda one: one[0])
@@ -178,6 +193,12 @@ class _Reader:
     def _once(self, value: Any) -> Any:
         """The same object for the same value: most attempts are alike, and there are a hundred thousand."""
         return self._cache.setdefault(value, value)
+
+
+def _when(line: AnyLine) -> Micros:
+    """The schedule clock's time; where that began before the time was known, the wall clock's."""
+    at, wall = micros_of(line.at), micros_of(line.wall)
+    return at if abs(at - wall) < DAY else wall
 
 
 def step_of(line: Settled) -> Step:
@@ -198,6 +219,7 @@ def step(fields: dict[str, Any], told: tuple[int, str, int | None] | None) -> St
         fields["cause"],
         None if wait is None else round(wait, 1),
         charged,
+        fields["counted"],
         told,
     )
 

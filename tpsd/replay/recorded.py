@@ -27,7 +27,7 @@ AS_THEN_US: Final = 2 * SECOND  # a request that leaves this close to when it di
 PROBE_SECONDS: Final = 0.01
 
 _NAMESPACE: Final = UUID("9f0a6f3c-5d0e-5c5b-8f0b-2f1f6d0a7b11")
-_ASKING: contextvars.ContextVar[tuple[str, int] | None] = contextvars.ContextVar("_ASKING", default=None)
+_ASKING: contextvars.ContextVar[str | None] = contextvars.ContextVar("_ASKING", default=None)
 _REACHED: Final = Answer(404, readable=False)
 _NEVER_ASKED: Final = Answer(200, approved=True, action_code="000")
 
@@ -47,7 +47,8 @@ class RecordedTps:
         then = self._next(self._past.exchanges, uuid)
         if then is None:
             return self._last.get(uuid, _NEVER_ASKED)
-        self._last[uuid] = then.exchange
+        if not (isinstance(then.exchange, Answer) and then.exchange.approved):  # that one is not asked again
+            self._last[uuid] = then.exchange
         await self._as_long(then)
         return then.exchange
 
@@ -91,13 +92,10 @@ class TurnedTps:
     def __init__(self, tps: Any, profile: Profile) -> None:
         self._tps = tps
         self._uuid = profile.fields["uuid"]
-        self._posts: Counter[str] = Counter()
 
     async def post(self, credential: str, path: str, body: bytes, *, within: float | None = None) -> Exchange:
         """As the one inside."""
-        uuid = str(pick(json.loads(body), self._uuid))
-        self._posts[uuid] += 1
-        _ASKING.set((uuid, self._posts[uuid]))
+        _ASKING.set(str(pick(json.loads(body), self._uuid)))
         exchange: Exchange = await self._tps.post(credential, path, body, within=within)
         return exchange
 
@@ -115,9 +113,10 @@ class RecordedChance(random.Random):
         self._past = past
 
     def random(self) -> float:
-        """The draw of the attempt whose task asks."""
+        """The next draw of the transaction whose task asks; the last attempt of then had none that counted."""
         asking = _ASKING.get()
-        return 0.0 if asking is None else self._past.jitter.get(asking, 0.0)
+        draws = None if asking is None else self._past.jitter.get(asking)
+        return draws.pop(0) if draws else 0.0
 
 
 class RecordedUuids:

@@ -49,7 +49,8 @@ def harmless(values: Mapping[str, Any], folder: Path) -> Configuration:
     keys["ttk_file"] = None if ttk is None else str(ttk)
     sfey |= {"base_url": _unsecured(sfey.get("base_url", "")), "ca_file": None, "afc_token_file": None}
     sfey["registration_root_file"] = None
-    given["store"] = {**given.get("store", {}), "url": f"sqlite://{folder}/journal/journal.db"}
+    store = {**given.get("store", {}), "url": f"sqlite://{folder}/journal/journal.db", "password_file": None}
+    given["store"] = store  # on a file, wherever the log's was: both engines keep one contract
     given["email"] = {"smtp_url": "smtp://nobody.invalid", "sender": "replay@nobody.invalid"}
     given["email"]["recipients"] = ["replay@nobody.invalid"]
     given["admin"] = {"socket": str(folder / "tpsd.sock")}

@@ -112,11 +112,7 @@ class Folder:
                 raise ValueError("no day yet: turn_to goes first")
             name = ".".join(filter(None, (self._day.isoformat(), lane, "jsonl")))
             path = self.path / name
-            descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-            os.fchmod(descriptor, FILE_MODE)  # the service's umask would keep the group out
-            file = self._open[lane] = _Open(path, descriptor, os.fstat(descriptor).st_size)
-            if file.size and os.pread(descriptor, 1, file.size - 1) != b"\n":
-                os.write(descriptor, b"\n")
+            file = self._open[lane] = _opened(path)
         return file
 
     def _forget(self, lane: str | None) -> None:
@@ -165,3 +161,17 @@ class Folder:
     def _files(self) -> list[Path]:
         """Ours, the oldest first."""
         return sorted((path for path in self.path.iterdir() if is_log(path)), key=in_order)
+
+
+def _opened(path: Path) -> _Open:
+    """At its end; a line that was cut is ended first."""
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    try:
+        os.fchmod(descriptor, FILE_MODE)  # the service's umask would keep the group out
+        size = os.fstat(descriptor).st_size
+        if size and os.pread(descriptor, 1, size - 1) != b"\n":
+            os.write(descriptor, b"\n")
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return _Open(path, descriptor, size)
