@@ -333,7 +333,7 @@ async def test_a_late_answer_to_a_given_up_check_out_closes_it(journal: SqlJourn
 async def test_one_whose_passenger_is_at_the_gate_is_left(journal: SqlJournal) -> None:
     await check_in(journal, 1)
     await journal.asked.delivered(1)
-    claimed = asked_of(await wait_for(journal, 2, now=LATER, **AT_THE_OTHER_GATE))
+    claimed = asked_of(await wait_for(journal, 2, now=EXPIRED, **AT_THE_OTHER_GATE))
     assert await expire(journal) == 0
     assert await journal.asked.next_attention(18 * HOUR, MINUTE) is None, "or the attendant would look without a pause"
     await answer(journal, claimed, SILENCE, now=LATER)
