@@ -33,7 +33,9 @@ from tpsd.sfey.ledger import Ledger
 from tpsd.simulated_lane import SimulatedLane
 
 LANES = 3
-TAPS_A_LIFE = 12  # of one door: how much there is to do must not depend on how long a busy machine takes to begin one
+# How much there is to do must not depend on how long a busy machine takes to begin a life.
+TAPS_A_LIFE = 12  # of one door
+WAITING_MAX = 4  # of one door: what waits for a life to begin may be too old for it
 SEND_SECONDS = 0.4
 AMOUNTS = (250, 250, 250, 320, 0, 90_116, 60_004, 60_012, 60_008, 60_002, 60_009, 80_060, 70_503)
 """Approved, declined, not now, closed before and after the charge, charged and silent, refused, never."""
@@ -168,13 +170,13 @@ class World:
     async def tapping(self, pause: float) -> AsyncIterator[None]:
         """All doors tap, at random moments ``pause`` seconds apart on average, until the block ends.
 
-        Who has tapped as often as there were lives for it waits for the next life.
+        Who has tapped as often as there were lives for it waits for the next life, and nobody crowds a door.
         """
         loop = asyncio.get_running_loop()
         timers: dict[Door, asyncio.TimerHandle] = {}
 
         def tap(door: Door) -> None:
-            if len(door.taps) < TAPS_A_LIFE * max(1, self.lives):
+            if door.waiting < WAITING_MAX and len(door.taps) < TAPS_A_LIFE * max(1, self.lives):
                 door.tap()
             timers[door] = loop.call_later(self.rng.uniform(0, 2 * pause), tap, door)
 

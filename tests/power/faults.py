@@ -48,6 +48,7 @@ STEPS = {
     "house": ("two days",),
     "hand": ("order", "deny"),
     "closing": ("take", "close"),
+    "groups": ("claim", "group", "group"),  # taps, one that is undone alone, answers and a claim in one commit
 }
 
 REFUSALS = (JournalError, SealError)
@@ -106,14 +107,20 @@ class Base:
 
 @dataclass(slots=True)
 class Figures:
-    """The faults by kind, and what they did to the journal: nothing, passed by themselves, closed it for good."""
+    """The faults by kind, and what they did to the journal: nothing, passed by themselves, closed it for good.
+
+    ``shared``: writes of the step that have a commit in common; ``undone``: of these, such as fail without any fault.
+    """
 
     faults: Counter[str] = field(default_factory=Counter)
     did: Counter[str] = field(default_factory=Counter)
+    shared: int = 0
+    undone: int = 0
 
     def __add__(self, other: Figures) -> Figures:
         """Both together."""
-        return Figures(self.faults + other.faults, self.did + other.did)
+        shared, undone = self.shared + other.shared, self.undone + other.undone
+        return Figures(self.faults + other.faults, self.did + other.did, shared, undone)
 
 
 class Trial:
@@ -138,6 +145,11 @@ class Trial:
         assert self._work is not None
         for action in actions:
             await self._work.do(action)
+
+    def shared(self) -> tuple[int, int]:
+        """How many of its writes had a commit in common, and how many of these failed."""
+        assert self._work is not None
+        return self._work.did["shared"], self._work.did["undone"]
 
     async def stays_closed(self) -> None:
         """Nothing is written any more, and whoever asks hears why."""
@@ -219,6 +231,7 @@ class Faults:
         await trial.begin()
         opened = len(seen) if STEPS[step] else 0
         await trial.act(STEPS[step])
+        self._figures.shared, self._figures.undone = trial.shared()
         turns = list(enumerate(seen, 1))[opened:]
         cases = [Case(step, at, *turn, fault) for at, turn in turns for fault in KINDS.get(turn[0], (Fault.EIO,))]
         return cases, trial.end()

@@ -8,8 +8,8 @@ from multiprocessing import get_context
 from tests.power.faults import STEPS, Figures, faults
 from tests.power.files import LARGE, SMALL
 
-SPARSE = {"making": 5}
-"""Of these steps every so manieth case: hundreds of writes that nobody has been promised anything of."""
+SPARSE = {"making": 5, "groups": 3}
+"""Of these steps every so manieth case: hundreds of writes that nobody has been promised anything of, or all alike."""
 
 WRITES = {"EIO write", "ENOSPC write", "SHORT write", "EIO sync"}
 EXPECTED = {
@@ -30,6 +30,7 @@ def test_no_fault_at_any_operation_loses_what_was_acknowledged() -> None:
     for step, figures in found.items():
         print(f"{step}: {figures}")
         assert WRITES | EXPECTED.get(step, set()) <= set(figures.faults)
+    assert found["groups"].shared > found["groups"].undone > 0
     total = sum(found.values(), Figures())
     print(total)
     assert total.did["closed it"] > 200
