@@ -401,6 +401,8 @@ class Daemon:
         lane.uuids = self._uuids
         lane.list_is_stale = lambda: self.feed is not None and self.feed.is_stale()
         self.doorkeeper.greet(lane)
+        if self.registrar is not None:
+            self.registrar.greet(lane)
         if self.inspector is not None:
             self.inspector.greet(lane)
         return lane

@@ -350,8 +350,8 @@ class Device(Protocol):
     def keep(self, answer_to: object, now: float) -> None:
         """Say that the tap is safe, and that its verdict follows."""
 
-    def configure(self, lane_open: bool, wall: Micros | None, now: float) -> None:
-        """Say whether the lane is open, and the time where it is trusted."""
+    def configure(self, lane_open: bool, wall: Micros | None, now: float, idle_text: str | None = None) -> None:
+        """Say whether the lane is open, and the time where it is trusted. ``idle_text`` goes before the lane's name."""
 
     def output(self) -> bytes:
         """Bytes to write now."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from device.vl1.simulator_events import ConfigReceived
 from tests.integration.stage import Stage
 from tests.integration.test_daemon_orders import WHO, answer, at_work, tpsd
 from tests.integration.test_daemon_preflight import FIRST, SECOND_GATE, Issuer, health, issuer, opens
@@ -35,6 +36,12 @@ async def refusal(stage: Stage, *order: str) -> str:
     return " ".join(err.split())
 
 
+def idle_text(stage: Stage) -> str | None:
+    """What the first validator shows while nothing happens."""
+    told = [event.config.idle_text for event in stage.gate.events if isinstance(event, ConfigReceived)]
+    return told[-1] if told else None
+
+
 async def active(stage: Stage) -> dict[str, Any]:
     """A registration from its beginning to its end."""
     code = (await answer(stage, "terminal", "register", "door-1", "--reason", "a new bus"))["code"]
@@ -47,6 +54,7 @@ async def test_the_code_is_shown_typed_and_the_terminal_active(issuer: Issuer) -
         code, out, _ = await tpsd(stage, "terminal", "register", "door-1")
         assert (code, "awaiting activation" in out) == (0, True)
         awaiting = await answer(stage, "terminal", "register", "door-1")
+        await stage.until(lambda: idle_text(stage) == f"Code\n{awaiting['code']}", "the code on the validator")
         assert (awaiting["state"], awaiting["terminal"]) == ("awaiting activation", FIRST)
         assert f"type the code {awaiting['code']} into Payments Manager" in out
         first, second = stage.tps.registrations.requests
@@ -56,6 +64,7 @@ async def test_the_code_is_shown_typed_and_the_terminal_active(issuer: Issuer) -
         assert (got["state"], got["company_id"], got["terminal_id"], got["timezone"], got["currency"]) == (
             "active", 1001, "T-7", "Europe/Tallinn", "978",
         )  # fmt: skip
+        await stage.until(lambda: idle_text(stage) == "door-1", "the lane's name there again")
         await answer(stage, "terminal", "register", "door-1")
         assert len(stage.tps.registrations.requests) == 3, "an active one sends nothing"
         [listed] = (await answer(stage, "terminal", "list"))["terminals"]

@@ -78,7 +78,7 @@ class Chatter:
     def keep(self, answer_to: object, now: float) -> None:
         raise AssertionError("no tap here is realtime")
 
-    def configure(self, lane_open: bool, wall: Micros | None, now: float) -> None:
+    def configure(self, lane_open: bool, wall: Micros | None, now: float, idle_text: str | None = None) -> None:
         return
 
     def output(self) -> bytes:

@@ -129,7 +129,7 @@ class VivopayDevice:
                 self._undecided = None
             self._session.note(answer_to.ticket, _PROCESSING, now)
 
-    def configure(self, lane_open: bool, wall: Micros | None, now: float) -> None:
+    def configure(self, lane_open: bool, wall: Micros | None, now: float, idle_text: str | None = None) -> None:
         """Ask for cards, or for none. A tap that is not kept by then never is: its passenger taps again."""
         was_open, self._open = self._open, lane_open
         if lane_open:

@@ -116,9 +116,11 @@ class Vl1Device:
             return
         self._session.send(TapKeptMessage(answer_to.number).encode(), now)
 
-    def configure(self, lane_open: bool, wall: Micros | None, now: float) -> None:
+    def configure(self, lane_open: bool, wall: Micros | None, now: float, idle_text: str | None = None) -> None:
         """Send CONFIG."""
-        message = ConfigMessage(lane_open, wall, self._language, clipped(self._idle_text, TEXT_BYTES) or None)
+        message = ConfigMessage(
+            lane_open, wall, self._language, clipped(idle_text or self._idle_text, TEXT_BYTES) or None
+        )
         self._session.send(message.encode(), now)
 
     def _hello_ack(self, hello: Hello) -> HelloAck:

@@ -97,7 +97,7 @@ class DoorDevice:
         if answer_to == Pass(self._passes):  # the verdict of an earlier one may come while this one is taken
             self.heard.set()
 
-    def configure(self, lane_open: bool, wall: Micros | None, now: float) -> None:
+    def configure(self, lane_open: bool, wall: Micros | None, now: float, idle_text: str | None = None) -> None:
         """Nobody needs to know."""
 
     def output(self) -> bytes:

@@ -139,6 +139,7 @@ class Lane:
         self._taps: asyncio.Queue[tuple[TapArrived, bool]] = asyncio.Queue(TAPS_WAITING_MAX)
         self._journal_ok = True
         self._closed: LaneClosed | None = None
+        self._idle_text: str | None = None  # instead of the lane's name
         self._held_back = ""  # why preflight keeps it closed
         self._undecided = False  # preflight has yet to say: the validator hears nothing meanwhile
         self._link = Trouble()
@@ -181,6 +182,14 @@ class Lane:
         self._closed = closed
         if self.state.state in ("ready", "closed"):
             self._say_open()
+
+    def stand_by_with(self, text: str | None) -> None:
+        """What its validator shows while nothing happens, where it can show words of ours; None: the lane's name."""
+        if text != self._idle_text:
+            self._idle_text = text
+            if self.state.state in ("ready", "closed"):
+                self._say_open()
+                self._wake.set()
 
     def await_preflight(self) -> None:
         """It opens once ``preflight_said`` so; until then its validator is told nothing."""
@@ -359,7 +368,7 @@ class Lane:
         else:
             self._show("ready", "")
         wall = self._clock.wall() if self._clock.trusted else None
-        self._device.configure(self.state.state == "ready", wall, self._clock.monotonic())
+        self._device.configure(self.state.state == "ready", wall, self._clock.monotonic(), self._idle_text)
         self._wake.set()
 
     def _show(self, state: str, reason: str) -> None:

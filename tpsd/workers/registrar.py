@@ -41,6 +41,14 @@ class Registrar:
     async def load(self) -> None:
         """What the journal keeps; at a start."""
         self.known = {one.lane: one for one in await self._identities.rows()}
+        for lane in self._lanes():
+            self.greet(lane)
+
+    def greet(self, lane: Lane) -> None:
+        """Have a lane whose terminal waits for its code show that: whoever types it may stand before it."""
+        identity = self.known.get(lane.state.name)
+        waits = identity is not None and identity.state is not IdentityState.ACTIVE
+        lane.stand_by_with(f"Code\n{identity.code}" if identity is not None and waits else None)
 
     async def register(self, name: str, who: str, why: str, *, anew: bool = False) -> Identity:
         """Go one step: make key pair and request where there are none, send the request, take what comes.
@@ -64,11 +72,13 @@ class Registrar:
                 audit = AuditDraft(self._clock.wall(), who, "terminal register", why)
                 identity = self.known[known] = await self._identities.describe(known, described, audit)
                 log.info("terminal_described", lane=known, terminal=terminal, code=identity.code)
+                self.greet(lane)
             if identity.state is IdentityState.ACTIVE:
                 return identity
             request = await self._identities.request(known)
             answered = await self._wire.ask(lane.policy.credential, terminal, request)
             self.known[known] = await self._took(identity, answered)
+            self.greet(lane)
             return self.known[known]
 
     async def _took(self, identity: Identity, answered: Answered) -> Identity:
