@@ -17,7 +17,8 @@ SELECT j.id, j.state, j.check_in, j.token, i.type, i.state, j.check_out, o.state
 FROM journey j JOIN authorisation i ON i.uuid = j.check_in LEFT JOIN authorisation o ON o.uuid = j.check_out
 """
 _ALARMED: Final = "SELECT 1 FROM notice WHERE uuid = ? AND kind = 'alarm' AND mail IS NOT NULL LIMIT 1"
-_DOUBTFUL: Final = ("in_doubt", "permanently_failed")  # a ladder that ends in silence says so in its mail
+_DOUBTFUL: Final = ("in_doubt", "permanently_failed", "held")
+"""A ladder that ends in silence says so in its mail; a canary that ended so rests on for a person."""
 _EVERY: Final = 8  # commits between two looks
 
 
