@@ -87,7 +87,18 @@ async def test_a_daemon_that_is_well(playing: Opens) -> None:
                 "healthy": True,
                 "reasons": [],
                 "checks": dict.fromkeys(
-                    ("lanes", "journal", "oldest_pending", "mail", "uplink", "clock", "deny_list", "preflight"), True
+                    (
+                        "lanes",
+                        "journal",
+                        "oldest_pending",
+                        "mail",
+                        "uplink",
+                        "clock",
+                        "deny_list",
+                        "tap_log",
+                        "preflight",
+                    ),
+                    True,
                 ),
                 "clock_trusted": True,
                 "clock_offset_seconds": 0.0,

@@ -136,7 +136,7 @@ async def test_lanes_over_tcp_and_a_connection_that_breaks(open_stage: Opens) ->
                     assert (await gate.verdict(tap)).verdict == 1
                 servers[0].cut(stage.gate)
                 await stage.until(lambda: daemon.lanes[0].state.state == "offline", "the loss to be noticed")
-                assert daemon.lanes[1].state.state == "ready"
+                await stage.until(lambda: daemon.lanes[1].state.state == "ready", "the other lane to be looked at")
                 taps.append(stage.gate.tap())
                 await servers[0].plug(stage.gate)
                 assert (await stage.gate.verdict(taps[-1])).verdict == 1
