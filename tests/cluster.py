@@ -120,8 +120,7 @@ class Cluster:
 
     def stop(self) -> None:
         """End it at once; nothing is kept."""
-        if self._server.poll() is None:
-            self._end(signal.SIGQUIT)
+        self._end(signal.SIGQUIT)  # one that is gone already is told nothing
         shutil.rmtree(self.folder)
 
     def _make(self, program: str, *arguments: str) -> None:
@@ -148,11 +147,12 @@ class Cluster:
             raise RuntimeError(f"postgres: {b''.join(self._said).decode()}")
 
     def _end(self, how: signal.Signals) -> None:
-        self._server.send_signal(how)
-        self._server.wait()
-        self._listener.join()
-        if self._server.stderr is not None:
-            self._server.stderr.close()
+        server, listener = self._server, self._listener
+        server.send_signal(how)
+        server.wait()
+        listener.join()
+        if server.stderr is not None:
+            server.stderr.close()
 
     def _listen(self) -> None:
         for line in self._server.stderr or ():

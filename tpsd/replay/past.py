@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from sys import intern
@@ -83,8 +84,9 @@ def load(files: Sequence[Path], spool: IO[bytes], profile_of: Callable[[Begin], 
     """Read them all. Raises ReplayError where there is nothing to replay, or a card number."""
     reader = _Reader(Past(spool), profile_of)
     for path in files:
-        for line, text in read(path, reader.past.skipped.append):
-            reader.take(line, text)
+        with closing(read(path, reader.past.skipped.append)) as lines:
+            for line, text in lines:
+                reader.take(line, text)
     return reader.done()
 
 

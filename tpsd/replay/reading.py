@@ -8,7 +8,8 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, cast
@@ -57,23 +58,27 @@ def files_of(paths: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def read(path: Path, skipped: Callable[[Skipped], None]) -> Iterator[tuple[AnyLine, str]]:
-    """The lines of one file, each with its text. Raises ReplayError for a card number, or a file not to be opened."""
-    for number, raw, whole in _lines(path, skipped):
-        text = raw.decode("ascii", "replace")
-        if holds_number(text):
-            raise ReplayError(
-                f"{path}, line {number} holds what could be a card number: nothing was replayed. Find out who wrote "
-                "it, and destroy the file and its copies"
-            )
-        found = _parsed(text, whole=whole)
-        if isinstance(found, str):
-            skipped(Skipped(str(path), number, found))
-        else:
-            yield found, text
+def read(path: Path, skipped: Callable[[Skipped], None]) -> Generator[tuple[AnyLine, str], None, None]:
+    """The lines of one file, each with its text; to be closed by who does not read to the end.
+
+    Raises ReplayError for a card number, or a file not to be opened.
+    """
+    with closing(_lines(path, skipped)) as lines:
+        for number, raw, whole in lines:
+            text = raw.decode("ascii", "replace")
+            if holds_number(text):
+                raise ReplayError(
+                    f"{path}, line {number} holds what could be a card number: nothing was replayed. Find out who "
+                    "wrote it, and destroy the file and its copies"
+                )
+            found = _parsed(text, whole=whole)
+            if isinstance(found, str):
+                skipped(Skipped(str(path), number, found))
+            else:
+                yield found, text
 
 
-def _lines(path: Path, skipped: Callable[[Skipped], None]) -> Iterator[tuple[int, bytes, bool]]:
+def _lines(path: Path, skipped: Callable[[Skipped], None]) -> Generator[tuple[int, bytes, bool], None, None]:
     number = 0
     try:
         with _opened(path) as file:
