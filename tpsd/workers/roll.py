@@ -40,16 +40,17 @@ class Roll:
         self._clock = clock
         self._on_notice = on_notice
         self._watch = JournalWatch(log, clock)
-        self._known: dict[str, str] = {}
+        self._known: dict[str, str] | None = None  # until the journal could be read
 
     async def run(self) -> None:
         """Until cancelled."""
-        self._known = await self._fittings.devices()
         while True:
             self.wake.clear()
             try:
+                if self._known is None:
+                    self._known = await self._fittings.devices()
                 for lane in self._lanes():
-                    await self._call(lane.name, lane.serial)
+                    await self._call(self._known, lane.name, lane.serial)
             except JournalUnavailableError as exc:
                 self._watch.failed("device_not_kept", exc)
                 with suppress(TimeoutError):
@@ -58,8 +59,8 @@ class Roll:
             else:
                 await self.wake.wait()
 
-    async def _call(self, name: str, serial: str | None) -> None:
-        before = self._known.get(name)
+    async def _call(self, known: dict[str, str], name: str, serial: str | None) -> None:
+        before = known.get(name)
         if serial is None or serial == before:
             return
         notice = None
@@ -70,7 +71,7 @@ class Roll:
                 f"lane {name} has another device: {serial}; before it was {before}",
             )
         await self._fittings.fitted(name, serial, notice, self._clock.schedule())
-        self._known[name] = serial
+        known[name] = serial
         self._watch.works()
         if notice is not None:
             log.error("device_changed", lane=name, serial=serial, before=before)
