@@ -11,7 +11,7 @@ import pytest
 from tests.cluster import Cluster
 from tests.integration.conftest import Opens
 from tests.integration.stage import Stage, Tap
-from tests.integration.test_daemon_postgres import CHARGED_UNHEARD, TWICE_503, lost
+from tests.integration.test_daemon_postgres import CHARGED_UNHEARD, TWICE_503, all_approved, lost
 from tpsd.errors import JournalError
 
 CRASHES = 10
@@ -61,15 +61,7 @@ async def test_a_failover_under_taps(open_stage: Opens, primary: Cluster, standb
         async with stage.daemon_running():
             kept = {row.tap_id for row in await stage.rows()}
             assert {tap.id for tap in told} <= kept, "what was told was committed on both"
-            for tap in taps:
-                assert (await stage.gate.verdict(tap)).verdict == 1
-            await stage.pass_time()
-            rows = {row.tap_id: row for row in await stage.rows()}
-            assert set(rows) == {tap.id for tap in taps}
-            assert {row.state for row in rows.values()} == {"approved"}
-            assert await stage.daemon.journal.upkeep.check() == []
-            stage.check_books()
-            await stage.check_money()
+            await all_approved(stage, taps)
 
 
 async def test_a_server_that_crashes_again_and_again(open_stage: Opens, primary: Cluster) -> None:
@@ -92,11 +84,4 @@ async def test_a_server_that_crashes_again_and_again(open_stage: Opens, primary:
             await asyncio.to_thread(primary.start)
         stage.seed += 1
         async with stage.daemon_running():
-            for tap in taps:
-                assert (await stage.gate.verdict(tap)).verdict == 1
-            await stage.pass_time()
-            rows = {row.tap_id: row.state for row in await stage.rows()}
-            assert rows == {tap.id: "approved" for tap in taps}
-            assert await stage.daemon.journal.upkeep.check() == []
-            stage.check_books()
-            await stage.check_money()
+            await all_approved(stage, taps)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,19 @@ async def lost(work: Awaitable[None]) -> None:
         await work
     assert caught.value.split(JournalError)[1] is None
     assert caught.group_contains(JournalError, match="the connection to PostgreSQL was lost")
+
+
+async def all_approved(stage: Stage, taps: Sequence[Tap]) -> None:
+    """Every tap gets its verdict and is charged, and nothing else is in the journal or in TPS's books."""
+    for tap in taps:
+        assert (await stage.gate.verdict(tap)).verdict == 1
+    await stage.pass_time()
+    rows = {row.tap_id: row for row in await stage.rows()}
+    assert set(rows) == {tap.id for tap in taps}
+    assert {row.state for row in rows.values()} == {"approved"}
+    assert await stage.daemon.journal.upkeep.check() == []
+    stage.check_books()
+    await stage.check_money()
 
 
 async def test_a_tap_is_sent_again_and_approved(playing: Opens, database: Database) -> None:
@@ -151,15 +164,7 @@ async def test_connections_lost_at_any_moment(open_stage: Opens, database: Datab
             await lost(cut(stage))
         stage.seed += 1
         async with stage.daemon_running():
-            for tap in taps:
-                assert (await stage.gate.verdict(tap)).verdict == 1
-            await stage.pass_time()
-            rows = {row.tap_id: row for row in await stage.rows()}
-            assert set(rows) == {tap.id for tap in taps}
-            assert {row.state for row in rows.values()} == {"approved"}
-            assert await stage.daemon.journal.upkeep.check() == []
-            stage.check_books()
-            await stage.check_money()
+            await all_approved(stage, taps)
 
 
 async def said(*words: str) -> tuple[int, str]:
