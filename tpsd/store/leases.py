@@ -35,7 +35,8 @@ class SqlLeases:
         self._writer = writer
         self._daemon = daemon
         self._stamp = stamp
-        self._presides = False
+        self._presides_since: str | None = None  # the life that has the lock: a new connection has a new life
+        self._life: str | None = None
 
     @property
     def daemon(self) -> str:
@@ -45,15 +46,18 @@ class SqlLeases:
     @property
     def presides(self) -> bool:
         """See ``leases.Leases``: as of the last ``renew``."""
-        return self._presides
+        return self._presides_since is not None and self._presides_since == self._life
 
     async def preside(self) -> bool:
         """Whether this daemon presides: it does from when nobody else did, for as long as its connection lasts."""
-        if not self._presides:
-            self._presides = await self._writer.read(
-                lambda connection: bool(connection.execute(F["preside"], PRESIDING).get)
-            )
-        return self._presides
+
+        def look(connection: Connection) -> tuple[str, bool]:
+            life = connection.execute(F["life"]).get
+            return life, life == self._presides_since or bool(connection.execute(F["preside"], PRESIDING).get)
+
+        self._life, has_lock = await self._writer.read(look)
+        self._presides_since = self._life if has_lock else None
+        return has_lock
 
     async def clock(self) -> Micros:
         """See ``leases.Leases``."""

@@ -8,6 +8,9 @@ RETURNING life
 -- name: say_life
 SELECT set_config('tpsd.life', ?, false)
 
+-- name: life
+SELECT current_setting('tpsd.life', true)
+
 -- name: still_here
 -- The lock keeps everybody from declaring us gone until the transaction ends.
 SELECT 1 FROM daemon
