@@ -130,6 +130,15 @@ class TestLeases:
         assert 0 < seen.left_us <= LEASE_US
         assert not await two.leases.declare_gone(Neighbour("one", 1, -1)), "its lease is not over"
 
+    async def test_who_says_in_time_that_it_is_there_keeps_its_work(self, fleet: Fleet) -> None:
+        one, two = await fleet.daemon("one"), await fleet.daemon("two")
+        await take(one, 1)
+        fleet.run_out("one")
+        assert one.leases is not None
+        await one.leases.renew()
+        assert await taken_over(two) == {}
+        assert len(await one.claim(NOW, 10)) == 1
+
     async def test_a_lease_is_more_than_twice_a_send_and_the_work_is_free_in_thirty_seconds(self) -> None:
         assert LEASE_US > 2 * 10_000_000
         assert TAKE_OVER_US <= 30_000_000
