@@ -14,7 +14,8 @@ class DeviceKeys(Protocol):
     """Every method that writes is one transaction, durable when it returns."""
 
     async def keep(self, keys: Sequence[KeyToKeep], at: Micros, audit: AuditDraft | None = None) -> KeysKept:
-        """Seal those that are not known yet. One that was retired stays so; one kept as received may open now.
+        """Seal those that are not known yet. One that was retired stays so, from whichever terminal it comes again; one
+        kept as received may open now.
 
         ``at`` on the wall clock; ``audit`` where a person gave them.
         """
@@ -29,4 +30,10 @@ class DeviceKeys(Protocol):
         """
 
     async def retire(self, number: int, at: Micros, audit: AuditDraft) -> KeyRow:
-        """Destroy what is sealed of a key; its row stays. Raises NotFoundError; RefusedError where that was done."""
+        """Destroy what is sealed of a key, to whichever terminals it came; the rows stay.
+
+        Raises NotFoundError; RefusedError where that was done.
+        """
+
+    async def put_in_force(self, token_key: str | None) -> None:
+        """Have lists that come from now on carry this version of the token key; None: there is none."""

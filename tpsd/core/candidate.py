@@ -140,6 +140,7 @@ class Candidate:
     zone: str | None = None
     facts: CardFacts = ()
     also: tuple[CardToken, ...] = ()  # the card's names under other token keys that are honoured
+    token_key: str | None = None  # the version of the key that ``token`` was made under; None: not ours
     list_is_stale: bool = False  # the deny list, which the card was looked up in
     stale_denies: bool = False  # and then the lane lets nobody in who pays as much
 

@@ -6,7 +6,7 @@ the request's bytes. ``decide`` runs inside the transaction with what the journa
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, assert_never
 from uuid import UUID, uuid5
@@ -30,6 +30,7 @@ from tpsd.core.candidate import (
     Operator,
     Setting,
 )
+from tpsd.core.device_keys import SALT, check_value
 from tpsd.core.fares import Fare, price
 from tpsd.core.following import Place, closing
 from tpsd.core.keeping import card_facts
@@ -81,6 +82,7 @@ class _Read:
     card: CardReading
     token: CardToken | None  # under the token key in force
     also: tuple[CardToken, ...] = ()  # under others that are honoured
+    keys: tuple[bytes, ...] = field(default=(), repr=False)  # of the token and of those others, in their order
 
 
 def prepare(
@@ -177,6 +179,7 @@ def prepare(
         zone=zone,
         facts=card_facts(clear, read.card.pan),
         also=tuple(name for name in names if name != token),
+        token_key=_version(read, token),
         list_is_stale=stale,
         stale_denies=stale and turns_away(lane.stale_accepts_below, amount),
     )
@@ -210,7 +213,14 @@ def _read(report: TapReport, setting: Setting) -> _Read:
     keys, pan = setting.keys, card.pan
     if not keys.salt or not pan:
         return _Read(data, card, report.token)
-    return _Read(data, card, card_token(keys.salt, pan), tuple(card_token(salt, pan) for salt in keys.honoured))
+    also = tuple(card_token(salt, pan) for salt in keys.honoured)
+    return _Read(data, card, card_token(keys.salt, pan), also, (keys.salt, *keys.honoured))
+
+
+def _version(read: _Read, token: CardToken | None) -> str | None:
+    """Of the key that a token was made under; None where that is none of ours."""
+    made = zip(_names(read), read.keys, strict=False)  # a validator's own token has no key here
+    return next((check_value(SALT, key) for name, key in made if name == token), None)
 
 
 def decide(candidate: Candidate, facts: Facts) -> Decision:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Final
 
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.device_key import DeviceKey, KeyRow, KeysKept, KeyToKeep, OpenedKey
 from tpsd.domain.time import Micros
 from tpsd.errors import NotFoundError, RefusedError
 from tpsd.store import audit as audits
+from tpsd.store import cards
 from tpsd.store.connection import Connection
 from tpsd.store.queries import Q
 from tpsd.store.seal import Entropy, unwrap, wrap
 from tpsd.store.writer import Writer
+
+TOKEN_KEY: Final = "token_key"
+"""Of the journal's meta: the version of the token key in force, which lists that come take along (cards.sql)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +75,18 @@ class SqlDeviceKeys:
             found = _row(connection, number)
             if found.retired_at is not None:
                 raise RefusedError(f"key {number} was retired already")
-            connection.execute(Q["device_key_retire"], (at, number))
-            audits.write(connection, audit, _named(found))
+            for (same,) in list(connection.execute(Q["device_key_same"], (number, found.type, found.check_value))):
+                connection.execute(Q["device_key_retire"], (at, same))
+                audits.write(connection, audit, _named(_row(connection, same)))
             return _row(connection, number)
 
         return await self._writer.write(work)
+
+    async def put_in_force(self, token_key: str | None) -> None:
+        """See ``devicekeys.DeviceKeys``."""
+        if token_key == await self._writer.read(cards.token_key):
+            return
+        await self._writer.write(partial(_put_in_force, token_key=token_key))
 
     def _ready(self, one: KeyToKeep) -> _Ready:
         key, made = one.key, one.made
@@ -92,6 +105,9 @@ def _keep(connection: Connection, keys: Sequence[_Ready], at: Micros, audit: Aud
     for one in keys:
         key = one.key
         found = connection.execute(Q["device_key_known"], (key.type, key.terminal, one.digest)).fetchone()
+        if found is None and connection.execute(Q["device_key_retired"], (key.type, one.check_value)).get is not None:
+            known, retired = known + 1, retired + 1
+            continue
         if found is None:
             new += 1
             row = (key.type, key.index, key.format, key.algorithm, key.terminal, one.digest)
@@ -105,6 +121,13 @@ def _keep(connection: Connection, keys: Sequence[_Ready], at: Micros, audit: Aud
         if retired_at is None and check_value is None and one.check_value is not None:
             connection.execute(Q["device_key_opened"], (one.check_value, one.sealed, number))
     return KeysKept(new, known, retired)
+
+
+def _put_in_force(connection: Connection, token_key: str | None) -> None:
+    if token_key is None:
+        connection.execute(Q["end_meta"], (TOKEN_KEY,))
+    else:
+        connection.execute(Q["set_meta"], (TOKEN_KEY, token_key))
 
 
 def _row(connection: Connection, number: int) -> KeyRow:

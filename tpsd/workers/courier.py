@@ -122,6 +122,7 @@ class Courier:
         self.honoured = frozenset(others) if SALT in self.in_force else frozenset()
         salts = [await self._opened(number) for number in others.values()]
         self._honour(tuple(salt for salt in salts if salt is not None))
+        await self._keys.put_in_force(self.in_force.get(SALT))
 
     async def _opened(self, number: int) -> bytes | None:
         try:

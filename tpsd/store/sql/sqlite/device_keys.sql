@@ -21,5 +21,13 @@ FROM device_key WHERE id = ?
 -- name: device_key_sealed
 SELECT sealed, type, terminal, digest FROM device_key WHERE id = ?
 
+-- name: device_key_same
+-- The row itself, and those of other terminals that hold the same key.
+SELECT id FROM device_key
+WHERE retired_at IS NULL AND (id = ?1 OR (type = ?2 AND check_value IS NOT NULL AND check_value = ?3)) ORDER BY id
+
+-- name: device_key_retired
+SELECT 1 FROM device_key WHERE type = ? AND check_value = ? AND retired_at IS NOT NULL LIMIT 1
+
 -- name: device_key_retire
 UPDATE device_key SET sealed = NULL, retired_at = ? WHERE id = ?
