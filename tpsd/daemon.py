@@ -24,8 +24,9 @@ from tpsd.asking import Answered
 from tpsd.config.changes import Changes
 from tpsd.core.answering import Ending, Policy, Waiting
 from tpsd.core.answering import settle as settle_asked
-from tpsd.core.candidate import Setting
+from tpsd.core.candidate import CardKeys, Setting
 from tpsd.core.feed import NOBODY
+from tpsd.core.key_choice import UseFed
 from tpsd.core.notices import Totals, cause_key, close_window
 from tpsd.core.outcomes import classify
 from tpsd.core.settlement import Settlement
@@ -65,7 +66,7 @@ from tpsd.workers.attendant import Attendant
 from tpsd.workers.authoriser import Authoriser, terms_of
 from tpsd.workers.bodies import BodyMaker
 from tpsd.workers.cashier import Cashier
-from tpsd.workers.courier import Courier
+from tpsd.workers.courier import Courier, Filed
 from tpsd.workers.desk import Desk
 from tpsd.workers.dispatcher import Dispatcher
 from tpsd.workers.doorkeeper import Doorkeeper
@@ -218,6 +219,7 @@ class Daemon:
         self._metrics = self.dispatcher.meter = self.authoriser.meter = metrics
         self.doorkeeper = Doorkeeper(journal.lanes, lambda: self.lanes, world.clock)
         self.roll = Roll(journal.lanes, lambda: [lane.state for lane in self.lanes], world.clock, tell)
+        self.courier = self._courier(config, setting.keys)
         self.registrar = None if ends.registration is None else self._registrar(ends.registration)
         self.inspector = None if ends.ask_terminal is None else self._inspector(ends.ask_terminal)
         self.fleet = Lanes(config, ends.ports, ends.port_of, setting, self._lane, world.rng, world.device)
@@ -232,14 +234,6 @@ class Daemon:
         )
         self.observer.time = lambda: (world.clock.trusted, world.clock.offset_us / SECOND)
         self.feed = None if ends.updates is None else self._feed(world)
-        self.courier = Courier(
-            journal.device_keys,
-            settings.exchange_key(config),
-            world.clock,
-            in_force(setting.keys),
-            None if ends.ask_keys is None else self._fetch_keys,
-            self._honour,
-        )
         self.observer.feed = lambda: None if self.feed is None else self.feed.facts()
         self.observer.preflight = lambda: [] if self.inspector is None else self.inspector.warnings()
         self.reloading = Reloading(self.adopt, world.clock)
@@ -449,7 +443,16 @@ class Daemon:
 
     def _registrar(self, wire: Registration) -> Registrar:
         company = self.config.operator.company_id
-        return Registrar(self.journal.identities, wire, lambda: self.lanes, self.clock, company)
+        return Registrar(self.journal.identities, wire, lambda: self.lanes, self.clock, company, self.courier.receive)
+
+    def _courier(self, config: Configuration, cards: CardKeys) -> Courier:
+        use = UseFed(config.keys.use_fed)
+        filed = Filed(cards, settings.exchange_key(config), in_force(cards), use)
+        fetch = None if self._ends.ask_keys is None else self._fetch_keys
+        keys = self.journal.device_keys
+        courier = Courier(keys, filed, self.clock, fetch, self._take_keys, self.mailer.wake.set)
+        self.dispatcher.on_token_refused = self.authoriser.on_token_refused = courier.token_refused
+        return courier
 
     def _inspector(self, ask: AskTerminal) -> Inspector:
         looks = Preflight(lambda: self.config, ask, self.clock, self._identity)
@@ -476,11 +479,11 @@ class Daemon:
             return NOBODY
         return await self._ends.updates(terminals[turn % len(terminals)], token)
 
-    def _honour(self, salts: tuple[bytes, ...]) -> None:
-        """From the next tap on a card is known by these token keys too."""
+    def _take_keys(self, keys: CardKeys) -> None:
+        """From the next tap on these are used."""
         before = self.fleet.setting
-        if before.keys.honoured != salts:
-            setting = replace(before, keys=replace(before.keys, honoured=salts))
+        if before.keys != keys:
+            setting = replace(before, keys=keys)
             self.fleet.honour(setting)
             self.desk.setting = self.bodies.setting = self.authoriser.setting = setting
 

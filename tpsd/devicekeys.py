@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Protocol
+from uuid import UUID
 
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.device_key import KeyRow, KeysKept, KeyToKeep
+from tpsd.domain.notice import NoticeDraft
 from tpsd.domain.time import Micros
 
 
@@ -33,6 +35,12 @@ class DeviceKeys(Protocol):
         """Destroy what is sealed of a key, to whichever terminals it came; the rows stay.
 
         Raises NotFoundError; RefusedError where that was done.
+        """
+
+    async def refuse(self, uuid: UUID, version: str, notice: NoticeDraft, at: Micros, now: Micros) -> bool:
+        """Note that TPS refused the card token of a request, if that was made under this version of the SALT.
+
+        With the notice, the first time; whether it was. ``at`` on the wall clock, ``now`` on the schedule clock.
         """
 
     async def put_in_force(self, token_key: str | None) -> None:

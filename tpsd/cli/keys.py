@@ -101,6 +101,7 @@ def _table(rows: Iterable[Mapping[str, Any]]) -> Table:
     for row in rows:
         state = next((word for word in ("in_force", "honoured") if row[word]), "")
         state = state or ("kept" if row["retired_at"] is None else "retired")
+        state += ", refused by TPS" if row["refused_at"] is not None and row["retired_at"] is None else ""
         table.add_row(
             str(row["id"]),
             row["type"],

@@ -6,13 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
+from uuid import UUID
 
+from tpsd.core.device_keys import SALT
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.device_key import DeviceKey, KeyRow, KeysKept, KeyToKeep, OpenedKey
+from tpsd.domain.notice import NoticeDraft
 from tpsd.domain.time import Micros
 from tpsd.errors import NotFoundError, RefusedError
 from tpsd.store import audit as audits
 from tpsd.store import cards
+from tpsd.store.commits import insert_notices
 from tpsd.store.connection import Connection
 from tpsd.store.queries import Q
 from tpsd.store.seal import Entropy, unwrap, wrap
@@ -31,6 +35,7 @@ class _Ready:
     check_value: str | None
     why: str
     sealed: bytes
+    key_id: str | None = None
 
 
 class SqlDeviceKeys:
@@ -88,12 +93,28 @@ class SqlDeviceKeys:
             return
         await self._writer.write(partial(_put_in_force, token_key=token_key))
 
+    async def refuse(self, uuid: UUID, version: str, notice: NoticeDraft, at: Micros, now: Micros) -> bool:
+        """See ``devicekeys.DeviceKeys``."""
+
+        def work(connection: Connection) -> bool:
+            if connection.execute(Q["device_key_of_request"], (str(uuid),)).get != version:
+                return False
+            connection.execute(Q["device_key_refuse"], (at, SALT, version))
+            if not connection.changes():
+                return False
+            insert_notices(connection, (notice,), None, None, now)
+            return True
+
+        return await self._writer.write(work)
+
     def _ready(self, one: KeyToKeep) -> _Ready:
         key, made = one.key, one.made
-        digest = self._digest("\0".join((key.type, key.format, key.algorithm, key.index, key.data)).encode())
+        parts = (key.type, key.format, key.algorithm, key.index, key.data, *((key.id,) if key.id else ()))
+        digest = self._digest("\0".join(parts).encode())
         label = self._label(key.type, key.terminal, digest)
         if isinstance(made, OpenedKey):
-            return _Ready(key, digest, made.check_value, "", wrap(self._kek, made.secret, label, self._entropy))
+            sealed = wrap(self._kek, made.secret, label, self._entropy)
+            return _Ready(key, digest, made.check_value, "", sealed, made.key_id)
         return _Ready(key, digest, None, made.why, wrap(self._kek, key.data.encode(), label, self._entropy))
 
     def _label(self, kind: str, terminal: str, digest: bytes) -> str:
@@ -111,7 +132,7 @@ def _keep(connection: Connection, keys: Sequence[_Ready], at: Micros, audit: Aud
         if found is None:
             new += 1
             row = (key.type, key.index, key.format, key.algorithm, key.terminal, one.digest)
-            connection.execute(Q["device_key_insert"], (*row, one.check_value, one.why, one.sealed, at))
+            connection.execute(Q["device_key_insert"], (*row, one.check_value, one.why, one.sealed, at, one.key_id))
             if audit is not None:
                 audits.write(connection, audit, _named(_row(connection, connection.last_insert_rowid())))
             continue
@@ -119,7 +140,7 @@ def _keep(connection: Connection, keys: Sequence[_Ready], at: Micros, audit: Aud
         number, check_value, retired_at = found
         retired += retired_at is not None
         if retired_at is None and check_value is None and one.check_value is not None:
-            connection.execute(Q["device_key_opened"], (one.check_value, one.sealed, number))
+            connection.execute(Q["device_key_opened"], (one.check_value, one.sealed, one.key_id, number))
     return KeysKept(new, known, retired)
 
 

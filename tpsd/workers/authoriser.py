@@ -9,6 +9,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from uuid import UUID
 
 import structlog
 
@@ -16,6 +17,7 @@ from tpsd.asking import Answered
 from tpsd.core.answering import Ending, Policy, Waiting, settle
 from tpsd.core.candidate import Setting
 from tpsd.core.following import Original, follow
+from tpsd.core.key_choice import REFUSED_CAUSE
 from tpsd.core.outcomes import classify
 from tpsd.domain.authorisation import Claimed, Draft
 from tpsd.domain.outcome import NoConnection, NotSent, Outcome, Unknown
@@ -76,6 +78,7 @@ class Authoriser:
         self.setting = setting
         self.meter: Meter = UNMETERED
         self.witness: Witness = UNWITNESSED
+        self.on_token_refused: Callable[[UUID], None] = lambda _uuid: None
         self.uuids: Uuids = Drawn(rng)
 
     @property
@@ -180,6 +183,8 @@ class Authoriser:
                 await asyncio.sleep(RETRY_SECONDS)
         self._watch.works()
         self.meter.settled(outcome)
+        if outcome.cause == REFUSED_CAUSE:
+            self.on_token_refused(claimed.uuid)
         self.witness.answered(claimed, outcome, answered)
         self._tell(claimed, outcome, answered)
         return answered

@@ -4,18 +4,20 @@
 SELECT id, check_value, retired_at FROM device_key WHERE type = ? AND terminal = ? AND digest = ?
 
 -- name: device_key_insert
-INSERT INTO device_key (type, key_index, format, algorithm, terminal, digest, check_value, why, sealed, received_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO device_key (type, key_index, format, algorithm, terminal, digest, check_value, why, sealed, received_at, key_id)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: device_key_opened
-UPDATE device_key SET check_value = ?, why = '', sealed = ? WHERE id = ? AND retired_at IS NULL
+UPDATE device_key SET check_value = ?, why = '', sealed = ?, key_id = ? WHERE id = ? AND retired_at IS NULL
 
 -- name: device_key_rows
-SELECT id, type, key_index, format, algorithm, terminal, check_value, why, received_at, retired_at
+SELECT id, type, key_index, format, algorithm, terminal, check_value, why, received_at, retired_at, key_id,
+       refused_at
 FROM device_key ORDER BY type, id DESC
 
 -- name: device_key_row
-SELECT id, type, key_index, format, algorithm, terminal, check_value, why, received_at, retired_at
+SELECT id, type, key_index, format, algorithm, terminal, check_value, why, received_at, retired_at, key_id,
+       refused_at
 FROM device_key WHERE id = ?
 
 -- name: device_key_sealed
@@ -28,6 +30,13 @@ WHERE retired_at IS NULL AND (id = ?1 OR (type = ?2 AND check_value IS NOT NULL 
 
 -- name: device_key_retired
 SELECT 1 FROM device_key WHERE type = ? AND check_value = ? AND retired_at IS NOT NULL LIMIT 1
+
+-- name: device_key_of_request
+-- The version of the token key that a request's card token was made under; none of one that was rebuilt since.
+SELECT t.token_key FROM authorisation a JOIN tap t ON t.uuid = a.uuid AND t.token = a.token WHERE a.uuid = ? LIMIT 1
+
+-- name: device_key_refuse
+UPDATE device_key SET refused_at = ? WHERE type = ? AND check_value = ? AND refused_at IS NULL
 
 -- name: device_key_retire
 UPDATE device_key SET sealed = NULL, retired_at = ? WHERE id = ?
