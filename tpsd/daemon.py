@@ -311,7 +311,7 @@ class Daemon:
     async def _remember(self) -> None:
         """What earlier lives knew, before a lane opens and a tap asks."""
         await self.doorkeeper.begin()
-        await self.courier.load()
+        await self.courier.begin()
         if self.registrar is not None:
             await self.registrar.load()
         if self.feed is not None:

@@ -12,6 +12,7 @@ import pytest
 
 from device.vl1.simulator_events import ConfigReceived
 from tests.integration.stage import Stage
+from tests.integration.test_daemon_keys import shown
 from tests.integration.test_daemon_orders import WHO, answer, at_work, tpsd
 from tests.integration.test_daemon_preflight import FIRST, SECOND_GATE, Issuer, health, issuer, opens
 from tests.integration.test_daemon_reload import rewrite
@@ -81,12 +82,12 @@ async def test_device_keys_that_come_with_it_are_sealed_once(issuer: Issuer) -> 
             {"keyTypeName": "IPEK", "keyDataFormat": "TR34", "keyData": "cryptic text"},
         ]
         await active(stage)
-        ipek, salt = (await answer(stage, "keys", "list"))["keys"]
+        ipek, salt = await shown(stage)
         assert (ipek["type"], ipek["terminal"], ipek["check_value"]) == ("IPEK", FIRST, None)
         assert (salt["index"], salt["check_value"]) == ("2", check_value("SALT", b"\x5a" * 32))
         await answer(stage, "terminal", "register", "door-1", "--anew", "--reason", "a new board")
         await active(stage)
-        assert len((await answer(stage, "keys", "list"))["keys"]) == 2, "the same keys again are no others"
+        assert len(await shown(stage)) == 2, "the same keys again are no others"
 
 
 async def test_device_keys_that_cannot_be_read_leave_it_unregistered(issuer: Issuer) -> None:
@@ -94,10 +95,9 @@ async def test_device_keys_that_cannot_be_read_leave_it_unregistered(issuer: Iss
         stage.tps.registrations.keys = [{"keyTypeName": "SALT"}]
         code = (await answer(stage, "terminal", "register", "door-1"))["code"]
         stage.tps.registrations.codes.add(code)
-        assert "device keys at deviceKeys that cannot be read: keyDataFormat is missing" in await refusal(
-            stage, "door-1"
-        )
-        assert (await answer(stage, "keys", "list"))["keys"] == []
+        words = await refusal(stage, "door-1")
+        assert "device keys at deviceKeys that cannot be read: keyDataFormat is missing" in words
+        assert await shown(stage) == []
 
 
 async def test_it_is_kept_over_a_restart_and_compared(issuer: Issuer) -> None:

@@ -139,6 +139,14 @@ class Courier:
         await self.load()
         return retired
 
+    async def begin(self) -> None:
+        """At a start: keep the file's token key too, so that cards stay known by it when the file has another one."""
+        salt = self._filed.cards.salt
+        if salt is not None:
+            own = DeviceKey(SALT, "PLAIN", "", salt.hex())
+            await self._keys.keep([prepared(own, None)], self._clock.wall())
+        await self.load()
+
     async def load(self) -> None:
         """Put in force what is to be used of what is kept, and honour the token keys that stand beside it."""
         async with self._turn:  # of two at once the later one has the newer rows
