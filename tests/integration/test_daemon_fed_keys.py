@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from device import tlv
 from device.vl1.cards import CARDS
@@ -44,6 +45,18 @@ class Tps:
 
 def token(salt: bytes, pan: str = VISA.pan) -> str:
     return card_token(salt, Pan(pan))
+
+
+def wrapped(secret: bytes, exchange: bytes) -> str:
+    """In format AES, its IV of zeros."""
+    encryptor = Cipher(algorithms.AES(exchange), modes.CBC(bytes(16))).encryptor()
+    return (encryptor.update(secret) + encryptor.finalize()).hex()
+
+
+def sealed_under(asked: Asked) -> tuple[bytes, bytes]:
+    """Mode and key id of a request's card data."""
+    items = {item.tag: item.value for item in tlv.decode(base64.b64decode(asked.tag))}
+    return items[MODE], items[KEY_ID]
 
 
 def versions(*salts: bytes) -> list[str]:
@@ -85,6 +98,22 @@ async def test_without_a_file_the_token_key_of_the_feed_is_used_and_its_follower
         old = next(row["id"] for row in await shown(stage) if row["check_value"] == first)
         await answer(stage, "keys", "retire", str(old), "--reason", "the new one is in use")
         assert (await stage.gate.verdict(stage.gate.tap(250, MASTERCARD))).verdict == Verdict.ACCEPTED
+
+
+async def test_keys_of_format_aes_are_opened_and_used(open_stage: Opens) -> None:
+    tps, exchange = Tps(), bytes(range(50, 82))
+    changes = FED | {"keys": {"token_key_file": None, "exchange_key_file": "exchange.hex"}}
+    async with open_stage(choose=tps, changes=changes) as stage:
+        (stage.folder / "exchange.hex").write_text(exchange.hex())
+        async with at_work(stage):
+            await fetched(
+                stage,
+                key("SALT", wrapped(FIRST, exchange), "AES", algorithm="HMAC-SHA256"),
+                key("TTK", wrapped(TTK, exchange), "AES", keyId="0012"),
+            )
+            await stage.settled(stage.gate.tap())
+            [asked] = tps.asked
+            assert (asked.pan_token, sealed_under(asked)) == (token(FIRST), (b"\x01", b"\x00\x12"))
 
 
 async def test_it_is_used_from_the_first_tap_of_the_next_life(open_stage: Opens) -> None:
@@ -155,8 +184,7 @@ async def test_clear_card_data_is_encrypted_under_the_terminals_own_ttk(open_sta
         for gate in stage.gates:
             await stage.settled(gate.tap())
         for asked in tps.asked:
-            items = tlv.decode(base64.b64decode(asked.tag))
-            assert [tlv.find(items, tag).value for tag in (MODE, KEY_ID)] == [b"\x01", b"\x07"]  # type: ignore[union-attr]
+            assert sealed_under(asked) == (b"\x01", b"\x07")
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from tests.store.builders import LANE, NOW, SALT, VISA, report, setting
 from tests.store.passengers import APPROVED, COMPANY, GATE, answer, asked_of, check_in, fresh, journeys
@@ -13,6 +13,7 @@ from tpsd.core.candidate import CardKeys
 from tpsd.core.device_keys import check_value, prepared
 from tpsd.core.feed import Flush, Take
 from tpsd.core.intake import decide, prepare, tokens_of
+from tpsd.core.key_choice import refused
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.card import CardToken, Pan
 from tpsd.domain.device_key import DeviceKey, KeysKept
@@ -149,3 +150,35 @@ async def test_a_key_is_retired_for_every_terminal_and_comes_back_by_none(journa
     third = prepared(replace(salt, terminal="GATE-X1:VAL00003", index="9"), None)
     assert await journal.device_keys.keep([third], NOW) == KeysKept(0, 1, 1)
     assert len(await journal.device_keys.rows()) == 3
+
+
+async def refused_of(journal: SqlJournal, tap: int, version: str) -> bool:
+    uuid = (await journal.story(str(tap))).tap.uuid
+    assert uuid is not None
+    return await journal.device_keys.refuse(UUID(uuid), version, refused(version), NOW, NOW)
+
+
+async def test_a_refusal_is_of_the_version_that_the_token_was_made_under_and_told_once(journal: SqlJournal) -> None:
+    salt = DeviceKey("SALT", "PLAIN", "", SALT.hex(), "1", "GATE-X1:VAL00001")
+    keys = (salt, replace(salt, terminal="GATE-X1:VAL00002"), replace(salt, data=NEW.hex()))
+    await journal.device_keys.keep([prepared(key, None) for key in keys], NOW)
+    await tapped(journal, 1, CardKeys(SALT))
+    assert not await refused_of(journal, 1, NEW_VERSION), "another was used meanwhile"
+    assert await refused_of(journal, 1, OLD_VERSION)
+    assert not await refused_of(journal, 1, OLD_VERSION)
+    rows = await journal.device_keys.rows()
+    assert {row.id: row.refused_at for row in rows} == {1: NOW, 2: NOW, 3: None}
+    assert all(row.retired_at is None for row in rows), "it goes on being honoured"
+    told = await journal._writer.read(lambda one: [cause for (cause,) in one.execute("SELECT cause FROM notice")])
+    assert told == [f"alarm/token_key.{OLD_VERSION}"]
+    assert not await journal.device_keys.refuse(uuid4(), OLD_VERSION, refused(OLD_VERSION), NOW, NOW), "nobody's"
+
+
+async def test_what_is_to_be_used_for_a_terminal_keeps_its_id(journal: SqlJournal) -> None:
+    key = DeviceKey("TTK", "AES", "", "11" * 16, "", "GATE-X1:VAL00001", "0012")
+    await journal.device_keys.keep([prepared(key, None)], NOW)
+    [row] = await journal.device_keys.rows()
+    assert (row.check_value, row.key_id) == (None, None)
+    await journal.device_keys.keep([prepared(key, bytes(16))], NOW)
+    [row] = await journal.device_keys.rows()
+    assert (row.check_value is not None, row.key_id) == (True, "0012"), "once it opens"
