@@ -7,7 +7,7 @@ from typing import Protocol
 from uuid import UUID
 
 from tpsd.domain.audit import AuditDraft
-from tpsd.domain.device_key import KeyRow, KeysKept, KeyToKeep
+from tpsd.domain.device_key import KeyRow, KeysKept, KeyToKeep, TokenKeyUse
 from tpsd.domain.notice import NoticeDraft
 from tpsd.domain.time import Micros
 
@@ -24,6 +24,9 @@ class DeviceKeys(Protocol):
 
     async def rows(self) -> list[KeyRow]:
         """All, the newest of each type first."""
+
+    async def uses(self) -> list[TokenKeyUse]:
+        """What would be found no more if a version of the token key were retired."""
 
     async def secret(self, number: int) -> bytes:
         """The key itself, or the text that was received of one that is not opened.

@@ -16,7 +16,7 @@ from device.vl1.codes import TapKind
 from tests.integration.conftest import Opens
 from tests.integration.stage import VISA, Stage
 from tests.integration.test_daemon_keys import key, shown
-from tests.integration.test_daemon_orders import answer, at_work
+from tests.integration.test_daemon_orders import answer, at_work, tpsd
 from tpsd.core.device_keys import check_value
 from tpsd.domain.card import Pan
 from tpsd.domain.tap import Verdict
@@ -95,6 +95,8 @@ async def test_without_a_file_the_token_key_of_the_feed_is_used_and_its_follower
         assert (await stage.gate.verdict(stage.gate.tap(250, MASTERCARD))).reason == "deny_list"
         [listed] = (await answer(stage, "denylist", "count"))["sources"]
         assert (listed["source"], listed["token_key"]) == ("hand", first)
+        code, out, _ = await tpsd(stage, "keys", "list")
+        assert (code, f"SALT {first}: 1 denied cards, 0 journeys under way" in out) == (0, True)
         old = next(row["id"] for row in await shown(stage) if row["check_value"] == first)
         await answer(stage, "keys", "retire", str(old), "--reason", "the new one is in use")
         assert (await stage.gate.verdict(stage.gate.tap(250, MASTERCARD))).verdict == Verdict.ACCEPTED

@@ -16,7 +16,7 @@ from tpsd.core.intake import decide, prepare, tokens_of
 from tpsd.core.key_choice import refused
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.card import CardToken, Pan
-from tpsd.domain.device_key import DeviceKey, KeysKept
+from tpsd.domain.device_key import DeviceKey, KeysKept, TokenKeyUse
 from tpsd.domain.tap import Told
 from tpsd.domain.time import later
 from tpsd.emv.reading import card_token
@@ -82,6 +82,7 @@ async def test_a_journey_of_the_old_key_is_found_until_that_is_retired(journal: 
     await check_in(journal)
     [row] = await journeys(journal)
     assert row.token_key == OLD_VERSION
+    assert await journal.device_keys.uses() == [TokenKeyUse(OLD_VERSION, 0, 1)]
     ends = await at_the_gate(journal, 2, CHANGED, 320)
     assert await version_of(journal, 2) == OLD_VERSION, "it is known by the name that it began under"
     await answer(journal, asked_of(ends), APPROVED)
@@ -110,6 +111,8 @@ async def test_lists_carry_the_version_in_force_when_they_came(journal: SqlJourn
         ("hand", OLD_VERSION): 2,
     }
     assert await listed(journal) == kept, "lists of two keys are not joined"
+    uses = [TokenKeyUse(NEW_VERSION, 3, 0), TokenKeyUse(OLD_VERSION, 7, 0)]
+    assert sorted(await journal.device_keys.uses(), key=lambda use: use.listed) == uses
     await imported(journal, others(4))
     await journal.denylist.tidy(100)
     assert (await listed(journal))["file", NEW_VERSION] == 4

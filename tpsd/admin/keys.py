@@ -45,7 +45,8 @@ def routes(
 
     async def listed(_request: web.Request) -> web.Response:
         rows = [_page(row, courier) for row in await keys.rows()]
-        return web.json_response({"in_force": dict(courier.in_force), "keys": rows})
+        uses = [asdict(use) for use in await keys.uses()]
+        return web.json_response({"in_force": dict(courier.in_force), "keys": rows, "uses": uses})
 
     async def take(request: web.Request) -> web.Response:
         asked = await json_object(request)

@@ -47,6 +47,9 @@ def list_keys(socket: Socket = None, config: ConfigFile = None, as_json: AsJson 
         return
     for kind, check in found["in_force"].items():
         console().print(f"{kind} in force: check value {check}", markup=False)
+    for use in found["uses"]:
+        stands = f"{use['listed']} denied cards, {use['journeys']} journeys under way"
+        console().print(f"SALT {use['version']}: {stands}", markup=False)
     console().print(folding(_table(found["keys"])))
 
 

@@ -74,6 +74,15 @@ class KeyRow:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenKeyUse:
+    """What still stands under a version of the token key: ``listed`` cards of deny lists, ``journeys`` under way."""
+
+    version: str
+    listed: int
+    journeys: int
+
+
+@dataclass(frozen=True, slots=True)
 class KeysKept:
     """What became of keys that came: ``new`` ones were sealed, ``known`` ones were there, some of them ``retired``."""
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from tpsd.core.device_keys import SALT
 from tpsd.domain.audit import AuditDraft
-from tpsd.domain.device_key import DeviceKey, KeyRow, KeysKept, KeyToKeep, OpenedKey
+from tpsd.domain.device_key import DeviceKey, KeyRow, KeysKept, KeyToKeep, OpenedKey, TokenKeyUse
 from tpsd.domain.notice import NoticeDraft
 from tpsd.domain.time import Micros
 from tpsd.errors import NotFoundError, RefusedError
@@ -59,6 +59,12 @@ class SqlDeviceKeys:
         """See ``devicekeys.DeviceKeys``."""
         return await self._writer.read(
             lambda connection: [KeyRow(*row) for row in connection.execute(Q["device_key_rows"])]
+        )
+
+    async def uses(self) -> list[TokenKeyUse]:
+        """See ``devicekeys.DeviceKeys``."""
+        return await self._writer.read(
+            lambda connection: [TokenKeyUse(*row) for row in connection.execute(Q["token_key_uses"])]
         )
 
     async def secret(self, number: int) -> bytes:

@@ -31,6 +31,14 @@ WHERE retired_at IS NULL AND (id = ?1 OR (type = ?2 AND check_value IS NOT NULL 
 -- name: device_key_retired
 SELECT 1 FROM device_key WHERE type = ? AND check_value = ? AND retired_at IS NOT NULL LIMIT 1
 
+-- name: token_key_uses
+-- What a card's entry or journey would be lost with: by version, entries of the lists in force and journeys under way.
+SELECT token_key, sum(listed), sum(journeys)
+FROM (SELECT token_key, tokens AS listed, 0 AS journeys FROM deny_generation WHERE state = 'live'
+      UNION ALL
+      SELECT token_key, 0, 1 FROM journey INDEXED BY journey_overdue WHERE state IN ('open', 'checking_out')) uses
+WHERE token_key IS NOT NULL GROUP BY token_key ORDER BY token_key
+
 -- name: device_key_of_request
 -- The version of the token key that a request's card token was made under; none of one that was rebuilt since.
 SELECT t.token_key FROM authorisation a JOIN tap t ON t.uuid = a.uuid AND t.token = a.token WHERE a.uuid = ? LIMIT 1
