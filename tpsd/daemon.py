@@ -75,7 +75,7 @@ from tpsd.workers.examiner import Examiner
 from tpsd.workers.feed import Feed, Pace
 from tpsd.workers.inspector import Inspector
 from tpsd.workers.mailer import Mailer
-from tpsd.workers.parameters import ParameterFeed
+from tpsd.workers.parameters import ParameterFeed, Stream
 from tpsd.workers.reader import Asking, Lane, LaneParts
 from tpsd.workers.registrar import Registrar
 from tpsd.workers.roll import Roll
@@ -438,7 +438,7 @@ class Daemon:
         pace = Pace(settings.poll_us(self.config), settings.max_age_us(self.config))
         feed = Feed(self.journal.feed, self._ask_for_updates, clock, world.rng, pace, self.journal.tell, told)
         if self._ends.parameters is not None:
-            feed.beside = ParameterFeed(self.journal.parameters, self._ask_for_parameters, clock).look
+            feed.beside = ParameterFeed(self.journal.parameters, self._ask_for_parameters, clock, self._streams).look
         return feed
 
     def _registrar(self, wire: Registration) -> Registrar:
@@ -491,15 +491,24 @@ class Daemon:
         ask = self._ends.ask_keys
         if ask is None:
             return {}
-        known = {lane.state.name: lane.state.terminal for lane in self.lanes}
-        terminals = terminals_of(self.config, known, every=True)
-        return {f"{terminal.type_name}:{terminal.serial}": await ask(terminal) for terminal in terminals}
+        return {name: await ask(terminal) for name, terminal in self._terminals(every=True).items()}
 
-    async def _ask_for_parameters(self, kind: Parameters, token: str | None) -> RawHeard:
-        terminals = terminals_of(self.config, {lane.state.name: lane.state.terminal for lane in self.lanes})
-        if not terminals or self._ends.parameters is None:
+    def _streams(self) -> list[Stream]:
+        """The company's lists once, through the terminal that asks for the deny list; of the others each its own."""
+        own = [(kind, terminal) for terminal in self._terminals(every=True) for kind in Parameters if kind.of_terminals]
+        return [*((kind, "") for kind in Parameters if not kind.of_terminals), *own]
+
+    def _terminals(self, *, every: bool) -> dict[str, Terminal]:
+        known = {lane.state.name: lane.state.terminal for lane in self.lanes}
+        return {f"{one.type_name}:{one.serial}": one for one in terminals_of(self.config, known, every=every)}
+
+    async def _ask_for_parameters(self, stream: Stream, token: str | None) -> RawHeard:
+        kind, name = stream
+        terminals = self._terminals(every=kind.of_terminals)
+        terminal = terminals.get(name) if name else next(iter(terminals.values()), None)
+        if terminal is None or self._ends.parameters is None:
             return NOBODY
-        return await self._ends.parameters(terminals[0], kind, token)
+        return await self._ends.parameters(terminal, kind, token)
 
     def _wake_sends(self) -> None:
         self.bodies.wake.set()  # what was released may wait for its body

@@ -181,7 +181,8 @@ def _status_lines(found: Mapping[str, Any]) -> Iterator[str]:
         if kind["version"]:
             whole = "not complete yet" if kind["whole_at"] is None else f"complete {moment(kind['whole_at'])}"
             records = f"version {kind['version']}, {kind['records']} records kept as they came"
-            yield f"{_KINDS[kind['kind']]}: {records}, {whole}"
+            of = f" of {kind['terminal']}" if kind["terminal"] else ""
+            yield f"{_KINDS[kind['kind']]}{of}: {records}, {whole}"
     if found["ignored"]:
         yield f"{found['ignored']} records of types unknown to this version were ignored"
 
