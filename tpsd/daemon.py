@@ -451,7 +451,7 @@ class Daemon:
         fetch = None if self._ends.ask_keys is None else self._fetch_keys
         keys = self.journal.device_keys
         courier = Courier(keys, filed, self.clock, fetch, self._take_keys, self.mailer.wake.set)
-        self.dispatcher.on_token_refused = self.authoriser.on_token_refused = courier.token_refused
+        self.dispatcher.on_answered = self.authoriser.on_answered = courier.answered
         return courier
 
     def _inspector(self, ask: AskTerminal) -> Inspector:

@@ -40,8 +40,8 @@ class DeviceKeys(Protocol):
         Raises NotFoundError; RefusedError where that was done.
         """
 
-    async def refuse(self, uuid: UUID, version: str, notice: NoticeDraft, at: Micros, now: Micros) -> bool:
-        """Note that TPS refused the card token of a request, if that was made under this version of the SALT.
+    async def refuse(self, uuid: UUID, key: KeyRow, notice: NoticeDraft, at: Micros, now: Micros) -> bool:
+        """Note that TPS refused what was made with a key, if this transaction was: its card token, or its card data.
 
         With the notice, the first time; whether it was. ``at`` on the wall clock, ``now`` on the schedule clock.
         """

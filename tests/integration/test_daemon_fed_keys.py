@@ -20,6 +20,7 @@ from tests.integration.test_daemon_orders import answer, at_work, tpsd
 from tpsd.core.device_keys import check_value
 from tpsd.domain.card import Pan
 from tpsd.domain.tap import Verdict
+from tpsd.domain.time import MINUTE, later
 from tpsd.emv.reading import card_token
 from tpsd.sfey.fates import Asked, Fate, approve, system
 
@@ -163,7 +164,7 @@ async def test_a_token_key_that_tps_refuses_is_used_no_more(open_stage: Opens) -
         notices = await stage.daemon.journal._writer.read(
             lambda one: list(one.execute("SELECT cause FROM notice WHERE kind = 'alarm'"))
         )
-        assert (f"alarm/token_key.{second}",) in notices
+        assert (f"alarm/device_key.{second}",) in notices
 
 
 async def test_a_late_refusal_of_the_old_key_ends_nothing(open_stage: Opens) -> None:
@@ -173,7 +174,7 @@ async def test_a_late_refusal_of_the_old_key_ends_nothing(open_stage: Opens) -> 
         tap = stage.gate.tap()
         await stage.settled(tap)
         await fetched(stage, key("SALT", SECOND.hex()))
-        stage.daemon.courier.token_refused(UUID(tps.asked[0].uuid))
+        stage.daemon.courier.answered("system.39", UUID(tps.asked[0].uuid), "GATE-X1:VAL00001")
         await stage.until(lambda: not stage.daemon.courier._refused, "the refusal looked at")
         first, second = versions(FIRST, SECOND)
         assert await states(stage) == {first: (False, True), second: (True, False)}, "it was made under the one before"
@@ -187,6 +188,24 @@ async def test_clear_card_data_is_encrypted_under_the_terminals_own_ttk(open_sta
             await stage.settled(gate.tap())
         for asked in tps.asked:
             assert sealed_under(asked) == (b"\x01", b"\x07")
+
+
+async def test_a_ttk_that_tps_does_not_know_is_used_no_more(open_stage: Opens) -> None:
+    def choose(asked: Asked) -> Sequence[Fate]:
+        return (system(20) if sealed_under(asked)[1] == b"\x08" else approve(),)
+
+    shop = {"kind": "RETAIL_PAYMENT"}
+    async with open_stage(choose=choose, changes=FED, lane_changes=shop) as stage, at_work(stage):
+        good, wrong = key("TTK", TTK.hex(), keyIndex="07"), key("TTK", "00" * 16, keyIndex="08")
+        await fetched(stage, good, wrong)
+        stage.clock.jump(later(stage.clock.schedule(), MINUTE))  # the tap is of after the key's coming
+        assert (await stage.gate.verdict(stage.gate.tap())).verdict == Verdict.DENIED
+
+        async def back() -> bool:
+            return (await states(stage))[check_value("TTK", TTK)][0]
+
+        await stage.until(back, "the former key in force")
+        assert (await stage.gate.verdict(stage.gate.tap())).verdict == Verdict.ACCEPTED
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from tpsd.core.intake import decide, prepare, tokens_of
 from tpsd.core.key_choice import refused
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.card import CardToken, Pan
-from tpsd.domain.device_key import DeviceKey, KeysKept, TokenKeyUse
+from tpsd.domain.device_key import DeviceKey, KeyRow, KeysKept, TokenKeyUse
 from tpsd.domain.tap import Told
 from tpsd.domain.time import later
 from tpsd.emv.reading import card_token
@@ -155,26 +155,46 @@ async def test_a_key_is_retired_for_every_terminal_and_comes_back_by_none(journa
     assert len(await journal.device_keys.rows()) == 3
 
 
-async def refused_of(journal: SqlJournal, tap: int, version: str) -> bool:
+async def refused_of(journal: SqlJournal, tap: int, key: KeyRow) -> bool:
     uuid = (await journal.story(str(tap))).tap.uuid
     assert uuid is not None
-    return await journal.device_keys.refuse(UUID(uuid), version, refused(version), NOW, NOW)
+    return await journal.device_keys.refuse(UUID(uuid), key, refused(key), NOW, NOW)
+
+
+async def alarms(journal: SqlJournal) -> list[str]:
+    return await journal._writer.read(lambda one: [cause for (cause,) in one.execute("SELECT cause FROM notice")])
 
 
 async def test_a_refusal_is_of_the_version_that_the_token_was_made_under_and_told_once(journal: SqlJournal) -> None:
     salt = DeviceKey("SALT", "PLAIN", "", SALT.hex(), "1", "GATE-X1:VAL00001")
     keys = (salt, replace(salt, terminal="GATE-X1:VAL00002"), replace(salt, data=NEW.hex()))
     await journal.device_keys.keep([prepared(key, None) for key in keys], NOW)
+    new, _, old = await journal.device_keys.rows()
     await tapped(journal, 1, CardKeys(SALT))
-    assert not await refused_of(journal, 1, NEW_VERSION), "another was used meanwhile"
-    assert await refused_of(journal, 1, OLD_VERSION)
-    assert not await refused_of(journal, 1, OLD_VERSION)
+    assert not await refused_of(journal, 1, new), "another was used meanwhile"
+    assert await refused_of(journal, 1, old)
+    assert not await refused_of(journal, 1, old)
     rows = await journal.device_keys.rows()
     assert {row.id: row.refused_at for row in rows} == {1: NOW, 2: NOW, 3: None}
     assert all(row.retired_at is None for row in rows), "it goes on being honoured"
-    told = await journal._writer.read(lambda one: [cause for (cause,) in one.execute("SELECT cause FROM notice")])
-    assert told == [f"alarm/token_key.{OLD_VERSION}"]
-    assert not await journal.device_keys.refuse(uuid4(), OLD_VERSION, refused(OLD_VERSION), NOW, NOW), "nobody's"
+    assert await alarms(journal) == [f"alarm/device_key.{OLD_VERSION}"]
+    assert not await journal.device_keys.refuse(uuid4(), old, refused(old), NOW, NOW), "nobody's"
+
+
+async def test_a_refusal_of_card_data_is_of_the_key_that_the_terminal_had_when_it_was_tapped(
+    journal: SqlJournal,
+) -> None:
+    own = DeviceKey("TTK", "PLAIN", "", "11" * 16, "07", "GATE-X1:VAL00042")
+    keys = (own, replace(own, terminal="GATE-X1:VAL00043"))
+    await tapped(journal, 1, CardKeys())
+    await journal.device_keys.keep([prepared(key, None) for key in keys], NOW)
+    elsewhere, key = await journal.device_keys.rows()
+    assert not await refused_of(journal, 1, key), "it was tapped before the key came"
+    late = prepare(report(2, received_at=later(NOW, 1)), LANE, setting(journal), uuid4())
+    await journal.take(late, decide, NOW)
+    assert not await refused_of(journal, 2, elsewhere)
+    assert await refused_of(journal, 2, key)
+    assert {row.id: row.refused_at for row in await journal.device_keys.rows()} == {key.id: NOW, elsewhere.id: None}
 
 
 async def test_what_is_to_be_used_for_a_terminal_keeps_its_id(journal: SqlJournal) -> None:

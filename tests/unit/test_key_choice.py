@@ -112,6 +112,12 @@ def test_honoured_are_few_and_the_newest() -> None:
             NOTHING,
             {FRONT: 1},
         ),
+        (
+            [row(1, kind="TTK", key_id="01"), row(2, kind="TTK", key_id="02", refused_at=NOW)],
+            UseFed.ALWAYS,
+            NOTHING,
+            {FRONT: 1},
+        ),
         ([row(1, kind="TTK", key_id="01", terminal=BY_HAND)], UseFed.ALWAYS, NOTHING, {}),
     ],
 )
@@ -135,8 +141,9 @@ def test_by_what_id_tps_knows_a_ttk(index: str, name: str, key_id: str | None) -
     assert salt.key_id is None
 
 
-def test_the_alarm_names_the_key_and_what_to_do() -> None:
-    told = refused("AAAAAA")
-    assert told.cause == "alarm/token_key.AAAAAA"
-    assert "--rebuild" in told.detail
+@pytest.mark.parametrize(("kind", "code"), [("SALT", "system.39"), ("TTK", "system.20")])
+def test_the_alarm_names_the_key_and_what_to_do(kind: str, code: str) -> None:
+    told = refused(row(1, "AAAAAA", kind=kind))
+    assert told.cause == "alarm/device_key.AAAAAA"
+    assert f"tpsd release --cause {code}@… --rebuild" in told.detail
     assert mask_runs(told.detail) == told.detail

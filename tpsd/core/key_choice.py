@@ -14,8 +14,8 @@ from tpsd.domain.notice import NoticeDraft, NoticeKind
 HONOURED_MAX: Final = 3
 """Token keys beside the one in force: the old, the coming, and one that nobody retired; each costs a tap a look-up."""
 
-REFUSED_CAUSE: Final = "system.39"
-"""INVALID_PAN_TOKEN: TPS's own token of the card is another (sfey.md 4)."""
+REFUSALS: Final[Mapping[str, str]] = {"system.39": SALT, "system.20": TTK}
+"""What TPS says of a key, and of which type: INVALID_PAN_TOKEN, KEY_NOT_FOUND (sfey.md 4)."""
 
 
 class UseFed(Enum):
@@ -61,14 +61,15 @@ def choose(rows: Iterable[KeyRow], use: UseFed, filed: Mapping[str, str]) -> Cho
     )
 
 
-def refused(check_value: str) -> NoticeDraft:
-    """What an operator is told when TPS refuses the card tokens that are made under a key of its own."""
+def refused(key: KeyRow) -> NoticeDraft:
+    """What an operator is told when TPS refuses what is made with a key that it gave itself."""
+    code = next(cause for cause, kind in REFUSALS.items() if kind == key.type)
     return NoticeDraft(
         NoticeKind.ALARM,
-        f"{NoticeKind.ALARM.value}/token_key.{check_value}",
-        f"TPS refuses card tokens made under the SALT {check_value}, which it gave itself (code 39): that is used no"
-        " more, only honoured; 'tpsd keys list' shows what is in force. Ask Sfey; what is held:"
-        " tpsd release --cause system.39@… --rebuild",
+        f"{NoticeKind.ALARM.value}/device_key.{key.check_value}",
+        f"TPS refuses what is made with the {key.type} {key.check_value}, which it gave itself ({code}): that is used"
+        " no more; 'tpsd keys list' shows what is in force. Ask Sfey; what is held:"
+        f" tpsd release --cause {code}@… --rebuild",
     )
 
 
@@ -98,5 +99,9 @@ def _ttks(rows: Sequence[KeyRow]) -> dict[str, KeyRow]:
     return {
         row.terminal: row
         for row in sorted(rows, key=_came)
-        if row.type == TTK and row.terminal != BY_HAND and row.retired_at is None and row.key_id is not None
+        if row.type == TTK
+        and row.terminal != BY_HAND
+        and row.retired_at is None
+        and row.key_id is not None
+        and row.refused_at is None
     }

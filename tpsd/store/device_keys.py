@@ -99,14 +99,11 @@ class SqlDeviceKeys:
             return
         await self._writer.write(partial(_put_in_force, token_key=token_key))
 
-    async def refuse(self, uuid: UUID, version: str, notice: NoticeDraft, at: Micros, now: Micros) -> bool:
+    async def refuse(self, uuid: UUID, key: KeyRow, notice: NoticeDraft, at: Micros, now: Micros) -> bool:
         """See ``devicekeys.DeviceKeys``."""
 
         def work(connection: Connection) -> bool:
-            if connection.execute(Q["device_key_of_request"], (str(uuid),)).get != version:
-                return False
-            connection.execute(Q["device_key_refuse"], (at, SALT, version))
-            if not connection.changes():
+            if not (_made_with(connection, uuid, key) and _refused(connection, key, at)):
                 return False
             insert_notices(connection, (notice,), None, None, now)
             return True
@@ -148,6 +145,21 @@ def _keep(connection: Connection, keys: Sequence[_Ready], at: Micros, audit: Aud
         if retired_at is None and check_value is None and one.check_value is not None:
             connection.execute(Q["device_key_opened"], (one.check_value, one.sealed, one.key_id, number))
     return KeysKept(new, known, retired)
+
+
+def _made_with(connection: Connection, uuid: UUID, key: KeyRow) -> bool:
+    if key.type == SALT:
+        return bool(connection.execute(Q["device_key_of_request"], (str(uuid),)).get == key.check_value)
+    return connection.execute(Q["tapped_since_device_key"], (str(uuid), key.id)).get is not None
+
+
+def _refused(connection: Connection, key: KeyRow, at: Micros) -> bool:
+    """A SALT is one for all, a TTK its terminal's; whether it had not been refused before."""
+    if key.type == SALT:
+        connection.execute(Q["device_key_refuse"], (at, SALT, key.check_value))
+    else:
+        connection.execute(Q["device_key_refuse_one"], (at, key.id))
+    return connection.changes() > 0
 
 
 def _put_in_force(connection: Connection, token_key: str | None) -> None:

@@ -17,7 +17,6 @@ from tpsd.asking import Answered
 from tpsd.core.answering import Ending, Policy, Waiting, settle
 from tpsd.core.candidate import Setting
 from tpsd.core.following import Original, follow
-from tpsd.core.key_choice import REFUSED_CAUSE
 from tpsd.core.outcomes import classify
 from tpsd.domain.authorisation import Claimed, Draft
 from tpsd.domain.outcome import NoConnection, NotSent, Outcome, Unknown
@@ -78,7 +77,7 @@ class Authoriser:
         self.setting = setting
         self.meter: Meter = UNMETERED
         self.witness: Witness = UNWITNESSED
-        self.on_token_refused: Callable[[UUID], None] = lambda _uuid: None
+        self.on_answered: Callable[[str, UUID, str], None] = lambda _cause, _uuid, _terminal: None
         self.uuids: Uuids = Drawn(rng)
 
     @property
@@ -183,8 +182,7 @@ class Authoriser:
                 await asyncio.sleep(RETRY_SECONDS)
         self._watch.works()
         self.meter.settled(outcome)
-        if outcome.cause == REFUSED_CAUSE:
-            self.on_token_refused(claimed.uuid)
+        self.on_answered(outcome.cause, claimed.uuid, claimed.terminal)
         self.witness.answered(claimed, outcome, answered)
         self._tell(claimed, outcome, answered)
         return answered

@@ -16,7 +16,7 @@ import structlog
 
 from tpsd.core.candidate import CardKeys
 from tpsd.core.device_keys import SALT, check_value, prepared
-from tpsd.core.key_choice import Choice, UseFed, choose, refused
+from tpsd.core.key_choice import REFUSALS, Choice, UseFed, choose, refused
 from tpsd.core.trouble import Trouble
 from tpsd.devicekeys import DeviceKeys
 from tpsd.domain.audit import AuditDraft
@@ -76,7 +76,7 @@ class Courier:
         self._troubles: dict[str, Trouble] = {}
         self._apply = apply
         self._on_notice = on_notice
-        self._refused: set[UUID] = set()
+        self._refused: set[tuple[str, UUID, str]] = set()  # type of key, transaction, terminal
         self._turn = asyncio.Lock()
         self._choice = Choice(None, (), file_honoured=False, ttks={})
         self.in_force: Mapping[str, str] = filed.checks
@@ -97,10 +97,11 @@ class Courier:
         """A validator has said who it is."""
         self._wake.set()
 
-    def token_refused(self, uuid: UUID) -> None:
-        """TPS said of a transaction that its card token is wrong."""
-        self._refused.add(uuid)
-        self._wake.set()
+    def answered(self, cause: str, uuid: UUID, terminal: str) -> None:
+        """TPS said something of a transaction: of a key, perhaps, that it refuses."""
+        if (kind := REFUSALS.get(cause)) is not None:
+            self._refused.add((kind, uuid, terminal))
+            self._wake.set()
 
     async def fetch_all(self) -> bool:
         """Ask TPS for every terminal's keys, and keep them; whether all came."""
@@ -197,25 +198,23 @@ class Courier:
         return row.type == SALT and row.retired_at is None and row.check_value in versions
 
     async def _heed_refusals(self) -> bool:
-        """Whether every refusal of a token was looked at: one by the key of TPS in force ends that key's use."""
+        """Whether every refusal was looked at: one of what was made with a key of TPS's ends that key's use."""
         while self._refused:
-            uuid = next(iter(self._refused))
+            refusal = next(iter(self._refused))
             try:
-                await self._heed(uuid)
+                await self._heed(*refusal)
             except JournalUnavailableError as exc:
-                log.error("refusal_not_noted", uuid=str(uuid), error=str(exc))
+                log.error("refusal_not_noted", key=refusal[0], uuid=str(refusal[1]), error=str(exc))
                 return False
-            self._refused.discard(uuid)
+            self._refused.discard(refusal)
         return True
 
-    async def _heed(self, uuid: UUID) -> None:
-        used = self._choice.salt
-        if used is None or used.check_value is None:
+    async def _heed(self, kind: str, uuid: UUID, terminal: str) -> None:
+        used = self._choice.salt if kind == SALT else self._choice.ttks.get(terminal)
+        if used is None:
             return
-        told = refused(used.check_value)
-        at, now = self._clock.wall(), self._clock.schedule()
-        if await self._keys.refuse(uuid, used.check_value, told, at, now):
-            log.error("token_key_refused", check_value=used.check_value, uuid=str(uuid))
+        if await self._keys.refuse(uuid, used, refused(used), self._clock.wall(), self._clock.schedule()):
+            log.error("device_key_refused", type=kind, check_value=used.check_value, uuid=str(uuid))
             await self.load()
             self._on_notice()
 

@@ -13,7 +13,6 @@ import structlog
 
 from tpsd.core.canary import judged, settle_canary
 from tpsd.core.doubt import DoubtPolicy, judge_at_claim, with_enquiry
-from tpsd.core.key_choice import REFUSED_CAUSE
 from tpsd.core.outcomes import classify
 from tpsd.core.settlement import Settlement, settle
 from tpsd.core.uplink import put_back
@@ -71,7 +70,7 @@ class Dispatcher:
         self.in_flight = 0
         self.meter: Meter = UNMETERED
         self.witness: Witness = UNWITNESSED
-        self.on_token_refused: Callable[[UUID], None] = lambda _uuid: None
+        self.on_answered: Callable[[str, UUID, str], None] = lambda _cause, _uuid, _terminal: None
         self.may_claim: Callable[[], bool] = lambda: True  # who makes it true sets ``wake``
         self._watch = JournalWatch(log, clock)
 
@@ -165,8 +164,7 @@ class Dispatcher:
                 await asyncio.sleep(RETRY_SECONDS)
         self._watch.works()
         self.meter.settled(outcome)
-        if outcome.cause == REFUSED_CAUSE:
-            self.on_token_refused(claimed.uuid)
+        self.on_answered(outcome.cause, claimed.uuid, claimed.terminal)
         self.witness.settled(claimed, outcome, settlement, jitter)
         log.info(
             "attempt",

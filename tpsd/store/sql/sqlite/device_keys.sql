@@ -43,6 +43,14 @@ WHERE token_key IS NOT NULL GROUP BY token_key ORDER BY token_key
 -- The version of the token key that a request's card token was made under; none of one that was rebuilt since.
 SELECT t.token_key FROM authorisation a JOIN tap t ON t.uuid = a.uuid AND t.token = a.token WHERE a.uuid = ? LIMIT 1
 
+-- name: tapped_since_device_key
+-- Whether a tap came after a terminal's key, and so was made with that.
+SELECT 1 FROM tap t JOIN device_key k ON t.terminal = k.terminal AND t.received_at > k.received_at
+WHERE t.uuid = ? AND k.id = ? LIMIT 1
+
+-- name: device_key_refuse_one
+UPDATE device_key SET refused_at = ? WHERE id = ? AND refused_at IS NULL
+
 -- name: device_key_refuse
 UPDATE device_key SET refused_at = ? WHERE type = ? AND check_value = ? AND refused_at IS NULL
 
