@@ -215,8 +215,8 @@ class Courier:
             return
         if await self._keys.refuse(uuid, used, refused(used), self._clock.wall(), self._clock.schedule()):
             log.error("device_key_refused", type=kind, check_value=used.check_value, uuid=str(uuid))
-            await self.load()
             self._on_notice()
+        await self.load()  # also where it was noted before, and the journal could not be read then
 
     async def _opened(self, row: KeyRow) -> bytes | None:
         try:
