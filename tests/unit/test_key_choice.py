@@ -10,7 +10,7 @@ import pytest
 
 from tests.store.builders import NOW
 from tpsd.core.device_keys import prepared
-from tpsd.core.key_choice import HONOURED_MAX, Choice, UseFed, choose, refused
+from tpsd.core.key_choice import HONOURED_MAX, Choice, UseFed, choose, oldest_first, refused
 from tpsd.domain.card import mask_runs
 from tpsd.domain.device_key import BY_HAND, DeviceKey, KeyRow, OpenedKey
 
@@ -54,6 +54,14 @@ def test_who_goes_first(use: UseFed, filed: Mapping[str, str], found: tuple[str 
 def test_a_key_is_as_old_as_its_first_coming() -> None:
     late = row(3, "AAAAAA", terminal=REAR)
     assert names(chosen(OLD, NEW, late)) == ("BBBBBB", ["AAAAAA"], False), "a terminal that is behind changes nothing"
+
+
+def test_of_keys_that_come_together_the_higher_index_is_newer() -> None:
+    indices = ["10", "", "9", "0a", "2"]
+    keys = [DeviceKey("SALT", "PLAIN", "", "", index) for index in indices]
+    assert [key.index for key in oldest_first(keys)] == ["", "0a", "2", "9", "10"]
+    ivs = [DeviceKey("SALT", "AES", "", "", index) for index in ("9" * 32, "1" * 32)]
+    assert oldest_first(ivs) == ivs, "an IV says nothing of age"
 
 
 def test_what_a_person_gave_is_honoured_and_not_used_by_itself() -> None:

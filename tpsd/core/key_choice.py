@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Final
 
 from tpsd.core.device_keys import SALT, TTK
-from tpsd.domain.device_key import BY_HAND, KeyRow
+from tpsd.domain.device_key import BY_HAND, DeviceKey, KeyRow
 from tpsd.domain.notice import NoticeDraft, NoticeKind
 
 HONOURED_MAX: Final = 3
@@ -59,6 +59,16 @@ def choose(rows: Iterable[KeyRow], use: UseFed, filed: Mapping[str, str]) -> Cho
         file_honoured=SALT in filed and in_force != filed[SALT] and not retired,
         ttks=_ttks(rows) if _takes(use, TTK, filed) else {},
     )
+
+
+def oldest_first(keys: Iterable[DeviceKey]) -> list[DeviceKey]:
+    """Keys that came together in the order of their indices, where those count: in format AES one is an IV."""
+
+    def number(key: DeviceKey) -> int:
+        counts = key.format != "AES" and key.index.isascii() and key.index.isdigit()
+        return int(key.index) if counts else 0
+
+    return sorted(keys, key=number)
 
 
 def refused(key: KeyRow) -> NoticeDraft:

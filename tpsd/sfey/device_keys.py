@@ -90,12 +90,10 @@ def _read_records(records: Iterable[object], terminal: str, profile: Profile) ->
     """What inserts or changes a key; what strikes one retires nothing, which is a person's to do."""
     words = profile.updates
     comes = (words["insert"], words["update"])
-    keys = []
-    for record in records:
-        if pick(record, words["type"]) != words["device_key"] or pick(record, words["action"]) not in comes:
-            continue
-        key = read_key(record, profile, terminal)
-        if isinstance(key, str):
-            return "record.key"
-        keys.append(key)
-    return keys
+    coming = [
+        record
+        for record in records
+        if pick(record, words["type"]) == words["device_key"] and pick(record, words["action"]) in comes
+    ]
+    keys = read_key_list(coming, profile, terminal)
+    return "record.key" if isinstance(keys, str) else keys

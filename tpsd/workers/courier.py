@@ -16,7 +16,7 @@ import structlog
 
 from tpsd.core.candidate import CardKeys
 from tpsd.core.device_keys import SALT, check_value, prepared
-from tpsd.core.key_choice import REFUSALS, Choice, UseFed, choose, refused
+from tpsd.core.key_choice import REFUSALS, Choice, UseFed, choose, oldest_first, refused
 from tpsd.core.trouble import Trouble
 from tpsd.devicekeys import DeviceKeys
 from tpsd.domain.audit import AuditDraft
@@ -125,7 +125,7 @@ class Courier:
 
     async def receive(self, keys: Sequence[DeviceKey], audit: AuditDraft | None = None) -> KeysKept:
         """Keep them; ``audit`` where a person gave them."""
-        ready = [prepared(key, self._filed.exchange) for key in keys]
+        ready = [prepared(key, self._filed.exchange) for key in oldest_first(keys)]
         kept = await self._keys.keep(ready, self._clock.wall(), audit)
         await self.load()
         if kept.new:
