@@ -146,6 +146,8 @@ class Feed:
         self._state = await self._feed.state()
         if not self.may_ask():
             await self._tell_of_age()
+            if self.beside is not None:
+                await self.beside()
             return LOOK_US
         if self._state.whole and self._state.waits_since is None:
             await self._turn(poll)  # a life before ended between the last page and the flip
