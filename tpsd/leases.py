@@ -51,6 +51,7 @@ class Hold:
         self._schedule = schedule
         self._send_us = send_us
         self._until = 0
+        self.on_over: Callable[[], None] = lambda: None  # somebody wanted to send and may not: renew it
 
     def extend(self, asked_at: Micros) -> None:
         """The lease was renewed by a request that was made then."""
@@ -58,7 +59,10 @@ class Hold:
 
     def lasts(self) -> bool:
         """Whether a send that begins now ends before anybody else may begin the same one."""
-        return self._schedule() + self._send_us <= self._until
+        if self._schedule() + self._send_us <= self._until:
+            return True
+        self.on_over()
+        return False
 
 
 @dataclass(frozen=True, slots=True)

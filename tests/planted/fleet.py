@@ -24,8 +24,8 @@ FLEET: Final = (
     Bug(
         "a send begins however little of the lease is left",
         "tpsd/leases.py",
-        "return self._schedule() + self._send_us <= self._until",
-        "return self._schedule() <= self._until",
+        "if self._schedule() + self._send_us <= self._until:",
+        "if self._schedule() <= self._until:",
         ("tests/unit/test_leaseholder.py",),
     ),
     Bug(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 
 import pytest
 
@@ -58,23 +57,14 @@ class Table:
 
 
 class Still(WarpClock):
-    """Stands where it is put; a wait is over when the test says so."""
+    """Stands where it is put."""
 
     def __init__(self) -> None:
         super().__init__()
         self.at = NOW
-        self.until: list[Micros | None] = []
 
     def schedule(self) -> Micros:
         return self.at
-
-    async def wait(self, wake: asyncio.Event, until: Micros | None) -> None:
-        self.until.append(until)
-        await wake.wait()
-
-
-def _waited(clock: Still, times: int) -> bool:
-    return len(clock.until) == times
 
 
 def holder(table: Table, clock: Still) -> tuple[Leaseholder, Hold]:
@@ -83,17 +73,10 @@ def holder(table: Table, clock: Still) -> tuple[Leaseholder, Hold]:
     return Leaseholder(table, hold, clock, endings, lambda: table.calls.append("look around")), hold
 
 
-async def rounds(table: Table, count: int = 1, clock: Still | None = None) -> Still:
-    """So many rounds, each after the other's wait."""
-    clock = clock or Still()
-    one, _ = holder(table, clock)
-    running = asyncio.create_task(one.run())
-    for number in range(1, count + 1):
-        await until_it_is(partial(_waited, clock, number), "a round")
-        one.wake.set()
-    running.cancel()
-    await asyncio.wait((running,))
-    return clock
+async def rounds(table: Table, count: int = 1) -> list[int]:
+    """So many rounds; how long it waits after each, microseconds."""
+    one, _ = holder(table, Still())
+    return [await one.round() for _ in range(count)]
 
 
 class TestHold:
@@ -130,15 +113,12 @@ class TestLeaseholder:
 
     async def test_it_renews_every_five_seconds_and_looks_around(self) -> None:
         table = Table(others=[Neighbour("two", 1, 20 * SECOND)])
-        clock = await rounds(table, 2)
+        assert await rounds(table, 2) == [RENEW_US] * 2
         assert table.calls == ["renew", "look around"] * 2
-        assert clock.until == [later(NOW, RENEW_US)] * 2
 
     async def test_it_looks_when_the_lease_of_another_ends(self) -> None:
-        clock = await rounds(Table(others=[Neighbour("two", 1, 2 * SECOND), Neighbour("three", 1, 9 * SECOND)]))
-        (until,) = clock.until
-        assert until is not None
-        assert 2 * SECOND < until - NOW < 3 * SECOND
+        (wait_us,) = await rounds(Table(others=[Neighbour("two", 1, 2 * SECOND), Neighbour("three", 1, 9 * SECOND)]))
+        assert 2 * SECOND < wait_us < 3 * SECOND
 
     async def test_whose_lease_is_over_is_gone_and_its_work_taken_over(self) -> None:
         table = Table(others=[Neighbour("two", 7, -1), Neighbour("three", 1, 9 * SECOND)])
@@ -149,6 +129,19 @@ class TestLeaseholder:
         table = Table(gone={"two": NOW})
         await rounds(table)
         assert table.calls == ["renew", "take over", "look around"]
+
+    async def test_it_renews_at_once_where_somebody_may_not_send_any_more(self) -> None:
+        """After a machine's sleep nobody waits for the next round."""
+        table, clock = Table(), Still()
+        one, hold = holder(table, clock)
+        running = asyncio.create_task(one.run())
+        await until_it_is(lambda: table.calls.count("renew") == 1, "the first renewal")
+        clock.at = later(NOW, LEASE_US)
+        assert not hold.lasts()
+        await until_it_is(lambda: table.calls.count("renew") == 2, "another", seconds=RENEW_US / SECOND / 2)
+        assert hold.lasts()
+        running.cancel()
+        await asyncio.wait((running,))
 
     async def test_the_lease_counts_from_before_the_request(self) -> None:
         clock = Still()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 
 from tpsd.domain.picture import FleetFacts
-from tpsd.domain.time import MILLISECOND, SECOND, later
+from tpsd.domain.time import MILLISECOND, SECOND
 from tpsd.errors import JournalUnavailableError
 from tpsd.leases import RENEW_US, Endings, Hold, Leases, Neighbour, Renewed
 from tpsd.ports import Clock
@@ -36,6 +37,7 @@ class Leaseholder:
         self._renewed: Renewed | None = None
         self._apart_us = 0
         self.wake = asyncio.Event()
+        hold.on_over = self.wake.set
 
     async def begin(self) -> None:
         """The lease of this life, before anything is claimed. Raises JournalError."""
@@ -46,13 +48,20 @@ class Leaseholder:
         while True:
             self.wake.clear()
             try:
-                wait_us = await self._round()
+                wait_us = await self.round()
             except JournalUnavailableError as exc:
                 self._watch.failed("lease_not_renewed", exc)
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             self._watch.works()
-            await self._clock.wait(self.wake, later(self._clock.schedule(), wait_us))
+            with suppress(TimeoutError):  # in real time, as the database's clock runs
+                async with asyncio.timeout(wait_us / SECOND):
+                    await self.wake.wait()
+
+    @property
+    def holds(self) -> bool:
+        """Whether this daemon may send."""
+        return self._hold.lasts()
 
     def facts(self) -> FleetFacts:
         """How it stood at the last renewal."""
@@ -65,7 +74,8 @@ class Leaseholder:
             apart_us=self._apart_us,
         )
 
-    async def _round(self) -> int:
+    async def round(self) -> int:
+        """Renew, and take over what can be; microseconds until the next. Raises JournalUnavailableError."""
         renewed = await self._renew()
         for neighbour in renewed.others:
             if neighbour.left_us <= 0:
