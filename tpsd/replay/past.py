@@ -36,11 +36,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Then:
-    """One exchange: when its request left, and when it had ended."""
+    """One exchange: when its request left, and when it had ended; ``n`` is the number of its line."""
 
     exchange: Exchange
     began: Micros
     ended: Micros
+    n: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ class _Reader:
         self._seen: dict[str, bytearray] = {}  # by life, a byte a line
         self._left_out: set[str] = set()
         self._settled: list[tuple[str, int, Micros, float | None, Step]] = []
-        self._sent: list[tuple[str, int, Micros, Micros, Exchange]] = []
+        self._sent: list[tuple[str, int, Then]] = []
         self._cache: dict[Any, Any] = {}
 
     def take(self, line: AnyLine, text: str) -> None:
@@ -123,7 +124,7 @@ class _Reader:
             case Settled():
                 self._settled.append((intern(line.uuid), line.number, at, line.jitter, self._once(step_of(line))))
             case Enquired():
-                then = Then(exchange_of(line.exchange), Micros(at - round(line.seconds * SECOND)), at)
+                then = Then(exchange_of(line.exchange), Micros(at - round(line.seconds * SECOND)), at, line.n)
                 past.enquiries.setdefault(line.uuid, []).append(then)
             case Probed():
                 past.probes.append((at, self._once(exchange_of(line.exchange))))
@@ -160,7 +161,8 @@ class _Reader:
 
     def _take_sent(self, line: Sent, at: Micros) -> None:
         began = Micros(at - round(line.seconds * SECOND))
-        self._sent.append((intern(line.uuid), line.number, began, at, self._once(exchange_of(line.exchange))))
+        then = Then(self._once(exchange_of(line.exchange)), began, at, line.n)
+        self._sent.append((intern(line.uuid), line.number, then))
         if line.request is None or line.uuid in self.past.requests:
             return
         self.past.requests[line.uuid] = line.request.model_dump()
@@ -175,8 +177,8 @@ class _Reader:
             raise ReplayError("no line says under which configuration it was written: is this a tap log?")
         if not past.taps:
             raise ReplayError("there is no tap in it: name the files of the lanes too, or their folder")
-        for uuid, _, began, at, exchange in sorted(self._sent, key=lambda one: (one[0], one[1], one[3])):
-            past.exchanges.setdefault(uuid, []).append(Then(exchange, began, at))
+        for uuid, _, then in sorted(self._sent, key=lambda one: (one[0], one[1], one[2].ended)):
+            past.exchanges.setdefault(uuid, []).append(then)
         for uuid, _, _, jitter, step in sorted(self._settled, key=lambda one: one[:3]):
             if step.counts and uuid not in self._left_out:
                 past.steps.setdefault(uuid, []).append(step)
@@ -248,13 +250,15 @@ def exchange_of(line: Exchanged) -> Exchange:
     return _EXCHANGES[line.kind](line.cause or "")
 
 
-def in_turn(taps: Sequence[tuple[Micros, int, int]], orders: Sequence[Order]) -> Iterator[tuple[Micros, int | Order]]:
-    """Taps, by their place in the spool, and orders, in the order in which they came."""
+def in_turn(
+    taps: Sequence[tuple[Micros, int, int]], orders: Sequence[Order]
+) -> Iterator[tuple[Micros, int, int | Order]]:
+    """Taps, by their place in the spool, and orders, in the order in which they came; each with its line's number."""
     waiting = deque(orders)
     for at, n, offset in taps:
         while waiting and (waiting[0].at, waiting[0].line.n) < (at, n):
             order = waiting.popleft()
-            yield order.at, order
-        yield at, offset
+            yield order.at, order.line.n, order
+        yield at, n, offset
     for order in waiting:
-        yield order.at, order
+        yield order.at, order.line.n, order

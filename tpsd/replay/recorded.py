@@ -18,7 +18,7 @@ from uuid import UUID, uuid5
 from tpsd.core.following import Original
 from tpsd.domain.outcome import Answer, Exchange
 from tpsd.domain.tap import Kind, TapReport
-from tpsd.domain.time import SECOND
+from tpsd.domain.time import SECOND, Micros
 from tpsd.ports import Clock
 from tpsd.replay.past import Past, Then
 from tpsd.sfey.wire import Profile, pick
@@ -32,18 +32,42 @@ _REACHED: Final = Answer(404, readable=False)
 _NEVER_ASKED: Final = Answer(200, approved=True, action_code="000")
 
 
-class RecordedTps:
-    """``ports.Tps``, and by ``ask`` an AFC API."""
+class Turn:
+    """How far a log has been given. What it tells of later comes later, also where its clock stood still."""
 
-    def __init__(self, past: Past, clock: Clock, profile: Profile) -> None:
+    def __init__(self) -> None:
+        self._next: tuple[float, int] = (0, 0)
+        self._waiting: list[tuple[tuple[Micros, int], asyncio.Future[None]]] = []
+
+    def reaches(self, at: float, n: int) -> None:
+        """What is given next stands there: whoever waits for what stands before it goes on."""
+        self._next = (at, n)
+        free = [one for one in self._waiting if one[0] < self._next]
+        self._waiting = [one for one in self._waiting if one[0] >= self._next]
+        for _, waiter in sorted(free, key=lambda one: one[0]):
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def after(self, at: Micros, n: int) -> None:
+        """Wait until everything before that line was given."""
+        if (at, n) > self._next:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiting.append(((at, n), waiter))
+            await waiter
+
+
+class RecordedTps:
+    """``ports.Tps``, and by ``ask`` an AFC API; within ``TurnedTps``, which says what is asked about."""
+
+    def __init__(self, past: Past, clock: Clock, turn: Turn) -> None:
         self._past = past
         self._clock = clock
-        self._uuid = profile.fields["uuid"]
+        self._turn = turn
         self._last: dict[str, Exchange] = {}
 
     async def post(self, credential: str, path: str, body: bytes, *, within: float | None = None) -> Exchange:
         """As then."""
-        uuid = str(pick(json.loads(body), self._uuid))
+        uuid = _ASKING.get() or ""
         then = self._next(self._past.exchanges, uuid)
         if then is None:
             return self._last.get(uuid, _NEVER_ASKED)
@@ -79,11 +103,12 @@ class RecordedTps:
 
     async def _as_long(self, then: Then) -> None:
         now = self._clock.schedule()
-        took = then.ended - then.began
-        if abs(now - then.began) <= AS_THEN_US:
-            took = then.ended - now
+        as_then = abs(now - then.began) <= AS_THEN_US
+        took = then.ended - (now if as_then else then.began)
         if took > 0:
             await asyncio.sleep(took / SECOND)
+        if as_then:
+            await self._turn.after(then.ended, then.n)
 
 
 class TurnedTps:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -41,9 +42,9 @@ from tpsd.replay.lanes import DoorDevice, DoorPort
 from tpsd.replay.loop import virtual_loop
 from tpsd.replay.past import Order, Past, in_turn, load
 from tpsd.replay.reading import Skipped, files_of
-from tpsd.replay.recorded import RecordedChance, RecordedTps, RecordedUuids, TurnedTps
+from tpsd.replay.recorded import RecordedChance, RecordedTps, RecordedUuids, Turn, TurnedTps
 from tpsd.replay.settings import changed, harmless, read_toml
-from tpsd.replay.writer import LazyCommit, LoopWriter
+from tpsd.replay.writer import LazyCommit
 from tpsd.sfey.direct import DirectLine
 from tpsd.sfey.fates import by_amount
 from tpsd.sfey.teller import Teller
@@ -52,10 +53,10 @@ from tpsd.store.epochs import KeyFolder
 from tpsd.store.housekeeping import Keep
 from tpsd.store.seal import KEY_BYTES
 from tpsd.store.sqlite import Identity, Secrets, SqliteJournal
+from tpsd.store.writer import InlineWriter
 
 LEAD_US = SECOND  # the daemon has started when the first tap comes
 AFTER_US = 10_000  # what falls due at the moment of the log's last line is still settled; no rung is as short
-BEFORE_ORDER_SECONDS = 0.001  # a person orders when what happened at that moment has been settled
 CACHE_KIB = 32 * 1024  # of SQLite: the pages of a thousand groups, and what 100,000 taps look up most
 WHO = "replay"
 TPS = Literal["recorded", "simulate"]
@@ -117,6 +118,7 @@ class _Replay:
         self._began = Micros(past.taps[0][0] - LEAD_US)
         self._origin = self._loop.time()
         self._uuids = RecordedUuids(past)
+        self._turn = Turn()
         self._denied: set[bytes] = set()
         self._stale = False  # TPS's list, as it was for the tap that comes
         self._lost: dict[str, int] = {}
@@ -184,7 +186,7 @@ class _Replay:
     def _tps(self, clock: SystemClock) -> tuple[TurnedTps, Any]:
         line: Any
         if self._asked.tps == "recorded":
-            line = RecordedTps(self._past, clock, self._profile)
+            line = RecordedTps(self._past, clock, self._turn)
         else:
             teller = Teller(by_amount, wall=clock.wall, profile=self._profile)
             seconds = self._config.sfey.timeout_seconds
@@ -206,22 +208,27 @@ class _Replay:
         if self._asked.denied:
             await self._deny(daemon, list(self._asked.denied))
         done = 0
-        for at, what in in_turn(past.taps, past.orders):
-            await self._until(at)
-            if isinstance(what, Order):
-                await asyncio.sleep(BEFORE_ORDER_SECONDS)
-                await self._order(daemon, what.line)
-                continue
-            await self._tap(daemon, at, past.tap(what), what)
-            done += 1
-            self._progress(done, total)
-        await self._until(Micros(past.ends_at + AFTER_US))
+        async with asyncio.TaskGroup() as group:
+            people = []
+            for at, n, what in in_turn(past.taps, past.orders):
+                self._turn.reaches(at, n)
+                await self._until(at)
+                if isinstance(what, Order):
+                    people.append(group.create_task(self._order(daemon, what.line), name="order"))
+                    continue
+                await self._tap(daemon, at, past.tap(what), what)
+                done += 1
+                self._progress(done, total)
+            self._turn.reaches(inf, 0)
+            await self._until(Micros(past.ends_at + AFTER_US))
+            for order in people:
+                order.cancel()
 
     async def _until(self, at: Micros) -> None:
-        """Exactly then: what falls due at the same moment has been set to before, and goes first."""
         wait = (at - self._began) / SECOND - (self._loop.time() - self._origin)
         if wait > 0:
             await asyncio.sleep(wait)
+        await self._loop.quiet()
 
     async def _tap(self, daemon: Daemon, at: Micros, tap: dict[str, Any], place: int) -> None:
         door = self._doors.get(tap["lane"])
@@ -234,7 +241,7 @@ class _Replay:
         self.comparison.expect(at, tap, place)
         self._uuids.next = _own_uuid(decided)
         door.tap(report_of(tap), can_take_pin=bool(tap.get("can_take_pin")))
-        await door.heard.wait()
+        await self._loop.quiet()
 
     async def _list(self, daemon: Daemon, token: str | None, *, listed: bool) -> None:
         """The deny list holds the card exactly if it did then."""
@@ -276,14 +283,14 @@ class _Letterbox:
         pass
 
 
-def _fast_writer(connect: Callable[[], apsw.Connection]) -> LoopWriter:
+def _fast_writer(connect: Callable[[], apsw.Connection]) -> InlineWriter:
     def connected() -> apsw.Connection:
         connection = connect()
         connection.pragma("synchronous", "off")  # nothing here outlives the process
         connection.pragma("cache_size", -CACHE_KIB)
         return connection
 
-    return LoopWriter(connected, None, lambda: None, LazyCommit)
+    return InlineWriter(connected, LazyCommit)
 
 
 def _profile_then(begin: Begin) -> Profile:

@@ -65,6 +65,7 @@ class Dispatcher:
         self._on_doubt = on_doubt
         self._on_judged = on_judged  # TPS's application judged a canary of this cause
         self._stopping = False
+        self._all_claimed = False  # nothing was due any more behind the last claim, and none is under way
         self.wake = asyncio.Event()
         self.in_flight = 0
         self.meter: Meter = UNMETERED
@@ -110,6 +111,7 @@ class Dispatcher:
 
     async def _round(self, sends: asyncio.TaskGroup) -> Micros | None:
         """Claim into the free places; when to look again, None for not before something wakes it."""
+        self._all_claimed = False
         free = self._pace.concurrency - self.in_flight
         if free <= 0 or not self.may_claim():
             return None
@@ -128,21 +130,25 @@ class Dispatcher:
         for claimed in claims:
             self.in_flight += 1
             sends.create_task(self._send(claimed, created_by is None), name=f"send {claimed.uuid}")
+        self._all_claimed = len(claims) < free
         if len(claims) == free or created_by is not None:
             return None  # every probe of an uplink that is down wakes this
         return await self._journal.next_due()
 
     async def _send(self, claimed: Claimed, may_wait: bool) -> None:
+        is_over = False
         try:
             began = self._clock.monotonic()
             exchange = await self._tps.post(claimed.credential, claimed.path, claimed.body)
             self.witness.sent(claimed, exchange, self._clock.monotonic() - began)
-            await self._settle(claimed, _read(claimed, exchange), may_wait)
+            is_over = await self._settle(claimed, _read(claimed, exchange), may_wait)
         finally:
             self.in_flight -= 1
-            self.wake.set()
+            if not (is_over and self._all_claimed):
+                self.wake.set()
 
-    async def _settle(self, claimed: Claimed, outcome: Outcome, may_wait: bool) -> None:
+    async def _settle(self, claimed: Claimed, outcome: Outcome, may_wait: bool) -> bool:
+        """Whether that is all: nothing falls due because of it."""
         ended_at = self._clock.schedule()
         jitter = None
         if may_wait and self._uplink.goes_back(outcome, claimed.reason):
@@ -156,7 +162,7 @@ class Dispatcher:
                 break
             except SettledLate:
                 log.error("settled_late", uuid=str(claimed.uuid), attempt=claimed.number, cause=outcome.cause)
-                return
+                return False
             except JournalUnavailableError as exc:
                 self._watch.failed("settle_failed", exc, uuid=str(claimed.uuid))
                 await asyncio.sleep(RETRY_SECONDS)
@@ -173,6 +179,7 @@ class Dispatcher:
         self._tell([settlement], noticed=noticed)
         if claimed.cause is not None and judged(outcome):
             await self._on_judged(claimed.cause)
+        return claimed.cause is None and settlement.state.is_final
 
     def _tell(self, settlements: list[Settlement], *, noticed: bool = False) -> None:
         if noticed or any(settlement.notices for settlement in settlements):
