@@ -17,7 +17,7 @@ from uuid import UUID
 import structlog
 
 from schemas.config import Configuration
-from tpsd import __version__, pacing
+from tpsd import __version__, draws, pacing
 from tpsd import config as settings
 from tpsd.admin.metrics import Metrics
 from tpsd.asking import Answered
@@ -91,14 +91,15 @@ log = structlog.get_logger("tpsd")
 class World:
     """What a daemon is given from outside: clocks and chance. The demo and tests hand in others.
 
-    ``witness`` hears of everything; ``uuids`` names transactions where chance is not to; ``device`` makes what speaks
-    with a lane's validator where it is none that the configuration names.
+    ``witness`` hears of everything; ``uuids`` names transactions and ``draws`` spreads them where chance is not to;
+    ``device`` makes what speaks with a lane's validator where it is none that the configuration names.
     """
 
     clock: Timepiece
     rng: random.Random
     witness: Witness = UNWITNESSED
     uuids: Uuids | None = None
+    draws: draws.Draws | None = None
     device: MakeDevice | None = None
 
 
@@ -214,9 +215,9 @@ class Daemon:
         self.dispatcher.may_claim = lambda: self.bodies.ready
         self.timekeeper = Timekeeper(world.clock, sorted(ends.credentials), self._ask_time, self._time_is_known)
         self._rng = world.rng
+        self.doorkeeper = Doorkeeper(journal.lanes, lambda: self.lanes, world.clock)
         self._let_hear(world)
         self._metrics = self.dispatcher.meter = self.authoriser.meter = metrics
-        self.doorkeeper = Doorkeeper(journal.lanes, lambda: self.lanes, world.clock)
         self.roll = Roll(journal.lanes, lambda: [lane.state for lane in self.lanes], world.clock, tell)
         self.registrar = None if ends.registration is None else self._registrar(ends.registration)
         self.inspector = None if ends.ask_terminal is None else self._inspector(ends.ask_terminal)
@@ -258,6 +259,8 @@ class Daemon:
             self.clock.schedule(), self._credentials, self._after_crash, self._after_crash_asked
         )
         log.info("recovered", **done)
+        for ended in self._crashed:
+            self._witness.settled(*ended)
         if mended := {name: count for name, count in done.items() if name in WOUNDS}:
             log.error("wounds_mended", **mended)
         await self._remember()
@@ -408,7 +411,10 @@ class Daemon:
         return lane
 
     def _let_hear(self, world: World) -> None:
-        self._uuids = self.authoriser.uuids = world.uuids or Drawn(world.rng)
+        self._uuids = self.authoriser.uuids = self.desk.uuids = world.uuids or Drawn(world.rng)
+        self.dispatcher.draws = self.desk.draws = world.draws or draws.Drawn(world.rng)
+        self.desk.witness = self.doorkeeper.witness = world.witness
+        self._crashed: list[tuple[Claimed, Outcome, Settlement, float]] = []  # attempts that an earlier life left open
         self._witness = self.dispatcher.witness = self.authoriser.witness = world.witness
         self.uplink.witness = self.mailer.witness = self.cashier.witness = self.attendant.witness = world.witness
 
@@ -544,7 +550,10 @@ class Daemon:
         outcome = classify(NoAnswer("crash"))
         if not self.clock.trusted:  # attempts are stamped in true time, which this life cannot compare with its own
             claimed = replace(claimed, started_at=self.clock.schedule())
-        return outcome, self.dispatcher.decide(claimed, outcome, self.clock.schedule())
+        jitter = self.dispatcher.draws.of_attempt(claimed.uuid)
+        settlement = self.dispatcher.decide(claimed, outcome, self.clock.schedule(), jitter)
+        self._crashed.append((claimed, outcome, settlement, jitter))
+        return outcome, settlement
 
     def _after_crash_asked(self, waiting: Waiting) -> Ending:
         now = self.clock.schedule()

@@ -19,7 +19,8 @@ from tpsd.domain.time import iso_micros
 from tpsd.replay.comparing import tap_name
 from tpsd.replay.differences import Aspect, Difference
 from tpsd.replay.reading import ReplayError, files_of, read
-from tpsd.replay.world import TPS, Asked, run
+from tpsd.replay.settings import TPS, Asked
+from tpsd.replay.world import run
 
 LOG_NAME: Final = "log.jsonl"
 CASE_NAME: Final = "case.json"

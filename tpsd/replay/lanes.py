@@ -65,7 +65,8 @@ class DoorDevice:
     # --- ports.Device ---
 
     def open(self, now: float) -> None:
-        """Nothing happens."""
+        """A link that is new: whoever is there says so at the next tap."""
+        self._up = None
 
     def receive(self, data: bytes, now: float, wall: Micros, *, trusted: bool = True) -> list[DeviceEvent]:
         """What has arrived."""

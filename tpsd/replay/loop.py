@@ -179,7 +179,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def _run_only(self, owner: int) -> None:
         while mine := [one for one in self._ready if one[0] == owner]:
-            self._ready = deque(one for one in self._ready if one[0] != owner)
+            others = [one for one in self._ready if one[0] != owner]
+            self._ready.clear()
+            self._ready.extend(others)
             for _, handle in mine:
                 self._run(handle)
 

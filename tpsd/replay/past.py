@@ -7,17 +7,33 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from sys import intern
 from typing import IO, Any, Final
 
-from schemas.taplog import AnyLine, Attended, Begin, Enquired, Exchanged, Mailed, Ordered, Probed, Sent, Settled, Tap
+from schemas.taplog import (
+    AnyLine,
+    Attended,
+    Begin,
+    End,
+    Enquired,
+    Exchanged,
+    Freed,
+    Mailed,
+    Ordered,
+    Probed,
+    Sent,
+    Settled,
+    Tap,
+)
 from tpsd.domain.outcome import Answer, CredentialRefused, Exchange, NoAnswer, NoConnection
 from tpsd.domain.time import DAY, SECOND, Micros, micros_of
 from tpsd.replay.reading import ReplayError, Skipped, read
 from tpsd.sfey.wire import Profile, pick
 
 BEFORE: Final = Micros(0)
+CRASH: Final = "crash"  # the cause of an attempt that a start found open
 N_MAX: Final = 100_000_000  # lines of one process life: years, and a byte of memory each
 
 
@@ -36,20 +52,38 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Then:
-    """One exchange: when its request left, and when it had ended; ``n`` is the number of its line."""
+    """One exchange: when its request left, and when it had ended.
+
+    ``number``: which attempt's it was, 0 for an enquiry; ``n`` is the number of its line.
+    """
 
     exchange: Exchange
     began: Micros
     ended: Micros
+    number: int
     n: int
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """An order by hand, and when."""
+class LifeOver:
+    """A process life ended: in order, or by a crash, after which what was under way was never heard of again."""
 
-    at: Micros
-    line: Ordered
+    in_order: bool
+
+
+Event = Ordered | Begin | LifeOver
+"""What happens beside taps: an order by hand, a reload or another life's start, or the end of one."""
+
+
+@dataclass(slots=True)
+class _Life:
+    """One process life: its first line, its last, and how it began and ended. A place is a time and a number."""
+
+    first: tuple[Micros, int]
+    last: tuple[Micros, int]
+    begin: tuple[Micros, Begin] | None = None
+    in_order: bool = False
+    left_open: Micros = BEFORE  # when the last of the attempts began that the life before it left open
 
 
 @dataclass(slots=True)
@@ -67,7 +101,10 @@ class Past:
     steps: dict[str, list[Step]] = field(default_factory=dict)
     jitter: dict[str, list[float]] = field(default_factory=dict)
     mails: list[tuple[Micros, str]] = field(default_factory=list)
-    orders: list[Order] = field(default_factory=list)
+    events: list[tuple[Micros, int, Event]] = field(default_factory=list)
+    crashed: dict[str, set[int]] = field(default_factory=dict)  # attempts that no answer came to any more
+    draws: dict[str, list[float]] = field(default_factory=dict)
+    rebuilt: dict[str, list[str]] = field(default_factory=dict)
     attended: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     skipped: list[Skipped] = field(default_factory=list)
     ends_at: Micros = BEFORE
@@ -97,6 +134,7 @@ class _Reader:
         self._profile_of = profile_of
         self._profile: Profile | None = None
         self._seen: dict[str, bytearray] = {}  # by life, a byte a line
+        self._lives: dict[str, _Life] = {}
         self._left_out: set[str] = set()
         self._settled: list[tuple[str, int, Micros, float | None, Step]] = []
         self._sent: list[tuple[str, int, Then]] = []
@@ -105,12 +143,13 @@ class _Reader:
     def take(self, line: AnyLine, text: str) -> None:
         past, at = self.past, _when(line)
         if isinstance(line, Begin):
-            self._counts(line)
+            self._begins(line, at)
             past.configs.append((at, line))
             self._profile = self._profile or self._profile_of(line)
             return
         if not self._is_new(line.life, line.n):
             return  # the same file under two names
+        self._lives_on(line, at)
         past.lines += 1
         past.ends_at = max(past.ends_at, at)
         match line:
@@ -123,15 +162,21 @@ class _Reader:
                 self._take_sent(line, at)
             case Settled():
                 self._settled.append((intern(line.uuid), line.number, at, line.jitter, self._once(step_of(line))))
+                if line.outcome_cause == CRASH:
+                    past.crashed.setdefault(line.uuid, set()).add(line.number)
             case Enquired():
-                then = Then(exchange_of(line.exchange), Micros(at - round(line.seconds * SECOND)), at, line.n)
+                then = Then(exchange_of(line.exchange), Micros(at - round(line.seconds * SECOND)), at, 0, line.n)
                 past.enquiries.setdefault(line.uuid, []).append(then)
             case Probed():
                 past.probes.append((at, self._once(exchange_of(line.exchange))))
             case Mailed():
                 past.mails.append((at, line.subject))
             case Ordered():
-                past.orders.append(Order(at, line))
+                past.events.append((at, line.n, line))
+            case Freed():
+                past.draws.setdefault(line.uuid, []).append(line.draw)
+                if line.new is not None:
+                    past.rebuilt.setdefault(line.uuid, []).append(line.new)
             case Attended():
                 for name, count in line.done.items():
                     past.attended[name] += count
@@ -145,10 +190,35 @@ class _Reader:
         if line.decided is not None and line.decided.uuid is not None:
             self._left_out.add(line.decided.uuid)
 
-    def _counts(self, line: AnyLine) -> None:
+    def _begins(self, line: Begin, at: Micros) -> None:
         """A configuration stands at the head of several files, under the number of the line that opened them."""
-        if isinstance(line, Begin) and line.why != "file":
-            self._is_new(line.life, line.n)
+        if line.why == "file" or not self._is_new(line.life, line.n):
+            return
+        self._lives_on(line, at)
+        if line.why == "reload":
+            self.past.events.append((at, line.n, line))
+        else:
+            self._lives[line.life].begin = (at, line)
+
+    def _lives_on(self, line: AnyLine, at: Micros) -> None:
+        place = (at, line.n)
+        life = self._lives.setdefault(line.life, _Life(place, place))
+        life.first, life.last = min(life.first, place), max(life.last, place)
+        life.in_order |= isinstance(line, End)
+        if isinstance(line, Settled) and line.outcome_cause == CRASH and line.due and line.wait_seconds is not None:
+            began = Micros(micros_of(line.due) - round(line.wait_seconds * SECOND))
+            life.left_open = max(life.left_open, began)
+
+    def _order_lives(self) -> None:
+        """Where one life follows another, the first ends and the other begins; a crash is behind all that is known."""
+        lives = sorted(self._lives.values(), key=lambda life: life.first)
+        for life, following in pairwise(lives):
+            if following.begin is None or following.first < life.last:
+                continue  # two at one time, or one whose head is not there: as if it were the same
+            at, begin = following.begin
+            over = max(life.last[0], min(following.left_open, at))
+            self.past.events.append((over, life.last[1] + 1, LifeOver(life.in_order)))
+            self.past.events.append((at, begin.n, begin))
 
     def _is_new(self, life: str, n: int) -> bool:
         seen = self._seen.setdefault(life, bytearray())
@@ -161,7 +231,7 @@ class _Reader:
 
     def _take_sent(self, line: Sent, at: Micros) -> None:
         began = Micros(at - round(line.seconds * SECOND))
-        then = Then(self._once(exchange_of(line.exchange)), began, at, line.n)
+        then = Then(self._once(exchange_of(line.exchange)), began, at, line.number, line.n)
         self._sent.append((intern(line.uuid), line.number, then))
         if line.request is None or line.uuid in self.past.requests:
             return
@@ -189,7 +259,8 @@ class _Reader:
         past.missing = sum(seen.count(0) - 1 for seen in self._seen.values())  # there is no line 0
         past.taps.sort()
         past.configs.sort(key=lambda one: one[0])
-        past.orders.sort(key=lambda one: (one.at, one.line.n))
+        self._order_lives()
+        past.events.sort(key=lambda one: one[:2])
         past.mails.sort()
         past.probes.sort(key=lambda one: one[0])
         return past
@@ -250,15 +321,11 @@ def exchange_of(line: Exchanged) -> Exchange:
     return _EXCHANGES[line.kind](line.cause or "")
 
 
-def in_turn(
-    taps: Sequence[tuple[Micros, int, int]], orders: Sequence[Order]
-) -> Iterator[tuple[Micros, int, int | Order]]:
-    """Taps, by their place in the spool, and orders, in the order in which they came; each with its line's number."""
-    waiting = deque(orders)
-    for at, n, offset in taps:
-        while waiting and (waiting[0].at, waiting[0].line.n) < (at, n):
-            order = waiting.popleft()
-            yield order.at, order.line.n, order
+def in_turn(past: Past) -> Iterator[tuple[Micros, int, int | Event]]:
+    """Taps, by their place in the spool, and events, in the order in which they came; each with its line's number."""
+    waiting = deque(past.events)
+    for at, n, offset in past.taps:
+        while waiting and waiting[0][:2] < (at, n):
+            yield waiting.popleft()
         yield at, n, offset
-    for order in waiting:
-        yield order.at, order.line.n, order
+    yield from waiting

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import json
-import random
 from bisect import bisect_left
 from collections import Counter
 from typing import Any, Final
@@ -63,11 +62,14 @@ class RecordedTps:
         self._past = past
         self._clock = clock
         self._turn = turn
+        self._posts: Counter[str] = Counter()  # of those that a crash met
         self._last: dict[str, Exchange] = {}
 
     async def post(self, credential: str, path: str, body: bytes, *, within: float | None = None) -> Exchange:
         """As then."""
         uuid = _ASKING.get() or ""
+        if self._was_cut_off(uuid):
+            await asyncio.get_running_loop().create_future()  # as then: the same crash ends this
         then = self._next(self._past.exchanges, uuid)
         if then is None:
             return self._last.get(uuid, _NEVER_ASKED)
@@ -75,6 +77,13 @@ class RecordedTps:
             self._last[uuid] = then.exchange
         await self._as_long(then)
         return then.exchange
+
+    def _was_cut_off(self, uuid: str) -> bool:
+        """Whether a crash met this attempt then, before its answer came."""
+        if uuid not in self._past.crashed:
+            return False
+        self._posts[uuid] += 1
+        return self._posts[uuid] in self._past.crashed[uuid]
 
     async def knock(self, credential: str) -> Exchange:
         """As the next probe of then; where there was none any more, it is reached."""
@@ -130,18 +139,19 @@ class TurnedTps:
         return exchange
 
 
-class RecordedChance(random.Random):
-    """Jitter as it was drawn then, none where nothing was; everything else from one seed."""
+class RecordedDraws:
+    """``draws.Draws``: as they were drawn then; none where nothing was."""
 
     def __init__(self, past: Past) -> None:
-        super().__init__("replay")
         self._past = past
 
-    def random(self) -> float:
-        """The next draw of the transaction whose task asks; the last attempt of then had none that counted."""
-        asking = _ASKING.get()
-        draws = None if asking is None else self._past.jitter.get(asking)
-        return draws.pop(0) if draws else 0.0
+    def of_attempt(self, uuid: UUID) -> float:
+        """The next of that transaction's; the last attempt of then had none that counted."""
+        return _next_draw(self._past.jitter, str(uuid))
+
+    def of_release(self, uuid: str) -> float:
+        """The next of that transaction's."""
+        return _next_draw(self._past.draws, uuid)
 
 
 class RecordedUuids:
@@ -149,6 +159,7 @@ class RecordedUuids:
 
     def __init__(self, past: Past) -> None:
         self._followers = past.followers
+        self._rebuilt = past.rebuilt
         self._made: Counter[str] = Counter()
         self.next: UUID | None = None  # of the tap that is being taken
 
@@ -163,6 +174,18 @@ class RecordedUuids:
         waiting = self._followers.get((original.uuid, kind.value))
         if waiting:
             return UUID(waiting.pop(0))
-        name = f"{original.uuid} {kind.value}"
+        return self._make(f"{original.uuid} {kind.value}")
+
+    def of_rebuilt(self, old: str) -> UUID:
+        """The one that took its place then."""
+        waiting = self._rebuilt.get(old)
+        return UUID(waiting.pop(0)) if waiting else self._make(f"{old} rebuilt")
+
+    def _make(self, name: str) -> UUID:
         self._made[name] += 1
         return uuid5(_NAMESPACE, f"{name} {self._made[name]}")
+
+
+def _next_draw(kept: dict[str, list[float]], uuid: str) -> float:
+    draws = kept.get(uuid)
+    return draws.pop(0) if draws else 0.0

@@ -18,6 +18,7 @@ from tpsd.core.uplink import put_back
 from tpsd.domain.authorisation import Claimed
 from tpsd.domain.outcome import Exchange, Outcome, Unknown
 from tpsd.domain.time import Micros
+from tpsd.draws import Drawn, Draws
 from tpsd.errors import JournalUnavailableError
 from tpsd.metering import UNMETERED, Meter
 from tpsd.ports import Clock, Journal, SettledLate, Tps
@@ -57,7 +58,6 @@ class Dispatcher:
         self._journal = journal
         self._tps = tps
         self._clock = clock
-        self._rng = rng
         self._pace = pace
         self._uplink = uplink
         self._doubt = doubt
@@ -70,6 +70,7 @@ class Dispatcher:
         self.in_flight = 0
         self.meter: Meter = UNMETERED
         self.witness: Witness = UNWITNESSED
+        self.draws: Draws = Drawn(rng)
         self.may_claim: Callable[[], bool] = lambda: True  # who makes it true sets ``wake``
         self._watch = JournalWatch(log, clock)
 
@@ -91,9 +92,7 @@ class Dispatcher:
         self._stopping = True
         self.wake.set()
 
-    def decide(
-        self, claimed: Claimed, outcome: Outcome, ended_at: Micros, jitter_draw: float | None = None
-    ) -> Settlement:
+    def decide(self, claimed: Claimed, outcome: Outcome, ended_at: Micros, jitter_draw: float) -> Settlement:
         """The settlement of one attempt, with this daemon's jitter."""
         rule = partial(settle, asked=claimed.amount)
         if claimed.cause is not None:
@@ -103,7 +102,7 @@ class Dispatcher:
             outcome,
             started_at=claimed.started_at,
             ended_at=ended_at,
-            jitter_draw=self._rng.random() if jitter_draw is None else jitter_draw,
+            jitter_draw=jitter_draw,
             jitter_share=self._pace.jitter_share,
             terminal=claimed.terminal,
         )
@@ -154,7 +153,7 @@ class Dispatcher:
         if may_wait and self._uplink.goes_back(outcome, claimed.reason):
             settlement = put_back(claimed, outcome)
         else:
-            jitter = self._rng.random()
+            jitter = self.draws.of_attempt(claimed.uuid)
             settlement = self.decide(claimed, outcome, ended_at, jitter)
         while True:
             try:
