@@ -22,7 +22,7 @@ from tpsd import config as settings
 from tpsd.admin.metrics import Metrics
 from tpsd.asking import Answered
 from tpsd.config.changes import Changes
-from tpsd.core.answering import Ending, Policy, Waiting
+from tpsd.core.answering import Ending, Policy, Waiting, cut_off
 from tpsd.core.answering import settle as settle_asked
 from tpsd.core.candidate import Setting
 from tpsd.core.feed import NOBODY
@@ -414,7 +414,7 @@ class Daemon:
         self._uuids = self.authoriser.uuids = self.desk.uuids = world.uuids or Drawn(world.rng)
         self.dispatcher.draws = self.desk.draws = world.draws or draws.Drawn(world.rng)
         self.desk.witness = self.doorkeeper.witness = world.witness
-        self._crashed: list[tuple[Claimed, Outcome, Settlement, float]] = []  # attempts that an earlier life left open
+        self._crashed: list[tuple[Claimed, Outcome, Settlement, float | None]] = []  # what a start found open
         self._witness = self.dispatcher.witness = self.authoriser.witness = world.witness
         self.uplink.witness = self.mailer.witness = self.cashier.witness = self.attendant.witness = world.witness
 
@@ -556,8 +556,10 @@ class Daemon:
         return outcome, settlement
 
     def _after_crash_asked(self, waiting: Waiting) -> Ending:
-        now = self.clock.schedule()
-        return settle_asked(waiting, classify(NoAnswer("crash")), self._policy, number=1, ended_at=now)
+        now, outcome = self.clock.schedule(), classify(NoAnswer("crash"))
+        ending = settle_asked(waiting, outcome, self._policy, number=1, ended_at=now)
+        self._crashed.append((cut_off(waiting, now), outcome, ending.settlement, None))
+        return ending
 
     def _close_window(self, episode: Episode, rows: Sequence[NoticeRow], totals: Totals) -> WindowPlan:
         now = self.clock.schedule()

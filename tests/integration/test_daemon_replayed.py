@@ -274,3 +274,28 @@ async def test_a_crash_with_a_send_under_way(logging: Opens) -> None:
         assert crashed.taps == 3
         causes = [line["outcome_cause"] for line in events(stage, "settled")]
         assert causes.count("crash") == 1
+
+
+async def test_a_crash_while_a_passenger_waits(logging: Opens) -> None:
+    """TPS has charged, the start leaves it in doubt."""
+    fates = scripted({250: (never(charged=True),), 300: (approve(),)})
+    lane = {"kind": "RETAIL_PAYMENT"}
+    async with logging(choose=fates, lane_changes=lane) as stage:
+        async with stage.daemon_running() as daemon:
+            await stage.gate.verdict(stage.gate.tap(300))
+            go_on(stage, SECOND)
+            tap = stage.gate.tap(250)
+            await stage.until(lambda: len(stage.tps.ledger.charges()) == 2, "the charge that nobody hears of")
+            for task in list(daemon.authoriser._tasks):
+                task.cancel()
+        another_life(stage, 10 * SECOND)
+        async with stage.daemon_running():
+            assert (await stage.gate.verdict(tap)).reason == "crash"
+            go_on(stage, SECOND)
+            await stage.gate.verdict(stage.gate.tap(300))
+            await stage.pass_time()
+            assert await states(stage) == ["approved", "in_doubt", "approved"]
+        last = max(line["n"] for line in events(stage, "end"))
+        crashed = edited(stage, lambda line: line["event"] != "end" or line["n"] == last)
+        assert [str(one) for one in (*crashed.differences, *crashed.skipped)] == []
+        assert crashed.taps == 4, "the validator sent it again"
