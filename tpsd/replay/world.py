@@ -34,9 +34,10 @@ from tpsd.replay.cards import report_of
 from tpsd.replay.comparing import Comparison
 from tpsd.replay.differences import Difference, by_kind, in_order
 from tpsd.replay.lives import Lives
+from tpsd.replay.loading import load
 from tpsd.replay.loop import virtual_loop
 from tpsd.replay.orders import WHO, order
-from tpsd.replay.past import LifeOver, Past, in_turn, load
+from tpsd.replay.past import LifeOver, Past, in_turn
 from tpsd.replay.reading import Skipped, files_of
 from tpsd.replay.recorded import RecordedDraws, RecordedTps, RecordedUuids, Turn, TurnedTps
 from tpsd.replay.settings import Asked, Configurations
