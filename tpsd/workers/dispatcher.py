@@ -7,6 +7,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
+from uuid import UUID
 
 import structlog
 
@@ -71,6 +72,7 @@ class Dispatcher:
         self.meter: Meter = UNMETERED
         self.witness: Witness = UNWITNESSED
         self.draws: Draws = Drawn(rng)
+        self.on_answered: Callable[[str, UUID, str], None] = lambda _cause, _uuid, _terminal: None
         self.may_claim: Callable[[], bool] = lambda: True  # who makes it true sets ``wake``
         self._watch = JournalWatch(log, clock)
 
@@ -167,6 +169,7 @@ class Dispatcher:
                 await asyncio.sleep(RETRY_SECONDS)
         self._watch.works()
         self.meter.settled(outcome)
+        self.on_answered(outcome.cause, claimed.uuid, claimed.terminal)
         self.witness.settled(claimed, outcome, settlement, jitter)
         log.info(
             "attempt",
