@@ -18,6 +18,7 @@ from tests.bench import (
     path,
     reader,
     realtime,
+    replay,
     start,
     tlv,
     verdict,
@@ -39,6 +40,7 @@ BENCHES = {
     "start": start.run,
     "memory": memory.run,
     "writes": writes.run,
+    "replay": replay.run,
 }
 
 
