@@ -51,6 +51,7 @@ class Rotation:
         if live and live[-1].ran_closed is None and live[-1].number != self._keys.current:
             self._keys.key(live[-1].number)
             self._keys.current = live[-1].number
+        self._keys.keep({epoch.number for epoch in live})
 
     async def _wait_for_epoch(self) -> None:
         """Raises SealError when none is open in time."""
