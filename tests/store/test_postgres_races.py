@@ -44,7 +44,7 @@ from tpsd.core.doubt import DoubtPolicy
 from tpsd.core.enquiry import conclude, read
 from tpsd.core.operations import InForce, Order, Refusal, judge
 from tpsd.domain.doubt import Enquired
-from tpsd.domain.time import DAY, HOUR, MINUTE, Micros
+from tpsd.domain.time import HOUR, MINUTE, Micros
 from tpsd.domain.views import TapFilter
 from tpsd.errors import JournalError
 from tpsd.leases import Endings
