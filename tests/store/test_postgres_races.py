@@ -43,7 +43,9 @@ from tpsd.core.asking import JourneyMovedError
 from tpsd.core.doubt import DoubtPolicy
 from tpsd.core.enquiry import conclude, read
 from tpsd.core.operations import InForce, Order, Refusal, judge
+from tpsd.domain.authorisation import AttemptReason
 from tpsd.domain.doubt import Enquired
+from tpsd.domain.outcome import Answer
 from tpsd.domain.time import HOUR, MINUTE, Micros
 from tpsd.domain.views import TapFilter
 from tpsd.errors import JournalError
@@ -56,6 +58,8 @@ from tpsd.store.journal import Identity
 from tpsd.store.postgres import PostgresJournal
 from tpsd.store.queries import Q
 from tpsd.store.session import Database
+
+BARE_REFUSAL = Answer(403)  # not TPS's application: a canary may go
 
 
 @pytest.fixture
@@ -357,6 +361,53 @@ class TestStarts:
         pair.stops.before("adopt", starts_again)
         done = await pair.two.leases.take_over(after(60), Endings(crashed, crashed_asked, None))
         assert done["sends_ended_unknown"] + sum(await pair.stops.settled()) == 1
+
+
+class TestLanes:
+    """Two daemons have a lane of one name."""
+
+    async def test_each_counts_what_its_own_has_waiting(self, pair: Pair) -> None:
+        await take(pair.one, 1)
+        await take(pair.two, 2)
+        await take(pair.two, 3)
+        waits = [(await journal.numbers.by_lane())["gate-1"].pending for journal in (pair.one, pair.two)]
+        assert waits == [1, 2]
+
+
+class TestCanaries:
+    """A cause holds rows of several daemons."""
+
+    async def test_who_has_the_rows_sends_the_canary_whoever_began_the_hold(self, pair: Pair) -> None:
+        await take(pair.one, 1)
+        await settle(pair.one, await claim_one(pair.one), BARE_REFUSAL)
+        await take(pair.two, 2)  # joins those that are held
+        assert [row.state for row in await pair.one.taps(TapFilter())] == ["held", "held"]
+        uuid = (await pair.one.taps(TapFilter()))[1].uuid
+        in_force = InForce(DoubtPolicy(), frozenset({"common"}), NOW)
+        await pair.one.operations.carry_out(
+            [str(uuid)], lambda row: judge(Order.CLOSE, row, in_force), [NOW], NOW, None
+        )
+        due = after(24 * 3600)
+        assert await pair.one.claim(due, 10) == [], "it has none to send"
+        assert [claimed.reason for claimed in await pair.two.claim(due, 10)] == [AttemptReason.CANARY]
+
+    @pytest.mark.parametrize("query", ["insert_authorisation", "begin_hold", "insert_tap", "COMMIT"])
+    async def test_a_hold_ends_while_a_tap_joins_it(self, pair: Pair, query: str) -> None:
+        await take(pair.one, 1)
+        await settle(pair.one, await claim_one(pair.one), BARE_REFUSAL)
+        (row,) = await pair.one.taps(TapFilter())
+        in_force = InForce(DoubtPolicy(), frozenset({"common"}), NOW)
+
+        async def closes() -> None:
+            await pair.one.operations.carry_out(
+                [str(row.uuid)], lambda one: judge(Order.CLOSE, one, in_force), [NOW], NOW, None
+            )
+
+        pair.stops.before(query, closes)
+        await take(pair.two, 2)
+        await pair.stops.settled()
+        assert (await pair.two.taps(TapFilter()))[0].state == "held"
+        assert len(await pair.two.claim(after(24 * 3600), 10)) == 1, "its canary would never go"
 
 
 class TestCrossed:

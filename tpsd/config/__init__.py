@@ -28,7 +28,15 @@ from tpsd.config.effective import (
 from tpsd.config.keys import exchange_key, exposed, read_hex_key, read_password, read_token, read_ttk
 from tpsd.config.load import load
 from tpsd.config.problems import Problem
-from tpsd.config.relations import database_url, key_files, listen_address, mail_settings, store_path, warnings
+from tpsd.config.relations import (
+    daemon_name,
+    database_url,
+    key_files,
+    listen_address,
+    mail_settings,
+    store_path,
+    warnings,
+)
 
 __all__ = [
     "Changes",
@@ -38,6 +46,7 @@ __all__ = [
     "check_out_limit",
     "clock_floor",
     "config_digest",
+    "daemon_name",
     "database_url",
     "doubt",
     "effective",
