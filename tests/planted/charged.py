@@ -107,4 +107,18 @@ CHARGED: Final = (
         "UPDATE mail SET last_error = CASE WHEN ? THEN NULL END WHERE id = ?",
         ("tests/store/test_contract_mail.py",),
     ),
+    Bug(
+        "a journal that moved stays in its file too",
+        "tpsd/store/moving.py",
+        '            self._source.pragma("application_id", BACKUP_ID)\n',
+        "",
+        ("tests/store/test_moving.py",),
+    ),
+    Bug(
+        "a copy may be used before its file is marked",
+        "tpsd/store/moving.py",
+        "        self._leave(begun, by, where)\n        self._arrive(begun, by, whence)\n",
+        "        self._arrive(begun, by, whence)\n        self._leave(begun, by, where)\n",
+        ("tests/store/test_moving.py",),
+    ),
 )

@@ -12,6 +12,8 @@ import asyncpg
 from tpsd.errors import JournalError
 from tpsd.store import migrations
 from tpsd.store.faults import Faults
+from tpsd.store.movable import COPYING
+from tpsd.store.queries import Q
 from tpsd.store.session import COMMAND_SECONDS, OWN, Database, Session
 
 SERVER_OLDEST = 16  # whose planner and syntax the queries were written for, and the oldest the suite runs on
@@ -65,8 +67,11 @@ POSTGRES: Final = Faults(
 )
 
 
-def connect(database: Database) -> Session:
-    """The daemon's connection: alone in its database, the schema up to date. Raises JournalError."""
+def connect(database: Database, *, copying: bool = False) -> Session:
+    """The daemon's connection: alone in its database, the schema up to date. Raises JournalError.
+
+    ``copying``: it is not a daemon's, but of who copies a journal there.
+    """
     session = _connected(database)
     try:
         _refuse_what_cannot_hold_a_journal(session, database)
@@ -74,6 +79,8 @@ def connect(database: Database) -> Session:
         session.seconds = WHOLE_SECONDS
         migrations.apply(session, migrations.known("postgres"), _TABLE)
         session.seconds = COMMAND_SECONDS
+        if not copying:
+            _refuse_a_part(session, database)
     except asyncpg.InsufficientPrivilegeError as exc:
         session.close()
         raise JournalError(
@@ -99,6 +106,14 @@ def _be_alone(session: Session, database: Database) -> None:
             "stop that one first, or name another database in [store] url"
         ) from exc
     session.execute("SET lock_timeout = 0")
+
+
+def _refuse_a_part(session: Session, database: Database) -> None:
+    if session.execute(Q["get_meta"], (COPYING,)).get is not None:
+        raise JournalError(
+            f"{database} holds a copy of a journal that did not come to its end: run 'tpsd store copy' again, or drop "
+            "the database and make it anew"
+        )
 
 
 def try_to_connect(database: Database) -> str:
