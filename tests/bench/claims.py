@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from tests.bench import queues
@@ -111,9 +111,9 @@ def _of_a_copy(cluster: Cluster, name: str, work: Callable[[str], float]) -> flo
 
 
 @asynccontextmanager
-async def _journals(url: str) -> AsyncIterator[Sequence[PostgresJournal]]:
+async def _journals(url: str) -> AsyncIterator[list[PostgresJournal]]:
     async with AsyncExitStack() as stack:
-        found = []
+        found: list[PostgresJournal] = []
         for _ in range(DAEMONS):
             journal = await PostgresJournal.open(Database(url), IDENTITY, KEK)
             stack.push_async_callback(journal.close)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from typing import Any
 
 import asyncpg
 import procrastinate
@@ -70,7 +71,7 @@ async def fill_procrastinate(url: str, jobs: int, payload: bytes) -> None:
 
     async with app.open_async():
         await app.schema_manager.apply_schema_async()
-        arguments = {"body": payload.decode()}
+        arguments: dict[str, Any] = {"body": payload.decode()}
         for _ in range(0, jobs, SLICE):
             await send.batch_defer_async(*([arguments] * SLICE))
 
