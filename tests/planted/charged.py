@@ -121,4 +121,11 @@ CHARGED: Final = (
         "        self._arrive(begun, by, whence)\n        self._leave(begun, by, where)\n",
         ("tests/store/test_moving.py",),
     ),
+    Bug(
+        "a late end is written over another where many end at once",
+        "tpsd/store/sql/fleet/settling.sql",
+        " AND a.fence = given.fence",
+        "",
+        ("tests/store/test_postgres_together.py",),
+    ),
 )

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.store.databases import Databases
-from tpsd.store.dialect import postgres
+from tpsd.store.dialect import postgres, worded
+from tpsd.store.queries import load
 
 # What is sealed is of unfinished taps, and so few.
 LARGE = frozenset({"authorisation", "tap", "attempt", "notice", "deny", "journey", "audit"})
@@ -59,9 +60,11 @@ HOT = {
     "next_due": "authorisation_due",
     "mark_sending": "authorisation_pkey",
     "insert_attempt": "authorisation_pkey",
+    "insert_attempts": "authorisation_pkey",
     "fence_of": "authorisation_",
     "end_attempt": "attempt_pkey",
     "settle": "authorisation_pkey",
+    "settle_together": "authorisation_",
     "erase": "sealed_pkey",
     "left_open": "authorisation_sending",
     "taps_of_identity": "tap_identity",
@@ -122,8 +125,9 @@ def plans(request: pytest.FixtureRequest, databases: Callable[[int], Databases])
         await connection.execute("VACUUM ANALYZE")
         await connection.execute("SET plan_cache_mode = force_generic_plan")
         found = {}
+        known = postgres() | {name: worded(sql) for name, sql in load("fleet").items()}
         for query in HOT:
-            words = postgres()[query]
+            words = known[query]
             await connection.execute(f"PREPARE asked AS {words.sql}")
             given = f"({', '.join(['NULL'] * len(words.takes))})" if words.takes else ""
             told = await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE asked{given}")

@@ -13,12 +13,14 @@ from tpsd.domain.upkeep import BackedUp, Finding
 from tpsd.errors import JournalError, RefusedError
 from tpsd.store import checking
 from tpsd.store.entering import POSTGRES, WHOLE_SECONDS, connect, is_small, look
+from tpsd.store.group import Together, Work
 from tpsd.store.housekeeping import Keep
 from tpsd.store.journal import Identity, Secrets, SqlJournal
 from tpsd.store.keyrows import KeyRows, numbers_of
 from tpsd.store.retiring import Retiring
 from tpsd.store.seal import Entropy, Pool
 from tpsd.store.session import OWN, Database, Session
+from tpsd.store.settling import Settling, settle_together
 from tpsd.store.viewing import Reading
 from tpsd.store.writer import ThreadedWriter, Writer
 
@@ -56,6 +58,10 @@ class PostgresJournal(SqlJournal):
             shelf.close()
             raise
         return journal
+
+    def _with_others(self, alone: Work[bool], settling: Settling) -> Work[bool]:
+        """See ``SqlJournal``."""
+        return Together(alone, settle_together, settling) if settling.is_plain else alone
 
     async def close(self) -> None:
         """Finish what was submitted and let go of the database."""
