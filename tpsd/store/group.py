@@ -74,6 +74,7 @@ class GroupCommit:
         self._faults = faults
         self._pulse = pulse or Pulse()
         self._broken: BaseException | None = None
+        self._untouched = False  # the savepoint: nothing was written behind it
 
     def write(self, first: Job, following: Callable[[], Job | None]) -> list[Job]:
         """Run ``first`` and whatever ``following`` gives until it gives None, then commit; never raises.
@@ -85,7 +86,8 @@ class GroupCommit:
         try:
             self._refuse_if_broken()
             before = self._connection.total_changes()
-            self._connection.execute(self._faults.begin)
+            self._connection.execute(f"{self._faults.begin}; SAVEPOINT one")
+            self._untouched = True
             next_one: Job | None = first
             while next_one is not None:
                 next_one = self._turn(next_one, following, jobs)
@@ -148,9 +150,14 @@ class GroupCommit:
             job.error = _carried(error)
 
     def _guarded(self, work: Callable[[], None]) -> BaseException | None:
-        """Run it in a savepoint; what it raised, where that undoes itself alone."""
+        """Run it in a savepoint; what it raised, where that undoes itself alone.
+
+        The savepoint stays until the next begins or the transaction ends: its end alone would be one statement more.
+        """
         connection, error = self._connection, None
-        connection.execute("SAVEPOINT one")
+        if not self._untouched:
+            connection.execute("RELEASE one; SAVEPOINT one")
+        self._untouched = False
         try:
             work()
         except BaseException as exc:
@@ -158,7 +165,6 @@ class GroupCommit:
                 raise
             connection.execute("ROLLBACK TO one")
             error = exc
-        connection.execute("RELEASE one")
         return error
 
     def _succeed(self, wrote: bool, seconds: float) -> None:
