@@ -136,6 +136,11 @@ class Keys(Section):
         default=None,
         description="key-exchange key, 16, 24 or 32 bytes as hex; opens device keys of format AES; default: none",
     )
+    use_fed: Literal["never", "without_file", "always"] = Field(
+        default="without_file",
+        description="when SALT and TTK that TPS gives a terminal are used by themselves: where the file of the kind is"
+        " left out, always (files until they come), or never",
+    )
     keep_failed_days: StrictInt = Field(
         default=7,
         ge=1,
@@ -335,7 +340,7 @@ class Lane(Section):
     tokens: Literal["ours", "validator", "none"] | None = Field(
         default=None,
         description="who makes card tokens; `none`: the reader encrypts and gives none; default `ours` with a "
-        "token_key_file",
+        "token_key_file, or where TPS's keys are used",
     )
     untokenised: Literal["accept", "deny"] = Field(
         default="accept",

@@ -24,8 +24,9 @@ from tpsd.asking import Answered
 from tpsd.config.changes import Changes
 from tpsd.core.answering import Ending, Policy, Waiting
 from tpsd.core.answering import settle as settle_asked
-from tpsd.core.candidate import Setting
+from tpsd.core.candidate import CardKeys, Setting
 from tpsd.core.feed import NOBODY
+from tpsd.core.key_choice import UseFed
 from tpsd.core.notices import Totals, cause_key, close_window
 from tpsd.core.outcomes import classify
 from tpsd.core.settlement import Settlement
@@ -65,7 +66,7 @@ from tpsd.workers.attendant import Attendant
 from tpsd.workers.authoriser import Authoriser, terms_of
 from tpsd.workers.bodies import BodyMaker
 from tpsd.workers.cashier import Cashier
-from tpsd.workers.courier import Courier
+from tpsd.workers.courier import Courier, Filed
 from tpsd.workers.desk import Desk
 from tpsd.workers.dispatcher import Dispatcher
 from tpsd.workers.doorkeeper import Doorkeeper
@@ -74,7 +75,7 @@ from tpsd.workers.examiner import Examiner
 from tpsd.workers.feed import Feed, Pace
 from tpsd.workers.inspector import Inspector
 from tpsd.workers.mailer import Mailer
-from tpsd.workers.parameters import ParameterFeed
+from tpsd.workers.parameters import ParameterFeed, Stream
 from tpsd.workers.reader import Asking, Lane, LaneParts
 from tpsd.workers.registrar import Registrar
 from tpsd.workers.roll import Roll
@@ -218,6 +219,7 @@ class Daemon:
         self._metrics = self.dispatcher.meter = self.authoriser.meter = metrics
         self.doorkeeper = Doorkeeper(journal.lanes, lambda: self.lanes, world.clock)
         self.roll = Roll(journal.lanes, lambda: [lane.state for lane in self.lanes], world.clock, tell)
+        self.courier = self._courier(config, setting.keys)
         self.registrar = None if ends.registration is None else self._registrar(ends.registration)
         self.inspector = None if ends.ask_terminal is None else self._inspector(ends.ask_terminal)
         self.fleet = Lanes(config, ends.ports, ends.port_of, setting, self._lane, world.rng, world.device)
@@ -232,14 +234,6 @@ class Daemon:
         )
         self.observer.time = lambda: (world.clock.trusted, world.clock.offset_us / SECOND)
         self.feed = None if ends.updates is None else self._feed(world)
-        self.courier = Courier(
-            journal.device_keys,
-            settings.exchange_key(config),
-            world.clock,
-            in_force(setting.keys),
-            None if ends.ask_keys is None else self._fetch_keys,
-            self._honour,
-        )
         self.observer.feed = lambda: None if self.feed is None else self.feed.facts()
         self.observer.preflight = lambda: [] if self.inspector is None else self.inspector.warnings()
         self.reloading = Reloading(self.adopt, world.clock)
@@ -317,7 +311,7 @@ class Daemon:
     async def _remember(self) -> None:
         """What earlier lives knew, before a lane opens and a tap asks."""
         await self.doorkeeper.begin()
-        await self.courier.load()
+        await self.courier.begin()
         if self.registrar is not None:
             await self.registrar.load()
         if self.feed is not None:
@@ -444,12 +438,21 @@ class Daemon:
         pace = Pace(settings.poll_us(self.config), settings.max_age_us(self.config))
         feed = Feed(self.journal.feed, self._ask_for_updates, clock, world.rng, pace, self.journal.tell, told)
         if self._ends.parameters is not None:
-            feed.beside = ParameterFeed(self.journal.parameters, self._ask_for_parameters, clock).look
+            feed.beside = ParameterFeed(self.journal.parameters, self._ask_for_parameters, clock, self._streams).look
         return feed
 
     def _registrar(self, wire: Registration) -> Registrar:
         company = self.config.operator.company_id
-        return Registrar(self.journal.identities, wire, lambda: self.lanes, self.clock, company)
+        return Registrar(self.journal.identities, wire, lambda: self.lanes, self.clock, company, self.courier.receive)
+
+    def _courier(self, config: Configuration, cards: CardKeys) -> Courier:
+        use = UseFed(config.keys.use_fed)
+        filed = Filed(cards, settings.exchange_key(config), in_force(cards), use)
+        fetch = None if self._ends.ask_keys is None else self._fetch_keys
+        keys = self.journal.device_keys
+        courier = Courier(keys, filed, self.clock, fetch, self._take_keys, self.mailer.wake.set)
+        self.dispatcher.on_answered = self.authoriser.on_answered = courier.answered
+        return courier
 
     def _inspector(self, ask: AskTerminal) -> Inspector:
         looks = Preflight(lambda: self.config, ask, self.clock, self._identity)
@@ -476,11 +479,11 @@ class Daemon:
             return NOBODY
         return await self._ends.updates(terminals[turn % len(terminals)], token)
 
-    def _honour(self, salts: tuple[bytes, ...]) -> None:
-        """From the next tap on a card is known by these token keys too."""
+    def _take_keys(self, keys: CardKeys) -> None:
+        """From the next tap on these are used."""
         before = self.fleet.setting
-        if before.keys.honoured != salts:
-            setting = replace(before, keys=replace(before.keys, honoured=salts))
+        if before.keys != keys:
+            setting = replace(before, keys=keys)
             self.fleet.honour(setting)
             self.desk.setting = self.bodies.setting = self.authoriser.setting = setting
 
@@ -488,15 +491,24 @@ class Daemon:
         ask = self._ends.ask_keys
         if ask is None:
             return {}
-        known = {lane.state.name: lane.state.terminal for lane in self.lanes}
-        terminals = terminals_of(self.config, known, every=True)
-        return {f"{terminal.type_name}:{terminal.serial}": await ask(terminal) for terminal in terminals}
+        return {name: await ask(terminal) for name, terminal in self._terminals(every=True).items()}
 
-    async def _ask_for_parameters(self, kind: Parameters, token: str | None) -> RawHeard:
-        terminals = terminals_of(self.config, {lane.state.name: lane.state.terminal for lane in self.lanes})
-        if not terminals or self._ends.parameters is None:
+    def _streams(self) -> list[Stream]:
+        """The company's lists once, through the terminal that asks for the deny list; of the others each its own."""
+        own = [(kind, terminal) for terminal in self._terminals(every=True) for kind in Parameters if kind.of_terminals]
+        return [*((kind, "") for kind in Parameters if not kind.of_terminals), *own]
+
+    def _terminals(self, *, every: bool) -> dict[str, Terminal]:
+        known = {lane.state.name: lane.state.terminal for lane in self.lanes}
+        return {f"{one.type_name}:{one.serial}": one for one in terminals_of(self.config, known, every=every)}
+
+    async def _ask_for_parameters(self, stream: Stream, token: str | None) -> RawHeard:
+        kind, name = stream
+        terminals = self._terminals(every=kind.of_terminals)
+        terminal = terminals.get(name) if name else next(iter(terminals.values()), None)
+        if terminal is None or self._ends.parameters is None:
             return NOBODY
-        return await self._ends.parameters(terminals[0], kind, token)
+        return await self._ends.parameters(terminal, kind, token)
 
     def _wake_sends(self) -> None:
         self.bodies.wake.set()  # what was released may wait for its body

@@ -155,7 +155,7 @@ def reject(
         (report.serial, *_numbers(report), digest, report.type_name, lane, lane, terminal, None, report.received_at,
          report.received_at, None, None, None, None, None, None, int(report.oda), int(report.shown),
          int(told.verdict), told.reason, None, Disposition.REJECTED.value, None, config_digest,
-         cards.list_version(connection), untrusted, None, None, None),
+         cards.list_version(connection), untrusted, None, None, None, None),
     )  # fmt: skip
     number = connection.last_insert_rowid()
     insert_sealed(connection, f"tap:{number}", "payload", payload(f"tap:{number}"), stamp.ran)
@@ -285,7 +285,7 @@ def _insert_tap(
          reason, decision.note, decision.disposition.value if decision.disposition else None, uuid,
          candidate.config_digest, version, candidate.clock_life,
          json.dumps(dict(candidate.facts)) if candidate.facts else None,
-         received_less_age(report) if candidate.realtime else None, candidate.zone),
+         received_less_age(report) if candidate.realtime else None, candidate.zone, candidate.token_key),
     )  # fmt: skip
     return connection.last_insert_rowid()
 

@@ -24,13 +24,13 @@ from tpsd.store.queries import Q
 def open_one(
     connection: Connection,
     operator: int,
-    token: CardToken,
+    card: tuple[CardToken, str | None],
     check_in: str,
     opened_at: Micros,
     place: tuple[str | None, str],
 ) -> None:
-    """A check-in was approved; ``place`` is its zone and its lane."""
-    connection.execute(Q["open_journey"], (operator, token, check_in, opened_at, *place))
+    """A check-in was approved. ``card``: its token and the version of the key of that; ``place``: zone and lane."""
+    connection.execute(Q["open_journey"], (operator, *card, check_in, opened_at, *place))
 
 
 def of_check_out(connection: Connection, uuid: str) -> Journey | None:

@@ -7,6 +7,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
+from uuid import UUID
 
 import structlog
 
@@ -69,6 +70,7 @@ class Dispatcher:
         self.in_flight = 0
         self.meter: Meter = UNMETERED
         self.witness: Witness = UNWITNESSED
+        self.on_answered: Callable[[str, UUID, str], None] = lambda _cause, _uuid, _terminal: None
         self.may_claim: Callable[[], bool] = lambda: True  # who makes it true sets ``wake``
         self._watch = JournalWatch(log, clock)
 
@@ -162,6 +164,7 @@ class Dispatcher:
                 await asyncio.sleep(RETRY_SECONDS)
         self._watch.works()
         self.meter.settled(outcome)
+        self.on_answered(outcome.cause, claimed.uuid, claimed.terminal)
         self.witness.settled(claimed, outcome, settlement, jitter)
         log.info(
             "attempt",

@@ -2,7 +2,7 @@
 
 -- name: history_tap
 SELECT terminal, received_at, repeats, shown, unseen, delivered, note, list_version, config_digest,
-       coalesce(stop, zone), token
+       coalesce(stop, zone), token, token_key
 FROM tap WHERE id = ?
 
 -- name: history_card

@@ -32,8 +32,8 @@ VALUES (?, ?, 'deferred', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 -- name: insert_tap
 INSERT INTO tap (serial, boot, counter, digest, type_name, pass_group, lane, terminal, kind, tapped_at, received_at, amount, currency, stop,
                  place, token, masked, oda, shown, verdict, reason, note, disposition, uuid, config_digest, list_version,
-                 clock_life, facts, made_at, zone)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                 clock_life, facts, made_at, zone, token_key)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: repeat_tap
 UPDATE tap SET repeats = repeats + 1, shown = coalesce(nullif(?, 0), shown) WHERE id = ?
@@ -273,7 +273,7 @@ WHERE t.id = ?
 -- name: tap_more
 SELECT t.token, t.stop, t.config_digest, a.path, a.credential,
        EXISTS (SELECT 1 FROM sealed s WHERE s.owner = t.uuid OR s.owner = 'tap:' || t.id),
-       t.list_version, t.delivered, t.zone, a.approved_amount, a.initial_uuid
+       t.list_version, t.delivered, t.zone, a.approved_amount, a.initial_uuid, t.token_key
 FROM tap t LEFT JOIN authorisation a ON a.uuid = t.uuid
 WHERE t.id = ?
 

@@ -45,7 +45,7 @@ SELECT a.type, a.amount, a.terminal, a.may_have_charged,
 FROM authorisation a WHERE a.uuid = ?1
 
 -- name: undecided
-SELECT id, made_at, zone, token, lane FROM tap WHERE uuid = ? AND verdict IS NULL ORDER BY id DESC LIMIT 1
+SELECT id, made_at, zone, token, token_key, lane FROM tap WHERE uuid = ? AND verdict IS NULL ORDER BY id DESC LIMIT 1
 
 -- name: decide_tap
 UPDATE tap SET verdict = ?, reason = ?, unseen = max(unseen, ?), delivered = ? WHERE id = ? AND verdict IS NULL
