@@ -101,7 +101,12 @@ class Store(Section):
 
     url: StoreUrl = Field(
         description="`sqlite:///` and an absolute path on a local disk, never a network share;"
-        " or `postgresql://role@host:port/database`, which this daemon has for itself"
+        " or `postgresql://role@host:port/database`, for any number of daemons"
+    )
+    daemon: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9_-]{1,32}$",
+        description="this daemon among those that share a database; keeps it for life; default: the machine's name",
     )
     password_file: KeyFile | None = Field(
         default=None, description="the database role's password on one line; default none is needed"

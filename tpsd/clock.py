@@ -89,6 +89,10 @@ class SystemClock:
         """
         return self._counted_on()
 
+    def follow(self, now: Micros) -> None:
+        """Count on from ``now`` instead of what this machine showed; before anybody has looked at this clock."""
+        self._start_wall = Micros(self._start_wall + now - self._counted_on())
+
     def monotonic(self) -> float:
         """Seconds, never stepping."""
         return self._system.monotonic()

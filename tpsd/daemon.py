@@ -50,6 +50,7 @@ from tpsd.doubts import Ask
 from tpsd.errors import ConfigError
 from tpsd.identities import Registration
 from tpsd.lanes import Lanes, MakeDevice, PortOf, in_force, policy_of, port_of, setting_anew, setting_of
+from tpsd.leases import Endings, Hold, Leases
 from tpsd.mail.render import all_clear_mail, window_mail
 from tpsd.mail.trial import Trial, try_mail
 from tpsd.observer import MeteredTps, Observer
@@ -74,6 +75,7 @@ from tpsd.workers.enquirer import Enquirer, Heed, conclude_crashed
 from tpsd.workers.examiner import Examiner
 from tpsd.workers.feed import Feed, Pace
 from tpsd.workers.inspector import Inspector
+from tpsd.workers.leaseholder import Leaseholder
 from tpsd.workers.mailer import Mailer
 from tpsd.workers.parameters import ParameterFeed, Stream
 from tpsd.workers.reader import Asking, Lane, LaneParts
@@ -111,7 +113,7 @@ class Ends:
     another record type, where that is configured; ``renew`` takes a credential's new certificate. ``ask_terminal`` asks
     TPS about a terminal; with it lanes pass a preflight before they open. ``registration`` asks for terminals'
     identities, ``ask_keys`` for a terminal's device keys, where the feed is on. ``port_of`` makes the port of a
-    lane that a reload brings.
+    lane that a reload brings. ``hold``: how long the work is this daemon's own, in a journal that several share.
     """
 
     tps: Tps
@@ -126,6 +128,7 @@ class Ends:
     ask_keys: Callable[[Terminal], Awaitable[list[DeviceKey] | str]] | None = None
     parameters: Callable[[Terminal, Parameters, str | None], Awaitable[RawHeard]] | None = None
     port_of: PortOf = port_of
+    hold: Hold | None = None
 
 
 class Daemon:
@@ -232,32 +235,20 @@ class Daemon:
             uplinks=lambda: [self.uplink.status()],
             in_flight=lambda: self.dispatcher.in_flight + self.authoriser.in_flight,
         )
-        self.observer.time = lambda: (world.clock.trusted, world.clock.offset_us / SECOND)
         self.feed = None if ends.updates is None else self._feed(world)
-        self.observer.feed = lambda: None if self.feed is None else self.feed.facts()
-        self.observer.preflight = lambda: [] if self.inspector is None else self.inspector.warnings()
+        self._let_observe()
         self.reloading = Reloading(self.adopt, world.clock)
         self.renewal = Renewal(lambda: files_of(self.config), self._put_certificate, self._alarm_of_certificate)
         self.desk.setting = setting
         self.desk.lanes = {lane.name: policy_of(lane) for lane in config.lanes}
+        self.leaseholder = self._leaseholder(journal.leases, ends.hold)
         self._stopping = asyncio.Event()
         self.on_ready: Callable[[], None] = lambda: None
         self.on_adopted: Callable[[], None] = lambda: None  # another configuration is in force
 
     async def run(self) -> None:
         """Recover what a crash left, then work until ``stop``; returns when everything in flight is settled."""
-        floor = settings.clock_floor(self.config)
-        log.info("ages_mended", rows=await self.journal.bodies.begin(self.clock.schedule(), floor))
-        done = await self.journal.recover(
-            self.clock.schedule(), self._credentials, self._after_crash, self._after_crash_asked
-        )
-        log.info("recovered", **done)
-        if mended := {name: count for name, count in done.items() if name in WOUNDS}:
-            log.error("wounds_mended", **mended)
-        await self._remember()
-        now = self.clock.schedule()
-        asked = await self.journal.doubts.begin(now, self.enquirer is not None, partial(conclude_crashed, now=now))
-        log.info("doubts_recovered", **asked)
+        await self._recover()
         async with asyncio.TaskGroup() as loops:
             self.fleet.start(loops)
             inspector = None if self.inspector is None else loops.create_task(self.inspector.run(), name="inspector")
@@ -276,6 +267,8 @@ class Daemon:
             attendant = loops.create_task(self.attendant.run(), name="attendant")
             feed = None if self.feed is None else loops.create_task(self.feed.run(), name="feed")
             courier = loops.create_task(self.courier.run(), name="courier")
+            holder = self.leaseholder
+            holding = None if holder is None else loops.create_task(holder.run(), name="leaseholder")
             log.info("ready", lanes=len(self.lanes))
             self.on_ready()
             await self._stopping.wait()
@@ -306,7 +299,25 @@ class Daemon:
             await self.authoriser.drain(self._patience() + STOP_SECONDS_BEYOND_SEND)
             self.mailer.stop()
             self.warden.stop()
+            if holding is not None:
+                holding.cancel()
         log.info("stopped")
+
+    async def _recover(self) -> None:
+        floor = settings.clock_floor(self.config)
+        log.info("ages_mended", rows=await self.journal.bodies.begin(self.clock.schedule(), floor))
+        done = await self.journal.recover(
+            self.clock.schedule(), self._credentials, self._after_crash, self._after_crash_asked
+        )
+        log.info("recovered", **done)
+        if self.leaseholder is not None:
+            await self.leaseholder.begin()
+        if mended := {name: count for name, count in done.items() if name in WOUNDS}:
+            log.error("wounds_mended", **mended)
+        await self._remember()
+        now = self.clock.schedule()
+        asked = await self.journal.doubts.begin(now, self.enquirer is not None, partial(conclude_crashed, now=now))
+        log.info("doubts_recovered", **asked)
 
     async def _remember(self) -> None:
         """What earlier lives knew, before a lane opens and a tap asks."""
@@ -401,6 +412,11 @@ class Daemon:
             self.inspector.greet(lane)
         return lane
 
+    def _let_observe(self) -> None:
+        self.observer.time = lambda: (self.clock.trusted, self.clock.offset_us / SECOND)
+        self.observer.feed = lambda: None if self.feed is None else self.feed.facts()
+        self.observer.preflight = lambda: [] if self.inspector is None else self.inspector.warnings()
+
     def _let_hear(self, world: World) -> None:
         self._uuids = self.authoriser.uuids = world.uuids or Drawn(world.rng)
         self._witness = self.dispatcher.witness = self.authoriser.witness = world.witness
@@ -440,6 +456,26 @@ class Daemon:
         if self._ends.parameters is not None:
             feed.beside = ParameterFeed(self.journal.parameters, self._ask_for_parameters, clock, self._streams).look
         return feed
+
+    def _leaseholder(self, leases: Leases | None, hold: Hold | None) -> Leaseholder | None:
+        """Of a journal that several daemons share; what only one of them does waits until this one presides."""
+        if leases is None or hold is None:
+            return None
+        self.dispatcher.may_claim = lambda: self.bodies.ready and hold.lasts()
+        self.attendant.may_attend = lambda: leases.presides
+        if self.feed is not None:
+            self.feed.may_ask = lambda: leases.presides
+        enquire = None if self.enquirer is None else lambda one: conclude_crashed(one, now=self.clock.schedule())
+        endings = Endings(self._after_crash, self._after_crash_asked, enquire)
+        leaseholder = Leaseholder(leases, hold, self.clock, endings, self._look_around)
+        self.observer.fleet = leaseholder.facts
+        return leaseholder
+
+    def _look_around(self) -> None:
+        """Other daemons may have left something to do, and wake nobody here."""
+        self._wake_sends()
+        self.mailer.wake.set()
+        self.attendant.wake.set()
 
     def _registrar(self, wire: Registration) -> Registrar:
         company = self.config.operator.company_id

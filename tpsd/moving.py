@@ -25,7 +25,10 @@ from tpsd.store.session import OWN, Database, Session
 from tpsd.store.viewing import looking
 
 AGAIN: Final = "the journal is still in its file, and the copy stays unused; copy again, and it goes on from there"
-_COPYING: Final = (0x74707364, 7)  # "tpsd": the advisory lock of who copies a journal into a database
+_COPYING: Final = (
+    0x74707365,
+    7,
+)  # beside those of chores (store.entering): the advisory lock of who copies a journal into a database
 
 
 def move_journal(

@@ -16,7 +16,7 @@ from tpsd.store.postgres import PostgresJournal
 from tpsd.store.session import Database
 
 MAJOR = 18
-DAEMONS = 1  # of ours, a connection each
+DAEMONS = 10  # of ours, a connection each
 CONNECTIONS = 10
 BATCH = 10
 TAPS = 3_000  # a round: seconds for the fastest, half a minute for the slowest
@@ -28,14 +28,15 @@ DUE = after(1)
 
 _DEEP = (
     """INSERT INTO authorisation (uuid, type, timing, lane, terminal, state, path, credential, amount, currency,
-                                  body_digest, ladder, due, created_at, token)
+                                  body_digest, ladder, due, created_at, token, daemon)
        SELECT md5('a' || n)::uuid::text, type, timing, lane, terminal, state, path, credential, amount, currency,
-              body_digest, ladder, due + n, created_at, md5('t' || n)
+              body_digest, ladder, due + n, created_at, md5('t' || n), daemon
        FROM (SELECT * FROM authorisation WHERE state = 'pending' LIMIT 1) one, generate_series(1, {pending}) n""",
     """INSERT INTO tap (serial, boot, counter, digest, type_name, lane, terminal, kind, tapped_at, received_at, amount,
-                        currency, token, masked, oda, shown, verdict, reason, uuid, pass_group, config_digest)
+                        currency, token, masked, oda, shown, verdict, reason, uuid, pass_group, config_digest, daemon)
        SELECT serial, 9, n, digest, type_name, lane, terminal, kind, tapped_at, received_at, amount, currency,
-              md5('t' || n), masked, oda, shown, verdict, reason, md5('a' || n)::uuid::text, pass_group, config_digest
+              md5('t' || n), masked, oda, shown, verdict, reason, md5('a' || n)::uuid::text, pass_group, config_digest,
+              daemon
        FROM (SELECT * FROM tap LIMIT 1) one, generate_series(1, {pending}) n""",
     """INSERT INTO sealed (owner, purpose, epoch, wrapped_key, nonce, data, ran_sealed)
        SELECT md5('a' || n)::uuid::text, purpose, epoch, wrapped_key, nonce, data, ran_sealed
@@ -85,7 +86,7 @@ def _rates(cluster: Cluster, runs: int) -> None:
 
 def _deep(cluster: Cluster) -> None:
     url = _made(cluster, "deep")
-    asyncio.run(_fill_ours(url, (CLAIMS + 1) * BATCH))
+    asyncio.run(_fill_ours(url, (CLAIMS + 1) * BATCH, daemons=1))
     cluster.run(*(statement.format(pending=PENDING) for statement in _DEEP), database="deep")
     seconds = asyncio.run(_claims(url))
     report(
@@ -111,20 +112,20 @@ def _of_a_copy(cluster: Cluster, name: str, work: Callable[[str], float]) -> flo
 
 
 @asynccontextmanager
-async def _journals(url: str) -> AsyncIterator[list[PostgresJournal]]:
+async def _journals(url: str, daemons: int = DAEMONS) -> AsyncIterator[list[PostgresJournal]]:
     async with AsyncExitStack() as stack:
         found: list[PostgresJournal] = []
-        for _ in range(DAEMONS):
-            journal = await PostgresJournal.open(Database(url), IDENTITY, KEK)
+        for number in range(daemons):
+            journal = await PostgresJournal.open(Database(url, daemon=f"daemon-{number}"), IDENTITY, KEK)
             stack.push_async_callback(journal.close)
             found.append(journal)
         yield found
 
 
-async def _fill_ours(url: str, taps: int) -> bytes:
+async def _fill_ours(url: str, taps: int, daemons: int = DAEMONS) -> bytes:
     """So many taps taken, each daemon its share; the body that one is sent with."""
-    async with _journals(url) as journals:
-        share = taps // DAEMONS
+    async with _journals(url, daemons) as journals:
+        share = taps // daemons
         for number, journal in enumerate(journals):
             for first in range(number * share, (number + 1) * share, queues.SLICE):
                 await take_many(journal, range(first + 1, min(first + queues.SLICE, (number + 1) * share) + 1))
@@ -150,7 +151,7 @@ async def _drain_ours(url: str) -> float:
 
 async def _claims(url: str) -> list[float]:
     found = []
-    async with _journals(url) as (journal, *_):
+    async with _journals(url, daemons=1) as (journal,):
         for _ in range(CLAIMS):
             began = time.perf_counter()
             claims = await journal.claim(DUE, BATCH)

@@ -174,7 +174,7 @@ class TestRefused:
             url = places.new()
 
             async def asking(connection: Any) -> str:
-                await connection.execute("SELECT pg_advisory_lock(x'74707364'::int, 7)")
+                await connection.execute("SELECT pg_advisory_lock(x'74707365'::int, 7)")
                 return await refused(stage, url)
 
             told = await asyncio.to_thread(places.databases.cluster.ask, asking, places.names[-1])

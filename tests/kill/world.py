@@ -126,14 +126,15 @@ class Door:
 class World:
     """Everything but the daemon, and the daemon's lives one after another."""
 
-    def __init__(self, folder: Path, seed: int, kind: TapKind, ledger_file: Path) -> None:
+    def __init__(self, folder: Path, seed: int, kind: TapKind, ledger_file: Path, doors: int = LANES) -> None:
         self.folder = folder
         self.rng = random.Random(seed)
         self.on_verdict: Callable[[], None] = lambda: None  # a test's own, changed while it runs
-        self.doors = [Door(number, seed, kind, self._verdict) for number in range(1, LANES + 1)]
+        self.doors = [Door(number, seed, kind, self._verdict) for number in range(1, doors + 1)]
         self.ledger_file = ledger_file
         self.post = PostOffice()
         self.config = folder / "tpsd.toml"
+        self.given: dict[str, Any] = {}
         self.lives = 0
 
     def _verdict(self) -> None:
@@ -222,7 +223,7 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def world(folder: Path, seed: int, kind: TapKind = TapKind.MTT) -> AsyncIterator[World]:
+async def world(folder: Path, seed: int, kind: TapKind = TapKind.MTT, doors: int = LANES) -> AsyncIterator[World]:
     """A world in ``folder`` with taps of one kind; the same seed taps the same and kills at moments drawn alike."""
     tps_folder = folder / "tps"
     files = make(_made(tps_folder), datetime.now(UTC))
@@ -230,7 +231,7 @@ async def world(folder: Path, seed: int, kind: TapKind = TapKind.MTT) -> AsyncIt
     ledger_file = tps_folder / "ledger.jsonl"
     arguments = ["simulate", "tps", "--listen", f"127.0.0.1:{port}", "--tls-dir", str(tps_folder)]
     tps = Running([*arguments, "--ledger", str(ledger_file)], folder / "tps.log")
-    here = World(folder, seed, kind, ledger_file)
+    here = World(folder, seed, kind, ledger_file, doors)
     loop = asyncio.get_running_loop()
     smtp = await loop.create_server(lambda: SMTP(here.post), "127.0.0.1", 0)
     try:
@@ -253,7 +254,8 @@ def _configure(here: World, files: Files, tps_port: int, smtp_port: int, kind: T
     for lane in given["lanes"]:
         lane["kind"] = kind.name
     changes = {"sfey": {"timeout_seconds": SEND_SECONDS}, "retry": {"tiers": LADDER, "jitter": 0.0}}
-    configurations.write(here.folder, configurations.changed(given, changes))
+    here.given = configurations.changed(given, changes)
+    configurations.write(here.folder, here.given)
 
 
 def _made(folder: Path) -> Path:

@@ -7,6 +7,7 @@ from typing import Final
 from tests.planted.bug import Bug
 from tests.planted.card_data import CARD_DATA
 from tests.planted.charged import CHARGED
+from tests.planted.fleet import FLEET
 from tests.planted.lost import LOST
 
 BUGS: Final = (
@@ -192,4 +193,5 @@ BUGS: Final = (
     *LOST,
     *CHARGED,
     *CARD_DATA,
+    *FLEET,
 )

@@ -50,7 +50,7 @@ from tpsd.store.viewing import looking
 BY = AuditDraft(NOW, "alice (1000)", "store copy", "a cluster at last")
 SLICE = 3  # rows: every table that matters has several slices
 CUTS = 10  # of each server, besides the last statements, after which the journal is in the other place
-LAST = 7  # statements
+LAST = 10  # statements
 MOVE = "0123456789abcdef"
 
 ELSEWHERE = """
@@ -227,6 +227,7 @@ def test_every_table_moves_and_every_number_goes_on(origin: SqliteEngine, target
 
 
 async def test_it_is_there_as_it_was(source: SqliteEngine, target: PostgresEngine) -> None:
+    source.tamper(["INSERT INTO meta VALUES ('lane_device/gate-1', 'S 1'), ('clock_shift', 5)"])
     before = source.after_sigkill()
     compared, _ = await asyncio.to_thread(move, source, target)
     assert {table.table for table in compared} == {table.name for table in TABLES} | {"epoch_key"}
@@ -239,6 +240,9 @@ async def test_it_is_there_as_it_was(source: SqliteEngine, target: PostgresEngin
 
         def same() -> None:
             with closing(Session(Database(target.url))) as here:
+                keys = {key for (key,) in here.execute("SELECT key FROM meta")}
+                assert "lane_device/tpsd/gate-1" in keys, "as the daemon there has it"
+                assert not keys & {"lane_device/gate-1", "clock_shift"}
                 for table in TABLES:
                     if table.name not in ("meta", "audit", "epoch"):  # a start has turned them
                         names = columns[table.name]

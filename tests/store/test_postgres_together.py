@@ -43,7 +43,9 @@ ENDS: list[Exchange] = [
 ]
 ROUNDS = 4  # of all these ends
 ROWS = (
-    "SELECT * FROM authorisation ORDER BY uuid",
+    """SELECT uuid, state, cause, attempt, sends, fence, due, may_have_charged, approved_amount, action_code,
+              created_at, settled_at, ran_rested, warned, enquiries, enquiry_due
+       FROM authorisation ORDER BY uuid""",
     "SELECT * FROM attempt ORDER BY uuid, number",
     "SELECT owner, purpose FROM sealed ORDER BY owner, purpose",
     "SELECT kind, cause, detail, uuid FROM notice ORDER BY kind, cause, uuid",
@@ -60,13 +62,10 @@ def database(
 
 
 async def rows(journal: SqlJournal) -> list[list[Any]]:
-    """What the two engines must agree on; body digests are of each journal's own key."""
-
-    def read(connection: Any) -> list[list[Any]]:
-        found = [[tuple(row) for row in connection.execute(query)] for query in ROWS]
-        return [[[value for value in row if not isinstance(value, bytes)] for row in table] for table in found]
-
-    return await journal._writer.read(read)
+    """What the two engines must agree on."""
+    return await journal._writer.read(
+        lambda connection: [[tuple(row) for row in connection.execute(query)] for query in ROWS]
+    )
 
 
 async def ended(engine: Engine, *, at_once: bool) -> list[list[Any]]:

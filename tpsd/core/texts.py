@@ -89,6 +89,7 @@ _ON_THE_WAY: Final = (
     "no_credential",
     "deciding",
     "restored",
+    "unconfirmed",
     "horizon",
     "seal",
     "wound",
@@ -98,6 +99,7 @@ _ON_THE_WAY: Final = (
     "feed.fresh",
     "asking",
     "busy",
+    "lease",
     "answer_late",
     "refund",
 )

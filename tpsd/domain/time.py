@@ -6,7 +6,8 @@ from typing import NewType
 Micros = NewType("Micros", int)
 """Microseconds since 1970-01-01T00:00:00Z, wall or schedule clock as the name beside it says."""
 
-SECOND = 1_000_000
+MILLISECOND = 1_000
+SECOND = 1_000 * MILLISECOND
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR

@@ -54,6 +54,7 @@ def past(connection: Connection, candidate: Candidate) -> CardPast | None:
 
 def journey(connection: Connection, operator: int, token: str) -> Journey | None:
     """The card's open journey."""
+    connection.execute(Q["lock_journey_of_card"], (operator, token))
     row = connection.execute(Q["journey_of_card"], (operator, token)).get
     return None if row is None else journey_of(row)
 

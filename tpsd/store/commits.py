@@ -320,7 +320,7 @@ def ladder_id(connection: Connection, ladder: Ladder) -> int:
     found = connection.execute(Q["ladder_id"], (tiers,)).get
     if found is None:
         connection.execute(Q["insert_ladder"], (tiers,))
-        found = connection.last_insert_rowid()
+        found = connection.execute(Q["ladder_id"], (tiers,)).get  # another daemon may have written it meanwhile
     return int(found)
 
 

@@ -67,10 +67,20 @@ class Pulse:
 
 
 class GroupCommit:
-    """Transactions on the journal's one connection, and whether what holds it still deserves trust."""
+    """Transactions on the journal's one connection, and whether what holds it still deserves trust.
 
-    def __init__(self, connection: Connection, pulse: Pulse | None = None, faults: Faults = SQLITE) -> None:
+    ``before`` is done first in each; what it raises undoes the transaction.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        pulse: Pulse | None = None,
+        faults: Faults = SQLITE,
+        before: Work[None] | None = None,
+    ) -> None:
         self._connection = connection
+        self._before = before
         self._faults = faults
         self._pulse = pulse or Pulse()
         self._broken: BaseException | None = None
@@ -86,8 +96,7 @@ class GroupCommit:
         try:
             self._refuse_if_broken()
             before = self._connection.total_changes()
-            self._connection.execute(f"{self._faults.begin}; SAVEPOINT one")
-            self._untouched = True
+            self._begin()
             next_one: Job | None = first
             while next_one is not None:
                 next_one = self._turn(next_one, following, jobs)
@@ -107,6 +116,16 @@ class GroupCommit:
     def close(self) -> None:
         """Checkpoint and close the connection."""
         self._connection.close()
+
+    def _begin(self) -> None:
+        """What is done before all else stands before the savepoint too: its locks last as long as the transaction."""
+        if self._before is None:
+            self._connection.execute(f"{self._faults.begin}; SAVEPOINT one")
+        else:
+            self._connection.execute(self._faults.begin)
+            self._before(self._connection)
+            self._connection.execute("SAVEPOINT one")
+        self._untouched = True
 
     def _turn(self, job: Job, following: Callable[[], Job | None], jobs: list[Job]) -> Job | None:
         """Run a job, with those behind it that go with it; the job whose turn is next."""

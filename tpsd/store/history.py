@@ -55,7 +55,7 @@ def _orders(bindings: tuple[int, int, str], connection: Connection) -> list[tupl
 def _found(connection: Connection, reference: str) -> tuple[list[str], dict[str, Any]]:
     """The transactions that orders may have named, and the history's other fields."""
     recorded = receipts.recorded(connection, reference)
-    shift = int(connection.execute(Q["get_meta"], ("clock_shift",)).get or 0)
+    shift = int(connection.execute(Q["clock_shift"]).get)
     (terminal, received_at, repeats, shown, unseen, delivered, note, list_version, config_digest,
      place, token, token_key) = connection.execute(Q["history_tap"], (recorded.number,)).get  # fmt: skip
     transactions = [] if recorded.uuid is None else _transactions(connection, recorded.uuid, shift)

@@ -35,12 +35,14 @@ def open_one(
 
 def of_check_out(connection: Connection, uuid: str) -> Journey | None:
     """The journey whose latest check-out this is."""
+    connection.execute(Q["lock_journey_of_check_out"], (uuid,))
     row = connection.execute(Q["journey_of_check_out"], (uuid,)).get
     return None if row is None else journey_of(row)
 
 
 def by_number(connection: Connection, number: int) -> Journey | None:
     """One journey."""
+    connection.execute(Q["lock_journey"], (number,))
     row = connection.execute(Q["journey_by_number"], (number,)).get
     return None if row is None else journey_of(row)
 

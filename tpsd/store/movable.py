@@ -145,6 +145,17 @@ def renumberings() -> list[str]:
     ]
 
 
+FOR_ITS_DAEMON: Final = (
+    """UPDATE meta SET key = regexp_replace(key, '^(lane_closed|lane_device)/',
+                                         '\\1/' || current_setting('tpsd.daemon') || '/')
+       WHERE starts_with(key, 'lane_closed/') OR starts_with(key, 'lane_device/')""",
+    """UPDATE meta SET key = 'clock_life:' || current_setting('tpsd.daemon') || '/' || substr(key, 12)
+       WHERE starts_with(key, 'clock_life:')""",
+    "DELETE FROM meta WHERE key IN ('clock_shift', 'clock_bound') OR starts_with(key, 'clock_guess:')",
+)
+"""What a file's one daemon has under plain names, many keep under their own; due times follow the database's clock."""
+
+
 def digest(rows: Iterable[Row]) -> tuple[int, str]:
     """How many rows there are, and a SHA-256 over their values in their order."""
     count, hashed = 0, hashlib.sha256()

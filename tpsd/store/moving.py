@@ -16,7 +16,7 @@ from tpsd.domain.upkeep import Compared
 from tpsd.errors import JournalError, RefusedError
 from tpsd.store import audit
 from tpsd.store.connection import Connection
-from tpsd.store.movable import CAME, COPYING, TABLES, WENT, Key, Mark, Row, Table, digest, renumberings
+from tpsd.store.movable import CAME, COPYING, FOR_ITS_DAEMON, TABLES, WENT, Key, Mark, Row, Table, digest, renumberings
 from tpsd.store.opening import BACKUP_ID
 from tpsd.store.queries import Q
 
@@ -129,6 +129,8 @@ class Move:
     def _arrive(self, move: str, by: AuditDraft, whence: str) -> None:
         """Let daemons use the copy."""
         with self._target:
+            for statement in FOR_ITS_DAEMON:
+                self._target.execute(statement)
             audit.write(self._target, by, whence)
             self._target.execute(Q["set_meta"], (CAME, move))
             self._target.execute(Q["end_meta"], (COPYING,))

@@ -10,9 +10,7 @@ from tpsd.domain.authorisation import AttemptReason, Claimed, State
 from tpsd.domain.outcome import Outcome
 from tpsd.store.commits import Stamp, ended, settled
 from tpsd.store.connection import Connection
-from tpsd.store.queries import load
-
-_TOGETHER = str(load("fleet")["settle_together"])
+from tpsd.store.queries import F
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,5 +48,5 @@ def settle_together(connection: Connection, some: Sequence[Settling]) -> list[bo
         for one in some
     ]
     columns = [list(column) for column in zip(*rows, strict=True)]
-    done = {uuid for (uuid,) in connection.execute(_TOGETHER, columns)}
+    done = {uuid for (uuid,) in connection.execute(F["settle_together"], columns)}
     return [False if row[0] in done else None for row in rows]

@@ -58,9 +58,12 @@ class _Waiting(Job):
 class ThreadedWriter:
     """The writer in a thread of its own, so that a disk flush never stops the links."""
 
-    def __init__(self, connect: Callable[[], Connection], faults: Faults = SQLITE) -> None:
+    def __init__(
+        self, connect: Callable[[], Connection], faults: Faults = SQLITE, before: Work[None] | None = None
+    ) -> None:
         self._connect = connect
         self._faults = faults
+        self._before = before
         self._lanes: tuple[deque[_Waiting], ...] = tuple(deque() for _ in Urgency)
         self._wake = threading.Condition()
         self._closing = False
@@ -111,7 +114,7 @@ class ThreadedWriter:
 
     def _run(self) -> None:
         try:
-            group = GroupCommit(self._connect(), self.pulse, self._faults)
+            group = GroupCommit(self._connect(), self.pulse, self._faults, self._before)
         except BaseException as exc:
             self._opened.append(exc)
             self._ready.set()

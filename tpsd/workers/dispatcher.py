@@ -15,7 +15,7 @@ from tpsd.core.canary import judged, settle_canary
 from tpsd.core.doubt import DoubtPolicy, judge_at_claim, with_enquiry
 from tpsd.core.outcomes import classify
 from tpsd.core.settlement import Settlement, settle
-from tpsd.core.uplink import put_back
+from tpsd.core.uplink import is_not_ours, put_back
 from tpsd.domain.authorisation import Claimed
 from tpsd.domain.outcome import Exchange, Outcome, Unknown
 from tpsd.domain.time import Micros
@@ -147,7 +147,7 @@ class Dispatcher:
     async def _settle(self, claimed: Claimed, outcome: Outcome, may_wait: bool) -> None:
         ended_at = self._clock.schedule()
         jitter = None
-        if may_wait and self._uplink.goes_back(outcome, claimed.reason):
+        if is_not_ours(outcome) or (may_wait and self._uplink.goes_back(outcome, claimed.reason)):
             settlement = put_back(claimed, outcome)
         else:
             jitter = self._rng.random()

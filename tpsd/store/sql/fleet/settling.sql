@@ -19,8 +19,8 @@ WITH given AS (
   RETURNING a.uuid, given.number, given.ended_at, given.outcome, given.why, given.unclean, given.settled_at
 ), ended AS (
   UPDATE attempt t
-  SET ended_at = settled.ended_at + coalesce((SELECT value::bigint FROM meta WHERE key = 'clock_shift'), 0),
-      outcome = settled.outcome, cause = settled.why, may_have_charged = settled.unclean
+  SET ended_at = settled.ended_at + clock_shift(), outcome = settled.outcome, cause = settled.why,
+      may_have_charged = settled.unclean
   FROM settled WHERE t.uuid = settled.uuid AND t.number = settled.number
 ), erased AS (
   DELETE FROM sealed s USING settled WHERE s.owner = settled.uuid AND settled.settled_at IS NOT NULL

@@ -56,3 +56,6 @@ SELECT coalesce(max(id), 0) FROM audit
 SELECT id, at, who, what, subject, why FROM audit
 WHERE id > ?1 AND id <= ?2 AND EXISTS (SELECT 1 FROM json_each(?3) WHERE instr(subject, value) > 0)
 ORDER BY id
+
+-- name: clock_shift
+SELECT coalesce((SELECT value FROM meta WHERE key = 'clock_shift'), 0)

@@ -1,5 +1,15 @@
 -- Journeys, and transactions that follow another one.
 
+-- name: lock_journey_of_card
+-- Nobody else moves it until this transaction ends, here and below: SQLite has nobody else.
+SELECT 1 FROM journey WHERE operator = ? AND token = ? AND state IN ('open', 'checking_out') /* lock */
+
+-- name: lock_journey_of_check_out
+SELECT 1 FROM journey WHERE check_out = ? /* lock */
+
+-- name: lock_journey
+SELECT 1 FROM journey WHERE id = ? /* lock */
+
 -- name: journey_of_card
 -- The states are the index's own words: SQLite takes a partial index only by them.
 SELECT id, token, state, check_in, tries, opened_at, zone, held, currency, out_uuid, out_state, out_amount,

@@ -16,7 +16,7 @@ SELECT a.attempt, a.fence, a.path, a.credential, a.amount, a.may_have_charged, l
 FROM authorisation a
 JOIN ladder l ON l.id = a.ladder
 LEFT JOIN sealed s ON s.owner = a.uuid AND s.purpose = 'body'
-WHERE a.uuid = ? AND a.state = 'awaiting_tap'
+WHERE a.uuid = ? AND a.state = 'awaiting_tap' /* lock a */
 
 -- name: ask_same
 UPDATE authorisation SET state = 'sending', attempt = attempt + 1, sends = sends + 1, fence = fence + 1
