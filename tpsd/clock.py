@@ -127,12 +127,15 @@ class SystemClock:
 
     async def wait(self, wake: asyncio.Event, until: Micros | None) -> None:
         """Return when ``wake`` is set or ``until`` is reached."""
+        if until is None:
+            await wake.wait()
+            return
         while not wake.is_set():
-            remaining = None if until is None else (until - self.schedule()) / SECOND
-            if remaining is not None and remaining <= 0:
+            remaining = (until - self.schedule()) / SECOND
+            if remaining <= 0:
                 return
             try:
-                async with asyncio.timeout(None if remaining is None else min(remaining, LONGEST_WAIT_SECONDS)):
+                async with asyncio.timeout(min(remaining, LONGEST_WAIT_SECONDS)):
                     await wake.wait()
             except TimeoutError:
                 continue

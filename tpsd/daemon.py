@@ -17,12 +17,12 @@ from uuid import UUID
 import structlog
 
 from schemas.config import Configuration
-from tpsd import __version__, pacing
+from tpsd import __version__, draws, pacing
 from tpsd import config as settings
 from tpsd.admin.metrics import Metrics
 from tpsd.asking import Answered
 from tpsd.config.changes import Changes
-from tpsd.core.answering import Ending, Policy, Waiting
+from tpsd.core.answering import Ending, Policy, Waiting, cut_off
 from tpsd.core.answering import settle as settle_asked
 from tpsd.core.candidate import CardKeys, Setting
 from tpsd.core.feed import NOBODY
@@ -94,14 +94,15 @@ log = structlog.get_logger("tpsd")
 class World:
     """What a daemon is given from outside: clocks and chance. The demo and tests hand in others.
 
-    ``witness`` hears of everything; ``uuids`` names transactions where chance is not to; ``device`` makes what speaks
-    with a lane's validator where it is none that the configuration names.
+    ``witness`` hears of everything; ``uuids`` names transactions and ``draws`` spreads them where chance is not to;
+    ``device`` makes what speaks with a lane's validator where it is none that the configuration names.
     """
 
     clock: Timepiece
     rng: random.Random
     witness: Witness = UNWITNESSED
     uuids: Uuids | None = None
+    draws: draws.Draws | None = None
     device: MakeDevice | None = None
 
 
@@ -218,9 +219,9 @@ class Daemon:
         self.dispatcher.may_claim = lambda: self.bodies.ready
         self.timekeeper = Timekeeper(world.clock, sorted(ends.credentials), self._ask_time, self._time_is_known)
         self._rng = world.rng
+        self.doorkeeper = Doorkeeper(journal.lanes, lambda: self.lanes, world.clock)
         self._let_hear(world)
         self._metrics = self.dispatcher.meter = self.authoriser.meter = metrics
-        self.doorkeeper = Doorkeeper(journal.lanes, lambda: self.lanes, world.clock)
         self.roll = Roll(journal.lanes, lambda: [lane.state for lane in self.lanes], world.clock, tell)
         self.courier = self._courier(config, setting.keys)
         self.registrar = None if ends.registration is None else self._registrar(ends.registration)
@@ -310,6 +311,7 @@ class Daemon:
             self.clock.schedule(), self._credentials, self._after_crash, self._after_crash_asked
         )
         log.info("recovered", **done)
+        self._let_hear_of_crashes()
         if self.leaseholder is not None:
             await self.leaseholder.begin()
         if mended := {name: count for name, count in done.items() if name in WOUNDS}:
@@ -418,7 +420,10 @@ class Daemon:
         self.observer.preflight = lambda: [] if self.inspector is None else self.inspector.warnings()
 
     def _let_hear(self, world: World) -> None:
-        self._uuids = self.authoriser.uuids = world.uuids or Drawn(world.rng)
+        self._uuids = self.authoriser.uuids = self.desk.uuids = world.uuids or Drawn(world.rng)
+        self.dispatcher.draws = self.desk.draws = world.draws or draws.Drawn(world.rng)
+        self.desk.witness = self.doorkeeper.witness = world.witness
+        self._crashed: list[tuple[Claimed, Outcome, Settlement, float | None]] = []  # what a start found open
         self._witness = self.dispatcher.witness = self.authoriser.witness = world.witness
         self.uplink.witness = self.mailer.witness = self.cashier.witness = self.attendant.witness = world.witness
 
@@ -471,8 +476,15 @@ class Daemon:
         self.observer.fleet = leaseholder.facts
         return leaseholder
 
+    def _let_hear_of_crashes(self) -> None:
+        """What a start found open, or another daemon left so."""
+        for ended in self._crashed:
+            self._witness.settled(*ended)
+        self._crashed.clear()
+
     def _look_around(self) -> None:
         """Other daemons may have left something to do, and wake nobody here."""
+        self._let_hear_of_crashes()
         self._wake_sends()
         self.mailer.wake.set()
         self.attendant.wake.set()
@@ -592,11 +604,16 @@ class Daemon:
         outcome = classify(NoAnswer("crash"))
         if not self.clock.trusted:  # attempts are stamped in true time, which this life cannot compare with its own
             claimed = replace(claimed, started_at=self.clock.schedule())
-        return outcome, self.dispatcher.decide(claimed, outcome, self.clock.schedule())
+        jitter = self.dispatcher.draws.of_attempt(claimed.uuid)
+        settlement = self.dispatcher.decide(claimed, outcome, self.clock.schedule(), jitter)
+        self._crashed.append((claimed, outcome, settlement, jitter))
+        return outcome, settlement
 
     def _after_crash_asked(self, waiting: Waiting) -> Ending:
-        now = self.clock.schedule()
-        return settle_asked(waiting, classify(NoAnswer("crash")), self._policy, number=1, ended_at=now)
+        now, outcome = self.clock.schedule(), classify(NoAnswer("crash"))
+        ending = settle_asked(waiting, outcome, self._policy, number=1, ended_at=now)
+        self._crashed.append((cut_off(waiting, now), outcome, ending.settlement, None))
+        return ending
 
     def _close_window(self, episode: Episode, rows: Sequence[NoticeRow], totals: Totals) -> WindowPlan:
         now = self.clock.schedule()

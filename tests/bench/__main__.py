@@ -19,6 +19,7 @@ from tests.bench import (
     path,
     reader,
     realtime,
+    replay,
     start,
     tlv,
     verdict,
@@ -41,6 +42,7 @@ BENCHES = {
     "start": start.run,
     "memory": memory.run,
     "writes": writes.run,
+    "replay": replay.run,
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -314,9 +315,12 @@ def insert_notices(
         )
 
 
+LADDERS_KEPT = 16  # of those that were read or written last: a configuration has one, and reloads are rare
+
+
 def ladder_id(connection: Connection, ladder: Ladder) -> int:
     """The row of these tiers, written when they are new."""
-    tiers = json.dumps([[tier.tries, tier.every_us] for tier in ladder])
+    tiers = _tiers(ladder)
     found = connection.execute(Q["ladder_id"], (tiers,)).get
     if found is None:
         connection.execute(Q["insert_ladder"], (tiers,))
@@ -324,9 +328,15 @@ def ladder_id(connection: Connection, ladder: Ladder) -> int:
     return int(found)
 
 
+@lru_cache(maxsize=LADDERS_KEPT)
 def ladder_of(tiers: str) -> Ladder:
     """The tiers as the table ``ladder`` keeps them."""
     return tuple(Tier(tries, every_us) for tries, every_us in json.loads(tiers))
+
+
+@lru_cache(maxsize=LADDERS_KEPT)
+def _tiers(ladder: Ladder) -> str:
+    return json.dumps([[tier.tries, tier.every_us] for tier in ladder])
 
 
 # --- commit 2 ---------------------------------------------------------------------------------------------------

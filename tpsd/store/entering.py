@@ -140,8 +140,9 @@ def try_to_connect(database: Database) -> str:
     session = _connected(database)
     try:
         _refuse_what_cannot_hold_a_journal(session, database)
-        version = session.execute("SELECT current_setting('server_version')").get
-        return f"PostgreSQL {version}"
+        version, fsync = session.execute("SELECT current_setting('server_version'), current_setting('fsync')").get
+        unsafe = "" if fsync == "on" else ", fsync off: a power cut loses what was acknowledged; set it on"
+        return f"PostgreSQL {version}{unsafe}"
     finally:
         session.close()
 

@@ -198,8 +198,9 @@ class SqlJournal:
                 claims.append(replace(row.claimed, body=self._open_body(row)))
             except SealError:
                 self._unopened.append(row.claimed)
-        with suppress(JournalUnavailableError) if claims else nullcontext():  # those that open are sent all the same
-            await self._fail_unopened(now)
+        if self._unopened:  # those that open are sent all the same
+            with suppress(JournalUnavailableError) if claims else nullcontext():
+                await self._fail_unopened(now)
         return claims
 
     async def settle(self, claimed: Claimed, outcome: Outcome, settlement: Settlement, ended_at: Micros) -> bool:

@@ -184,11 +184,13 @@ class ThreadedWriter:
 
 
 class InlineWriter:
-    """The same contract with every call run at once, one transaction each: for simulated worlds and commands."""
+    """The same contract with every call run at once, one group each: for simulated worlds, replays and commands."""
 
-    def __init__(self, connect: Callable[[], Connection]) -> None:
+    def __init__(
+        self, connect: Callable[[], Connection], group: Callable[[Connection, Pulse], GroupCommit] = GroupCommit
+    ) -> None:
         self.pulse = Pulse()
-        self._group = GroupCommit(connect(), self.pulse)
+        self._group = group(connect(), self.pulse)
         self._closed = False
 
     async def write(self, work: Work[T], urgency: Urgency = Urgency.SETTLE) -> T:
