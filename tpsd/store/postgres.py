@@ -15,6 +15,7 @@ from tpsd.errors import JournalError, RefusedError
 from tpsd.store import checking
 from tpsd.store.connection import Connection
 from tpsd.store.entering import POSTGRES, WHOLE_SECONDS, connect, here_still, is_small, look
+from tpsd.store.group import Together, Work
 from tpsd.store.housekeeping import Keep
 from tpsd.store.journal import Identity, Secrets, SqlJournal
 from tpsd.store.keyrows import KeyRows, numbers_of
@@ -23,6 +24,7 @@ from tpsd.store.queries import F
 from tpsd.store.retiring import Retiring
 from tpsd.store.seal import Entropy, Pool
 from tpsd.store.session import OWN, Database, Session
+from tpsd.store.settling import Settling, settle_together
 from tpsd.store.viewing import Reading
 from tpsd.store.writer import ThreadedWriter, Writer
 
@@ -62,6 +64,10 @@ class PostgresJournal(SqlJournal):
             shelf.close()
             raise
         return journal
+
+    def _with_others(self, alone: Work[bool], settling: Settling) -> Work[bool]:
+        """See ``SqlJournal``."""
+        return Together(alone, settle_together, settling) if settling.is_plain else alone
 
     async def _unlock(self, identity: Identity, keys: Secrets) -> None:
         """As in any journal, and then see who else is there."""
