@@ -115,6 +115,7 @@ HOT = {
     "wounded": "authorisation_",
     "original": "tap_uuid",
     "followers": "authorisation_follows",
+    "claim_together": "authorisation_own_due",
     "orphans_sending": "authorisation_sending",
     "orphans_due": "authorisation_own_due",
     "orphans_doubtful": "authorisation_enquiry",

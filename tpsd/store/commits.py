@@ -352,10 +352,12 @@ def claim(
     created_by: Micros | None = None,
     set_aside: SetAside = lambda _connection, _uuid: False,
 ) -> list[ClaimedRow]:
-    """Write the attempt number of every due row before a byte of it leaves.
+    """Write the attempt number of every due row before a byte of it leaves; ``limit`` may be 0.
 
     ``set_aside`` sees those that may have charged, and says whether it moved them out of the way.
     """
+    if not limit:
+        return []
     query, bindings = ("claim_due", (now, limit)) if created_by is None else ("claim_old", (created_by, now, limit))
     found = list(connection.execute(Q[query], bindings))
     rows = [row for row in found if not (row[_CHARGED] and set_aside(connection, row[0]))]
@@ -363,7 +365,7 @@ def claim(
         uuids = json.dumps([row[0] for row in rows])
         connection.execute(Q["mark_sending"], (uuids,))
         connection.execute(Q["insert_attempts"], (AttemptReason.LADDER.value, now, uuids))
-    return [_begun(row, AttemptReason.LADDER, now) for row in rows]
+    return [begun(row, AttemptReason.LADDER, now) for row in rows]
 
 
 def begin_attempt(
@@ -378,10 +380,11 @@ def begin_attempt(
     A canary has its hold's ``cause``, and is counted apart from the ladder's sends.
     """
     connection.execute(Q["insert_attempt"], (reason.value, now, row[0]))
-    return _begun(row, reason, now, cause)
+    return begun(row, reason, now, cause)
 
 
-def _begun(row: tuple[Any, ...], reason: AttemptReason, now: Micros, cause: str | None = None) -> ClaimedRow:
+def begun(row: tuple[Any, ...], reason: AttemptReason, now: Micros, cause: str | None = None) -> ClaimedRow:
+    """A row as it was read before its attempt was written, claimed."""
     uuid, terminal, path, credential, attempt, sends, fence, may_have_charged, tiers, amount, epoch, *box = row
     counted = sends if reason is AttemptReason.CANARY else sends + 1
     claimed = Claimed(

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from tpsd.domain.audit import AuditDraft
+from tpsd.domain.authorisation import AttemptReason
+from tpsd.domain.time import Micros
 from tpsd.domain.upkeep import BackedUp, Finding
 from tpsd.errors import JournalError, RefusedError
-from tpsd.store import checking
+from tpsd.store import checking, commits
+from tpsd.store.commits import ClaimedRow
 from tpsd.store.connection import Connection
 from tpsd.store.entering import POSTGRES, WHOLE_SECONDS, connect, here_still, is_small, look
 from tpsd.store.group import Together, Work
@@ -78,6 +81,11 @@ class PostgresJournal(SqlJournal):
     async def _is_to_preside(self) -> bool:
         """See ``SqlJournal``."""
         return await self._leases.preside()
+
+    def _claim_together(self, connection: Connection, now: Micros, limit: int) -> list[ClaimedRow]:
+        """See ``SqlJournal``."""
+        rows = connection.execute(F["claim_together"], (now, limit, now))
+        return [commits.begun(row, AttemptReason.LADDER, now) for row in rows]
 
     def _alone_with(self, connection: Connection, digest: bytes, token: str | None) -> None:
         """See ``SqlJournal``. The tap's lock before the card's: they are never wanted the other way round."""
