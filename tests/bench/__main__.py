@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.bench import (
+    claims,
     decoder,
     denylist,
     drain,
@@ -37,6 +38,7 @@ BENCHES = {
     "path": path.run,
     "realtime": realtime.run,
     "drain": drain.run,
+    "claims": claims.run,
     "start": start.run,
     "memory": memory.run,
     "writes": writes.run,
