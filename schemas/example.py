@@ -47,6 +47,7 @@ SAMPLES: Mapping[str, Any] = {
     "sfey.registration_root_file": "/etc/tpsd/sfey-root.pem",
     "sfey.wire": {"field.tag": "tag"},
     "store.password_file": f"{_CREDENTIALS}/database.password",
+    "store.spool": "/var/lib/tpsd/spool/spool.db",
     "keys.token_key_file": f"{_CREDENTIALS}/salt.hex",
     "keys.ttk_file": f"{_CREDENTIALS}/ttk",
     "keys.exchange_key_file": f"{_CREDENTIALS}/exchange.hex",

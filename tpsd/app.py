@@ -56,7 +56,11 @@ from tpsd.store.epochs import KeyFolder
 from tpsd.store.housekeeping import Keep
 from tpsd.store.journal import Identity, Secrets, SqlJournal
 from tpsd.store.postgres import PostgresJournal, PostgresView
+from tpsd.store.reconnecting import ReconnectingWriter
 from tpsd.store.seal import KEY_BYTES
+from tpsd.store.session import Database
+from tpsd.store.spool import Spool
+from tpsd.store.spooled import SpooledJournal
 from tpsd.store.sqlite import SqliteJournal
 from tpsd.store.viewing import JournalView, Reading
 from tpsd.taplog import TapLog
@@ -153,7 +157,9 @@ async def open_journal(config: Configuration) -> AsyncIterator[SqlJournal]:
     keep = Keep(kept.failed_us, kept.held_us, kept.retention_us)
     database = database_of(config)
     journal: SqlJournal
-    if database is not None:
+    if database is not None and settings.spool_path(config) is not None:
+        journal = await _open_spooled(config, database, identity, kek, keep)
+    elif database is not None:
         journal = await PostgresJournal.open(database, identity, kek, keep)
     else:
         secrets = Secrets(kek, KeyFolder(config.keys.epoch_dir))
@@ -162,6 +168,26 @@ async def open_journal(config: Configuration) -> AsyncIterator[SqlJournal]:
         yield journal
     finally:
         await journal.close()
+
+
+async def _open_spooled(
+    config: Configuration, database: Database, identity: Identity, kek: bytes, keep: Keep
+) -> SpooledJournal:
+    path = settings.spool_path(config)
+    if path is None:
+        raise ConfigError("store.spool is not set")
+    spool = await Spool.open(path, identity, Secrets(kek, KeyFolder(config.keys.epoch_dir)), keep)
+    try:
+        journal = await SpooledJournal.open(database, identity, kek, keep, make_writer=ReconnectingWriter)
+    except BaseException:
+        await spool.close()
+        raise
+    try:
+        await journal.begin(spool, config.store.slow_ms / 1000)
+    except BaseException:
+        await journal.close()
+        raise
+    return journal
 
 
 @asynccontextmanager

@@ -46,7 +46,7 @@ from tpsd.domain.notice import Episode, NoticeDraft, NoticeKind, NoticeRow
 from tpsd.domain.outcome import Exchange, NoAnswer, NoConnection, Outcome
 from tpsd.domain.time import HOUR, SECOND, iso_millis
 from tpsd.doubts import Ask
-from tpsd.errors import ConfigError
+from tpsd.errors import ConfigError, JournalUnavailableError
 from tpsd.identities import Registration
 from tpsd.lanes import Lanes, MakeDevice, PortOf, in_force, policy_of, port_of, setting_anew, setting_of
 from tpsd.mail.render import all_clear_mail, window_mail
@@ -58,6 +58,7 @@ from tpsd.reloading import Reloading
 from tpsd.renewal import Renewal
 from tpsd.sfey.updates import Terminal
 from tpsd.store.journal import SqlJournal
+from tpsd.store.spooled import SpooledJournal
 from tpsd.store.wounds import WOUNDS
 from tpsd.uuids import Drawn, Uuids
 from tpsd.witness import UNWITNESSED, Witness
@@ -69,6 +70,7 @@ from tpsd.workers.courier import Courier
 from tpsd.workers.desk import Desk
 from tpsd.workers.dispatcher import Dispatcher
 from tpsd.workers.doorkeeper import Doorkeeper
+from tpsd.workers.drainer import Drainer
 from tpsd.workers.enquirer import Enquirer, Heed, conclude_crashed
 from tpsd.workers.examiner import Examiner
 from tpsd.workers.feed import Feed, Pace
@@ -211,7 +213,7 @@ class Daemon:
             on_doubt=self._wake_enquirer,
         )
         self.bodies = BodyMaker(journal.bodies, world.clock, setting, on_given=self._wake_sends, on_notice=tell)
-        self.dispatcher.may_claim = lambda: self.bodies.ready
+        self.dispatcher.may_claim = lambda: self.bodies.ready and journal.may_claim
         self.timekeeper = Timekeeper(world.clock, sorted(ends.credentials), self._ask_time, self._time_is_known)
         self._rng = world.rng
         self._let_hear(world)
@@ -230,7 +232,7 @@ class Daemon:
             uplinks=lambda: [self.uplink.status()],
             in_flight=lambda: self.dispatcher.in_flight + self.authoriser.in_flight,
         )
-        self.observer.time = lambda: (world.clock.trusted, world.clock.offset_us / SECOND)
+        self._let_look()
         self.feed = None if ends.updates is None else self._feed(world)
         self.courier = Courier(
             journal.device_keys,
@@ -240,8 +242,7 @@ class Daemon:
             None if ends.ask_keys is None else self._fetch_keys,
             self._honour,
         )
-        self.observer.feed = lambda: None if self.feed is None else self.feed.facts()
-        self.observer.preflight = lambda: [] if self.inspector is None else self.inspector.warnings()
+        self.drainer = self._drainer(journal) if isinstance(journal, SpooledJournal) else None
         self.reloading = Reloading(self.adopt, world.clock)
         self.renewal = Renewal(lambda: files_of(self.config), self._put_certificate, self._alarm_of_certificate)
         self.desk.setting = setting
@@ -252,18 +253,12 @@ class Daemon:
 
     async def run(self) -> None:
         """Recover what a crash left, then work until ``stop``; returns when everything in flight is settled."""
+        self._hear_connection()
         floor = settings.clock_floor(self.config)
         log.info("ages_mended", rows=await self.journal.bodies.begin(self.clock.schedule(), floor))
-        done = await self.journal.recover(
-            self.clock.schedule(), self._credentials, self._after_crash, self._after_crash_asked
-        )
-        log.info("recovered", **done)
-        if mended := {name: count for name, count in done.items() if name in WOUNDS}:
-            log.error("wounds_mended", **mended)
+        await self._recover()
         await self._remember()
-        now = self.clock.schedule()
-        asked = await self.journal.doubts.begin(now, self.enquirer is not None, partial(conclude_crashed, now=now))
-        log.info("doubts_recovered", **asked)
+        await self._recover_doubts()
         async with asyncio.TaskGroup() as loops:
             self.fleet.start(loops)
             inspector = None if self.inspector is None else loops.create_task(self.inspector.run(), name="inspector")
@@ -282,6 +277,7 @@ class Daemon:
             attendant = loops.create_task(self.attendant.run(), name="attendant")
             feed = None if self.feed is None else loops.create_task(self.feed.run(), name="feed")
             courier = loops.create_task(self.courier.run(), name="courier")
+            drainer = None if self.drainer is None else loops.create_task(self.drainer.run(), name="drainer")
             log.info("ready", lanes=len(self.lanes))
             self.on_ready()
             await self._stopping.wait()
@@ -298,6 +294,7 @@ class Daemon:
                 feed,
                 inspector,
                 courier,
+                drainer,
             ):
                 if loop is not None:
                     loop.cancel()
@@ -313,6 +310,44 @@ class Daemon:
             self.mailer.stop()
             self.warden.stop()
         log.info("stopped")
+
+    async def _recover(self) -> None:
+        """End what is open in the journal and is nobody's."""
+        done = await self.journal.recover(
+            self.clock.schedule(), self._credentials, self._after_crash, self._after_crash_asked
+        )
+        log.info("recovered", **done)
+        if mended := {name: count for name, count in done.items() if name in WOUNDS}:
+            log.error("wounds_mended", **mended)
+
+    async def _recover_doubts(self) -> None:
+        now = self.clock.schedule()
+        asked = await self.journal.doubts.begin(now, self.enquirer is not None, partial(conclude_crashed, now=now))
+        log.info("doubts_recovered", **asked)
+
+    async def _recover_after_loss(self) -> None:
+        """Commits that nobody heard of may have claimed rows or begun enquiries."""
+        await self._recover()
+        await self._recover_doubts()
+
+    def _drainer(self, journal: SpooledJournal) -> Drainer:
+        drainer = Drainer(journal, self.clock, self._is_quiet, self._recover_after_loss, self._wake_everybody)
+        journal.on_wait = drainer.wake.set
+        return drainer
+
+    def _hear_connection(self) -> None:
+        """From the writer's thread; not before there is a loop."""
+        if self.drainer is not None and isinstance(self.journal, SpooledJournal):
+            wake, loop = self.drainer.wake.set, asyncio.get_running_loop()
+            self.journal.on_connection(lambda: loop.call_soon_threadsafe(wake))
+
+    def _is_quiet(self) -> bool:
+        enquiring = self.enquirer is not None and self.enquirer.busy
+        return not (self.dispatcher.in_flight or self.authoriser.in_flight or enquiring)
+
+    def _wake_everybody(self) -> None:
+        self._wake_sends()
+        self.mailer.wake.set()
 
     async def _remember(self) -> None:
         """What earlier lives knew, before a lane opens and a tap asks."""
@@ -330,12 +365,14 @@ class Daemon:
 
     async def status(self) -> dict[str, object]:
         """The daemon on one screen, as plain values."""
-        totals = await self.observer.totals()
         now = self.clock.schedule()
-        journal = asdict(totals)
-        oldest, due = journal.pop("oldest_pending"), journal.pop("next_due")
-        journal["oldest_pending_seconds"] = None if oldest is None else (now - oldest) / SECOND
-        journal["next_due_seconds"] = None if due is None else (due - now) / SECOND
+        try:
+            journal = asdict(await self.observer.totals())
+            oldest, due = journal.pop("oldest_pending"), journal.pop("next_due")
+            journal["oldest_pending_seconds"] = None if oldest is None else (now - oldest) / SECOND
+            journal["next_due_seconds"] = None if due is None else (due - now) / SECOND
+        except JournalUnavailableError as exc:
+            journal = {"trouble": str(exc)}
         return {
             "journal": journal,
             "lanes": [asdict(lane.state) for lane in self.lanes],
@@ -411,6 +448,11 @@ class Daemon:
         self._uuids = self.authoriser.uuids = world.uuids or Drawn(world.rng)
         self._witness = self.dispatcher.witness = self.authoriser.witness = world.witness
         self.uplink.witness = self.mailer.witness = self.cashier.witness = self.attendant.witness = world.witness
+
+    def _let_look(self) -> None:
+        self.observer.time = lambda: (self.clock.trusted, self.clock.offset_us / SECOND)
+        self.observer.feed = lambda: None if self.feed is None else self.feed.facts()
+        self.observer.preflight = lambda: [] if self.inspector is None else self.inspector.warnings()
 
     def _ask(self, asking: Asking) -> None:
         """A realtime tap's request goes now; its lane tells what came of it."""
@@ -504,7 +546,7 @@ class Daemon:
         self._wake_enquirer()
 
     def _may_ask(self) -> bool:
-        return self.bodies.ready and self.uplink.is_up()
+        return self.bodies.ready and self.uplink.is_up() and self.journal.may_claim
 
     async def _enquire(self, uuid: UUID) -> Exchange:
         if self._ends.enquire is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from tpsd.asking import Judge as AskedJudge
 from tpsd.core.candidate import Candidate, Decision
@@ -18,6 +18,7 @@ from tpsd.core.settlement import Settlement
 from tpsd.domain.authorisation import Claimed, State
 from tpsd.domain.notice import MailRow, NoticeDraft, NoticeKind
 from tpsd.domain.outcome import NotSent, Outcome
+from tpsd.domain.picture import SpoolFacts
 from tpsd.domain.tap import TapReport
 from tpsd.domain.time import Micros
 from tpsd.domain.upkeep import Pruned
@@ -47,6 +48,7 @@ from tpsd.store.enquiries import SqlDoubts, set_aside
 from tpsd.store.epochs import EpochKeys, KeyShelf
 from tpsd.store.feed import SqlFeed
 from tpsd.store.figures import JournalNumbers
+from tpsd.store.group import Work
 from tpsd.store.history import Histories
 from tpsd.store.housekeeping import Keep
 from tpsd.store.identities import SqlIdentities
@@ -61,6 +63,8 @@ from tpsd.store.seal import KEY_BYTES, Entropy, Pool, Sealed, keyed_digest, unwr
 from tpsd.store.totals import totals
 from tpsd.store.writer import Urgency, Writer
 from tpsd.upkeep import Upkeep
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +144,9 @@ class SqlJournal:
         def ask(connection: Connection, candidate: Candidate, decision: Decision) -> tuple[str, Claimed, Sealed | None]:
             return realtime.ask(connection, candidate, decision, parts, self.asked.seal_body, stamp)
 
-        taken, row = await self._writer.write(
-            lambda connection: commits.take(connection, candidate, decide, parts, stamp, ask), Urgency.INTAKE
+        taken, row = await self._commit_tap(
+            lambda connection: commits.take(connection, candidate, decide, parts, stamp, ask),
+            realtime=candidate.realtime,
         )
         if row is None:
             return taken
@@ -162,12 +167,16 @@ class SqlJournal:
         def payload(owner: str) -> Sealed:
             return self._epochs.seal(owner, "payload", report.payload)
 
-        return await self._writer.write(
+        return await self._commit_tap(
             lambda connection: commits.reject(
                 connection, report, lane, terminal, config_digest, digest, payload, stamp, untrusted
-            ),
-            Urgency.INTAKE,
+            )
         )
+
+    async def _commit_tap(self, work: Work[T], *, realtime: bool = False) -> T:
+        """Commit 1 waits for as long as it takes."""
+        del realtime
+        return await self._writer.write(work, Urgency.INTAKE)
 
     # --- commits 2 and 3 ---
 
@@ -309,6 +318,18 @@ class SqlJournal:
                 break
             erased += some
         return erased
+
+    # --- a spool before it, where it has one: see ``spooled`` ---
+
+    @property
+    def may_claim(self) -> bool:
+        """Whether everything that was told is in the journal itself, so that rows may be sent."""
+        return True
+
+    async def spool_facts(self, wall: Micros) -> SpoolFacts | None:
+        """What waits in the spool, ages from ``wall``; None where there is none."""
+        del wall
+        return None
 
     # --- for people ---
 

@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.upkeep import BackedUp, Finding
-from tpsd.errors import JournalError, RefusedError
+from tpsd.errors import JournalError, JournalUnavailableError, RefusedError
 from tpsd.store import checking
 from tpsd.store.entering import POSTGRES, WHOLE_SECONDS, connect, is_small, look
+from tpsd.store.faults import Faults
 from tpsd.store.housekeeping import Keep
 from tpsd.store.journal import Identity, Secrets, SqlJournal
 from tpsd.store.keyrows import KeyRows, numbers_of
@@ -40,10 +41,11 @@ class PostgresJournal(SqlJournal):
         kek: bytes,
         keep: Keep | None = None,
         entropy: Entropy | None = None,
-    ) -> PostgresJournal:
+        make_writer: Callable[[Callable[[], Session], Faults], ThreadedWriter] = ThreadedWriter,
+    ) -> Self:
         """Open the journal of a database, or make it there. Raises JournalError."""
         entropy = entropy or Pool()
-        writer = ThreadedWriter(partial(connect, database), POSTGRES)
+        writer = make_writer(partial(connect, database), POSTGRES)
         writer.start()
         shelf = KeyRows(partial(Session, database))
         try:
@@ -96,7 +98,7 @@ class PostgresUpkeep(Retiring):
         try:
             return await asyncio.to_thread(examined)
         except OWN as exc:
-            raise JournalError(f"{self._database} cannot be checked ({POSTGRES.words(exc)})") from exc
+            raise JournalUnavailableError(f"{self._database} cannot be checked ({POSTGRES.words(exc)})") from exc
 
     async def backup(self, target: Path, by: AuditDraft) -> BackedUp:
         """Refused: the server's own tools copy a database while it is at work, and bring it back."""

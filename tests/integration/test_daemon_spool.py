@@ -1,0 +1,172 @@
+"""The daemon while its database is away or slow: passengers get their verdicts, and every tap is charged once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from tests.integration.conftest import Opens
+from tests.integration.stage import Stage, Tap
+from tests.integration.test_daemon_postgres import CHARGED_UNHEARD, TWICE_503, all_approved
+from tests.store.databases import Databases
+from tpsd.core.spooling import NOTE
+from tpsd.store.spooled import SpooledJournal
+
+CUTS = 12
+
+
+class Remote:
+    """An empty database, its server's doors, and the configuration of a gate that has a spool before it."""
+
+    def __init__(self, databases: Databases) -> None:
+        self._cluster = databases.cluster
+        self.name = databases.new()
+        self.changes: dict[str, Any] = {
+            "store": {"url": self._cluster.url(self.name), "spool": "spool/spool.db"},
+            "retry": {"hold_while_offline": False},
+        }
+
+    async def cut(self) -> None:
+        """Every connection to it is lost; new ones may be made."""
+        await asyncio.to_thread(self._cluster.run, self._cutting)
+
+    async def shut(self) -> None:
+        """Nobody is in, and nobody gets in."""
+        await asyncio.to_thread(self._cluster.run, f"ALTER DATABASE {self.name} ALLOW_CONNECTIONS false", self._cutting)
+
+    async def unshut(self) -> None:
+        """They may come again."""
+        await asyncio.to_thread(self._cluster.run, f"ALTER DATABASE {self.name} ALLOW_CONNECTIONS true")
+
+    @asynccontextmanager
+    async def asleep(self) -> AsyncIterator[None]:
+        """The server's processes for it stand still, and its connections with them."""
+        query = "SELECT pid FROM pg_stat_activity WHERE datname = $1"
+        rows = await asyncio.to_thread(self._cluster.ask, lambda one: one.fetch(query, self.name))
+        for row in rows:
+            os.kill(row["pid"], signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for row in rows:
+                os.kill(row["pid"], signal.SIGCONT)
+
+    @property
+    def _cutting(self) -> str:
+        return f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{self.name}'"
+
+
+@pytest.fixture(params=[16, 18])
+def remote(request: pytest.FixtureRequest, databases: Callable[[int], Databases], tmp_path: Any) -> Iterator[Remote]:
+    (tmp_path / "spool").mkdir(mode=0o700)
+    here = databases(request.param)
+    one = Remote(here)
+    yield one
+    here.cluster.run(f"ALTER DATABASE {one.name} ALLOW_CONNECTIONS true")
+    here.drop(one.name)
+
+
+def journal_of(stage: Stage) -> SpooledJournal:
+    journal = stage.daemon.journal
+    assert isinstance(journal, SpooledJournal)
+    return journal
+
+
+async def drained(stage: Stage) -> None:
+    """The database has everything, and rows may be sent."""
+    await stage.until(lambda: journal_of(stage).may_claim, "an empty spool")
+
+
+async def test_the_lanes_work_while_the_database_is_away(playing: Opens, remote: Remote) -> None:
+    async with playing(changes=remote.changes) as stage:
+        before = stage.gate.tap()
+        assert (await stage.gate.verdict(before)).verdict == 1
+        await stage.settled(before)
+        await remote.shut()
+        taps = [stage.gate.tap(TWICE_503 if number % 3 else 250) for number in range(9)]
+        for tap in taps:
+            assert (await stage.gate.verdict(tap)).verdict == 1
+        assert stage.daemon.lanes[0].state.state == "ready"
+        health = await stage.daemon.observer.health()
+        assert any("taps go to the spool, which holds 9" in reason for _, reason in health.reasons)
+        status = await stage.daemon.status()
+        assert isinstance(status["spool"], dict)
+        assert status["spool"]["waiting"] == 9
+        page = (await stage.daemon.observer.page()).decode()
+        assert "tpsd_spool_waiting 9.0" in page
+        assert "tpsd_database_connected 0.0" in page
+        assert (await stage.daemon.observer.lanes())["spool"]["waiting"] == 9
+        stage.gate.again(taps[0])
+        assert (await stage.gate.verdict(taps[0])).verdict == 1
+        await remote.unshut()
+        await drained(stage)
+        await all_approved(stage, [before, *taps])
+        assert (await stage.daemon.journal.histories.of(taps[0].id)).note == NOTE
+        assert all(reason != "spool" for reason, _ in (await stage.daemon.observer.health()).reasons)
+
+
+async def test_a_server_that_stands_still(playing: Opens, remote: Remote) -> None:
+    async with playing(changes=remote.changes) as stage:
+        first = stage.gate.tap()
+        await stage.gate.verdict(first)
+        await stage.settled(first)
+        loop = asyncio.get_running_loop()
+        async with remote.asleep():
+            began = loop.time()
+            taps = [stage.gate.tap() for _ in range(4)]
+            for tap in taps:
+                assert (await stage.gate.verdict(tap)).verdict == 1
+            assert loop.time() - began < 5, "one waits 200 ms, and then nobody"
+        await drained(stage)
+        await all_approved(stage, [first, *taps])
+
+
+async def test_connections_lost_at_any_moment(playing: Opens, remote: Remote) -> None:
+    """Whatever was being committed, claimed or settled: every tap gets its verdict, and is charged once."""
+    rng, taps = random.Random(7), list[Tap]()
+    async with playing(changes=remote.changes) as stage:
+        for _ in range(CUTS):
+            some = [stage.gate.tap(rng.choice((250, TWICE_503, CHARGED_UNHEARD))) for _ in range(4)]
+            taps.extend(some)
+            for tap in some[: rng.randrange(4)]:
+                await stage.gate.verdict(tap)
+            await remote.cut()
+        for tap in taps:
+            assert (await stage.gate.verdict(tap)).verdict == 1
+        await drained(stage)
+        await all_approved(stage, taps)
+
+
+async def test_what_a_former_life_spooled_is_drained_first(open_stage: Opens, remote: Remote) -> None:
+    async with open_stage(changes=remote.changes) as stage:
+        async with stage.daemon_running():
+            await remote.shut()
+            taps = [stage.gate.tap() for _ in range(3)]
+            for tap in taps:
+                assert (await stage.gate.verdict(tap)).verdict == 1
+        await remote.unshut()
+        stage.seed += 1
+        async with stage.daemon_running():
+            await drained(stage)
+            await all_approved(stage, taps)
+
+
+@pytest.mark.parametrize("kind", ["RETAIL_PAYMENT", "RETAIL_CHECK_IN_OUT"])
+async def test_what_needs_the_database_is_out_of_service(playing: Opens, remote: Remote, kind: str) -> None:
+    async with playing(changes=remote.changes, lane_changes={"kind": kind}) as stage:
+        await remote.shut()
+        tap = stage.gate.tap(age_ms=100)
+        verdict = await stage.gate.verdict(tap)
+        assert (verdict.verdict, verdict.reason) == (0x0A, "database")
+        await remote.unshut()
+        await drained(stage)
+        row = await stage.row(tap)
+        assert (row.disposition, row.reason, row.uuid) == ("denied", "database", None)
+        assert stage.tps.ledger.charges() == []
