@@ -75,6 +75,7 @@ from tpsd.workers.enquirer import Enquirer, Heed, conclude_crashed
 from tpsd.workers.examiner import Examiner
 from tpsd.workers.feed import Feed, Pace
 from tpsd.workers.inspector import Inspector
+from tpsd.workers.list_follower import ListFollower
 from tpsd.workers.mailer import Mailer
 from tpsd.workers.parameters import ParameterFeed
 from tpsd.workers.reader import Asking, Lane, LaneParts
@@ -242,7 +243,7 @@ class Daemon:
             None if ends.ask_keys is None else self._fetch_keys,
             self._honour,
         )
-        self.drainer = self._drainer(journal) if isinstance(journal, SpooledJournal) else None
+        self.drainer, self.lists = self._spooling(journal)
         self.reloading = Reloading(self.adopt, world.clock)
         self.renewal = Renewal(lambda: files_of(self.config), self._put_certificate, self._alarm_of_certificate)
         self.desk.setting = setting
@@ -278,6 +279,7 @@ class Daemon:
             feed = None if self.feed is None else loops.create_task(self.feed.run(), name="feed")
             courier = loops.create_task(self.courier.run(), name="courier")
             drainer = None if self.drainer is None else loops.create_task(self.drainer.run(), name="drainer")
+            lists = None if self.lists is None else loops.create_task(self.lists.run(), name="list follower")
             log.info("ready", lanes=len(self.lanes))
             self.on_ready()
             await self._stopping.wait()
@@ -295,6 +297,7 @@ class Daemon:
                 inspector,
                 courier,
                 drainer,
+                lists,
             ):
                 if loop is not None:
                     loop.cancel()
@@ -330,10 +333,12 @@ class Daemon:
         await self._recover()
         await self._recover_doubts()
 
-    def _drainer(self, journal: SpooledJournal) -> Drainer:
+    def _spooling(self, journal: SqlJournal) -> tuple[Drainer | None, ListFollower | None]:
+        if not isinstance(journal, SpooledJournal):
+            return None, None
         drainer = Drainer(journal, self.clock, self._is_quiet, self._recover_after_loss, self._wake_everybody)
         journal.on_wait = drainer.wake.set
-        return drainer
+        return drainer, ListFollower(journal, self.clock)
 
     def _hear_connection(self) -> None:
         """From the writer's thread; not before there is a loop."""

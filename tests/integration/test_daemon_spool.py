@@ -14,9 +14,11 @@ import pytest
 
 from tests.integration.conftest import Opens
 from tests.integration.stage import Stage, Tap
+from tests.integration.test_daemon_lists import MASTERCARD
 from tests.integration.test_daemon_postgres import CHARGED_UNHEARD, TWICE_503, all_approved
 from tests.store.databases import Databases
 from tpsd.core.spooling import NOTE
+from tpsd.domain.audit import AuditDraft
 from tpsd.store.spooled import SpooledJournal
 
 CUTS = 12
@@ -170,3 +172,31 @@ async def test_what_needs_the_database_is_out_of_service(playing: Opens, remote:
         row = await stage.row(tap)
         assert (row.disposition, row.reason, row.uuid) == ("denied", "database", None)
         assert stage.tps.ledger.charges() == []
+
+
+async def test_the_deny_list_answers_without_the_database(playing: Opens, remote: Remote) -> None:
+    async with playing(changes=remote.changes) as stage:
+        journal = journal_of(stage)
+        first = stage.gate.tap()
+        await stage.gate.verdict(first)
+        token = (await stage.story(first)).token
+        assert token is not None
+        by = AuditDraft(stage.clock.wall(), "nobody", "deny", "a test")
+        listed = await journal.denylist.add([bytes.fromhex(token)], by)
+        await stage.until(lambda: follows(journal, listed.version), "the spool's list")
+        await remote.shut()
+        verdict = await stage.gate.verdict(stage.gate.tap())
+        assert (verdict.verdict, verdict.reason) == (2, "deny_list")
+        other = await stage.gate.verdict(stage.gate.tap(card=MASTERCARD))
+        assert (other.verdict, other.reason) == (1, "ok")
+        await remote.unshut()
+        await drained(stage)
+        rows = await stage.rows()
+        assert [row.reason for row in rows] == ["ok", "deny_list", "ok"]
+        stories = [await journal.story(str(row.number)) for row in rows[1:]]
+        assert [story.list_version for story in stories] == [listed.version] * 2
+        await stage.pass_time()
+
+
+async def follows(journal: SpooledJournal, version: int) -> bool:
+    return (await journal._spool.denylist.totals()).version == version

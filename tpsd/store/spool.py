@@ -21,10 +21,11 @@ from tpsd.errors import JournalError, SealError
 from tpsd.ports import Taken
 from tpsd.store import commits
 from tpsd.store.connection import Connection
+from tpsd.store.mirror import follow
 from tpsd.store.queries import Q, load
 from tpsd.store.seal import Sealed
 from tpsd.store.sqlite import SqliteJournal
-from tpsd.store.writer import Urgency
+from tpsd.store.writer import Urgency, Writer
 
 S = load("spool")
 
@@ -129,6 +130,10 @@ class Spool(SqliteJournal):
         """The database has them: erase them here, but for those that came again since they were read; which."""
         which = [(tap.number, tap.repeats) for tap in taps]
         return await self._writer.write(partial(_forget, which=which))
+
+    async def follow_list(self, source: Writer) -> int | None:
+        """See ``mirror.follow``."""
+        return await follow(source, self._writer)
 
     def _read(self, row: tuple[Any, ...], sealed: Sequence[tuple[Any, ...]], notices: list[NoticeDraft]) -> Spooled:
         number, tried, at, repeats, *rest = row

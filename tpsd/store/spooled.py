@@ -277,6 +277,13 @@ class SpooledJournal(PostgresJournal):
 
     # --- the house ---
 
+    async def follow_list(self) -> int | None:
+        """Let the spool's deny list become the database's; cards that changed, None where none could have.
+
+        Raises JournalUnavailableError.
+        """
+        return await self._spool.follow_list(self._writer)
+
     async def keep_house(self, ran_us: int) -> dict[str, int]:
         """The spool's as well, also while the database is away."""
         ran_ahead, self._ran_ahead = self._ran_ahead, ran_us

@@ -47,7 +47,7 @@ DELETE FROM authorisation WHERE uuid = ?
 DELETE FROM episode
 
 -- name: spool_tokens
-SELECT token FROM deny WHERE generation = ? AND token > ? ORDER BY token LIMIT ?
+SELECT token FROM deny WHERE generation = ? AND token > ? AND token <= ?
 
 -- name: spool_list
 SELECT number FROM deny_generation WHERE source = 'database' AND state = 'live'

@@ -1,4 +1,4 @@
--- What a database is asked when a spool is drained into it.
+-- What a database is asked by who has a spool before it.
 
 -- name: spooled_row
 SELECT t.id, t.uuid, a.state,
@@ -28,3 +28,6 @@ UPDATE tap SET repeats = ? WHERE id = ? AND repeats < ?
 
 -- name: notice_of_tap
 SELECT 1 FROM notice WHERE tap = ? AND kind = ? AND cause = ? LIMIT 1
+
+-- name: deny_page
+SELECT token FROM deny WHERE generation = ? AND token > ? ORDER BY token LIMIT ?
