@@ -198,5 +198,5 @@ async def test_the_deny_list_answers_without_the_database(playing: Opens, remote
         await stage.pass_time()
 
 
-async def follows(journal: SpooledJournal, version: int) -> bool:
+async def follows(journal: SpooledJournal, version: int | None) -> bool:
     return (await journal._spool.denylist.totals()).version == version

@@ -3,85 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from uuid import UUID
 
 import pytest
 
-from tests.store.builders import NOW, after, take
+from tests.store.builders import LANE, NOW, after, candidate, report, take
 from tests.store.databases import Databases, PostgresEngine
-from tests.store.engines import IDENTITY, KEK
+from tests.store.remote_gate import SLOW_SECONDS, Gate, rows
+from tpsd.core.intake import decide
+from tpsd.core.passback import PassBack
 from tpsd.core.spooling import NOTE
-from tpsd.domain.tap import Verdict
-from tpsd.domain.views import TapFilter, TapRow
+from tpsd.domain.audit import AuditDraft
+from tpsd.domain.tap import Shown, Verdict
 from tpsd.errors import JournalUnavailableError
-from tpsd.store.epochs import KeyFolder
-from tpsd.store.journal import Secrets
-from tpsd.store.reconnecting import ReconnectingWriter
-from tpsd.store.session import Database
-from tpsd.store.spool import Spool
-from tpsd.store.spooled import SpooledJournal
 
-SLOW_SECONDS = 0.2
-
-
-class Gate:
-    """A journal with its spool in ``folder``, and a hand at its server."""
-
-    def __init__(self, engine: PostgresEngine, folder: Path) -> None:
-        self.engine = engine
-        self._folder = folder
-        self._cluster = engine._databases.cluster
-        self.journal: SpooledJournal
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[SpooledJournal]:
-        """As the daemon opens it."""
-        spool = await Spool.open(self._folder / "spool.db", IDENTITY, Secrets(KEK, KeyFolder(self._folder / "epochs")))
-        journal = await SpooledJournal.open(Database(self.engine.url), IDENTITY, KEK, make_writer=ReconnectingWriter)
-        await journal.begin(spool, SLOW_SECONDS)
-        self.journal = journal
-        try:
-            yield journal
-        finally:
-            await journal.close()
-
-    def backends(self) -> list[int]:
-        """The server's processes for it."""
-        query = "SELECT pid FROM pg_stat_activity WHERE datname = $1 AND application_name = 'tpsd'"
-        rows = self._cluster.ask(lambda one: one.fetch(query, self.engine.name))
-        return [row["pid"] for row in rows]
-
-    def shut(self) -> None:
-        """Nobody gets in any more, and who is in is thrown out."""
-        name = self.engine.name
-        self._cluster.run(
-            f"ALTER DATABASE {name} ALLOW_CONNECTIONS false",
-            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'",
-        )
-
-    def unshut(self) -> None:
-        """They may come again."""
-        self._cluster.run(f"ALTER DATABASE {self.engine.name} ALLOW_CONNECTIONS true")
-
-    async def connected(self) -> None:
-        """Once it has found its server again."""
-        journal, back = self.journal, asyncio.Event()
-        loop = asyncio.get_running_loop()
-        journal.on_connection(lambda: loop.call_soon_threadsafe(back.set))
-        while not journal.is_connected:
-            back.clear()
-            await asyncio.wait_for(back.wait(), 30)
-        journal.recovered(journal.losses)
-
-    async def drained(self) -> None:
-        """Until nothing waits."""
-        while await self.journal.drain(NOW):
-            pass
+THIS = UUID("5b5c9c1e-3a54-4c31-9b7e-1f6c1a9d0e11")
 
 
 @pytest.fixture(params=[16, 18])
@@ -91,17 +30,6 @@ def gate(request: pytest.FixtureRequest, databases: Callable[[int], Databases], 
     yield gate
     gate.unshut()
     engine.drop()
-
-
-async def rows(journal: Any) -> list[TapRow]:
-    return list(await journal.taps(TapFilter(limit=1000)))[::-1]
-
-
-async def lost(gate: Gate, journal: SpooledJournal) -> None:
-    """The connection is gone, and it knows."""
-    await asyncio.to_thread(gate.shut)
-    with pytest.raises(JournalUnavailableError):
-        await journal.next_due()
 
 
 async def test_nothing_is_spooled_while_the_database_answers(gate: Gate) -> None:
@@ -115,7 +43,7 @@ async def test_nothing_is_spooled_while_the_database_answers(gate: Gate) -> None
 
 async def test_taps_without_a_database_are_drained_in_their_order(gate: Gate) -> None:
     async with gate.open() as journal:
-        await lost(gate, journal)
+        await gate.lose()
         told = [await take(journal, counter) for counter in range(1, 121)]
         assert {one.told.verdict for one in told if one.told} == {Verdict.ACCEPTED}
         assert await journal.claim(NOW, 10) == []
@@ -123,9 +51,7 @@ async def test_taps_without_a_database_are_drained_in_their_order(gate: Gate) ->
         assert facts is not None
         assert (facts.waiting, facts.oldest_seconds) == (120, 3.0)
         assert facts.away is not None
-        gate.unshut()
-        await gate.connected()
-        await gate.drained()
+        await gate.find()
         found = await rows(journal)
         assert [row.tap_id for row in found] == [f"VAL00042:3:{counter}" for counter in range(1, 121)]
         assert {(row.state, row.verdict, row.reason) for row in found} == {("pending", 1, "ok")}
@@ -146,13 +72,11 @@ async def test_taps_without_a_database_are_drained_in_their_order(gate: Gate) ->
 
 async def test_a_tap_known_to_the_spool_gets_the_same_verdict(gate: Gate) -> None:
     async with gate.open() as journal:
-        await lost(gate, journal)
+        await gate.lose()
         first = await take(journal)
         again = await take(journal)
         assert (again.new, again.told) == (False, first.told)
-        gate.unshut()
-        await gate.connected()
-        await gate.drained()
+        await gate.find()
         after_all = await take(journal)
         assert (after_all.new, after_all.told) == (False, first.told)
         (row,) = await rows(journal)
@@ -162,7 +86,7 @@ async def test_a_tap_known_to_the_spool_gets_the_same_verdict(gate: Gate) -> Non
 async def test_a_tap_the_database_has_answered_gets_that_answer_without_it(gate: Gate) -> None:
     async with gate.open() as journal:
         first = await take(journal)
-        await lost(gate, journal)
+        await gate.lose()
         again = await take(journal)
         assert (again.new, again.told) == (False, first.told)
         facts = await journal.spool_facts(NOW)
@@ -173,25 +97,175 @@ async def test_a_tap_the_database_has_answered_gets_that_answer_without_it(gate:
 async def test_a_slow_database_is_not_waited_for(gate: Gate) -> None:
     async with gate.open() as journal:
         await take(journal, 1)
-        pids = gate.backends()
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        try:
+        with gate.asleep():
             loop = asyncio.get_running_loop()
             began = loop.time()
             told = await take(journal, 2)
             assert loop.time() - began >= SLOW_SECONDS
-            began = loop.time()
             more = await take(journal, 3)
             assert told.new
             assert more.new
             assert journal.unsure
-        finally:
-            for pid in pids:
-                os.kill(pid, signal.SIGCONT)
         assert await journal.claim(NOW, 10) == []
         await gate.drained()
         found = await rows(journal)
         assert [row.tap_id for row in found] == [f"VAL00042:3:{counter}" for counter in (1, 2, 3)]
         assert not journal.unsure
         assert len(await journal.claim(NOW, 10)) == 3
+
+
+async def test_it_is_the_same_transaction_wherever_it_is_put(gate: Gate) -> None:
+    async with gate.open() as journal:
+        await gate.lose()
+        await take(journal, 1, uuid=THIS)
+        await gate.find()
+        (row,) = await rows(journal)
+        assert row.uuid == str(THIS)
+        (claimed,) = await journal.claim(NOW, 10)
+        assert str(THIS).encode() in claimed.body
+
+
+async def test_the_verdict_that_was_told_stands_over_a_commit_nobody_heard_of(gate: Gate) -> None:
+    """The database knows of a tap a moment ago at another gate: it would have said "already tapped"."""
+    lane = replace(LANE, pass_back=PassBack(10_000_000, 60_000_000), pass_group="hall")
+    async with gate.open() as journal:
+        await journal.take(candidate(journal, report(1, serial="VAL00043"), lane), decide, NOW)
+        with gate.asleep():
+            told = await journal.take(candidate(journal, report(2), lane, THIS), decide, NOW)
+        assert told.told is not None
+        assert told.told.verdict is Verdict.ACCEPTED
+        assert (await rows(journal))[1].verdict == Verdict.ALREADY_TAPPED, "the commit went through"
+        await gate.drained()
+        first, second = await rows(journal)
+        assert (first.state, second.state, second.verdict, second.disposition) == ("pending", "pending", 1, None)
+        assert second.uuid == str(THIS)
+        assert len(await journal.claim(NOW, 10)) == 2
+        assert await journal.upkeep.check() == []
+
+
+async def test_who_was_turned_away_is_not_charged_for_a_commit_nobody_heard_of(gate: Gate) -> None:
+    """The spool's list knows of the card already, the database's no longer."""
+    async with gate.open() as journal:
+        tap = candidate(journal, report(1), uuid=THIS)
+        assert tap.token is not None
+        await journal._spool.denylist.add([bytes.fromhex(tap.token)], AuditDraft(NOW, "nobody", "deny", "a test"))
+        with gate.asleep():
+            told = await journal.take(tap, decide, NOW)
+        assert told.told is not None
+        assert told.told.reason == "deny_list"
+        assert [row.state for row in await rows(journal)] == ["pending"], "the commit went through"
+        assert await journal.claim(NOW, 10) == []
+        await gate.drained()
+        (row,) = await rows(journal)
+        assert (row.state, row.cause, row.verdict, row.reason) == ("not_charged", "deny_list", 2, "deny_list")
+        assert await journal.claim(NOW, 10) == []
+        assert await journal._writer.read(lambda one: one.execute("SELECT count(*) FROM sealed").get) == 0
+        assert await journal.upkeep.check() == []
+
+
+async def test_a_row_claimed_before_its_tap_went_to_the_spool_is_put_back(gate: Gate) -> None:
+    async with gate.open() as journal:
+        with gate.asleep():
+            claiming = asyncio.create_task(journal.claim(NOW, 10))
+            await take(journal, 1, uuid=THIS)
+        assert await claiming == []
+        assert [attempt.outcome for attempt in (await journal.story(str(THIS))).attempts] == ["not_sent"]
+        await gate.drained()
+        (claimed,) = await journal.claim(NOW, 10)
+        assert (claimed.number, claimed.progress.sends) == (2, 1)
+        assert claimed.body
+
+
+async def test_the_passenger_is_shown_something_else_while_it_waits(gate: Gate) -> None:
+    async with gate.open() as journal:
+        await gate.lose()
+        await take(journal, 1)
+        await take(journal, 1, shown=Shown.TURNED_AWAY)
+        await take(journal, 2)
+        await gate.find()
+        turned_away, let_in = await rows(journal)
+        assert (turned_away.state, turned_away.cause, turned_away.verdict) == ("not_charged", "turned_away", 1)
+        assert let_in.state == "pending"
+
+
+async def test_a_tap_the_database_had_answered_is_no_second_one(gate: Gate) -> None:
+    """It was told before the outage, and comes again in it, by a daemon that has forgotten it; or turned away since."""
+    async with gate.open() as journal:
+        await take(journal, 1)
+        await take(journal, 2)
+    async with gate.open() as journal:
+        await gate.lose()
+        await take(journal, 1)
+        await take(journal, 2, shown=Shown.TURNED_AWAY)
+        await gate.find()
+        first, second = await rows(journal)
+        assert (first.state, first.repeats) == ("pending", 1)
+        assert (second.state, second.cause) == ("not_charged", "turned_away")
+
+
+async def test_taps_of_a_held_terminal_join_it(gate: Gate) -> None:
+    async with gate.open() as journal:
+        await journal._writer.write(
+            lambda one: (
+                one.execute(
+                    "INSERT INTO hold (cause, terminal, since) VALUES ('system.41', 'GATE-X1:VAL00042', ?)", (NOW,)
+                )
+                and None
+            )
+        )
+        await gate.lose()
+        await take(journal, 1)
+        await gate.find()
+        (row,) = await rows(journal)
+        assert (row.state, row.cause) == ("held", "system.41")
+
+
+async def test_another_content_under_the_same_name_is_told_of(gate: Gate) -> None:
+    async with gate.open() as journal:
+        await take(journal, 1)
+        await gate.lose()
+        await take(journal, 1, content=b"another")
+        await gate.find()
+        assert len(await rows(journal)) == 2
+        story = await journal.story((await rows(journal))[1].uuid or "")
+        assert [notice.cause for notice in story.notices] == ["alarm/tap_identity@GATE-X1:VAL00042"]
+
+
+async def test_a_tap_that_cannot_be_decided_is_kept_with_its_payload(gate: Gate) -> None:
+    async with gate.open() as journal:
+        await gate.lose()
+        await journal.reject(report(1), "gate-1", "GATE-X1:VAL00042", "c0ffee", NOW)
+        await gate.find()
+        (row,) = await rows(journal)
+        assert (row.disposition, row.reason) == ("rejected", "internal")
+        again = await journal.reject(report(1), "gate-1", "GATE-X1:VAL00042", "c0ffee", NOW)
+        assert not again.new
+        sealed = await journal._writer.read(lambda one: list(one.execute("SELECT owner, purpose FROM sealed")))
+        assert sealed == [(f"tap:{row.number}", "payload")]
+
+
+async def test_taps_that_wait_for_the_time_wait_in_the_database_too(gate: Gate) -> None:
+    async with gate.open() as journal:
+        await gate.lose()
+        made = candidate(journal, report(1))
+        assert made.draft is not None
+        untimed = replace(made, draft=replace(made.draft, path="", body=None))
+        await journal.take(untimed, decide, NOW)
+        await gate.find()
+        assert await journal.claim(NOW, 10) == []
+        (waiting,) = await journal.bodies.waiting(10)
+        assert waiting.kept is not None
+        assert waiting.kept.card
+
+
+async def test_running_time_is_counted_once(gate: Gate) -> None:
+    async with gate.open() as journal:
+        await journal.keep_house(5_000_000)
+        await gate.lose()
+        for minutes in (60_000_000, 120_000_000):
+            with pytest.raises(JournalUnavailableError):
+                await journal.keep_house(minutes)
+        assert journal._spool._ran == 125_000_000
+        await gate.find()
+        await journal.keep_house(180_000_000)
+        assert (journal._spool._ran, journal._ran) == (185_000_000, 185_000_000)

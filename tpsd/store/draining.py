@@ -21,14 +21,33 @@ from tpsd.store.seal import Sealed
 from tpsd.store.spool import Spooled
 
 
-def drain(
+def draining(
+    spooled: Spooled, seal: Callable[[str, str, bytes], Sealed], digest: Callable[[bytes], bytes], stamp: Stamp
+) -> Callable[[Connection], None]:
+    """The work that puts a tap into a journal: ``seal`` and ``digest`` are that journal's, ``stamp`` the taking's."""
+    draft, card = spooled.candidate.draft, spooled.candidate.card
+    parts = SealedParts(None, None, None)
+    if draft is not None:
+        owner, body = str(draft.uuid), draft.body
+        parts = SealedParts(
+            None if body is None else seal(owner, "body", body),
+            None if card is None else seal(owner, "tap", card),
+            spooled.body_digest if body is None else digest(body),
+        )
+
+    def payload(owner: str) -> Sealed:
+        return seal(owner, "payload", spooled.payload or b"")
+
+    return lambda connection: _drain(connection, spooled, parts, payload, stamp)
+
+
+def _drain(
     connection: Connection,
     spooled: Spooled,
     parts: SealedParts,
     payload: Callable[[str], Sealed],
     stamp: Stamp,
 ) -> None:
-    """Write what the spool told. ``parts`` and ``payload`` seal its card data for this journal."""
     found = _find(connection, spooled)
     if found is not None and found.ours:
         _lay_over(connection, found, spooled, parts, stamp)

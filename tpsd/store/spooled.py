@@ -27,13 +27,11 @@ from tpsd.domain.time import SECOND, Micros
 from tpsd.doubts import Judge, never_judged
 from tpsd.errors import JournalUnavailableError
 from tpsd.ports import Decide, SettledLate, Taken
-from tpsd.store.commits import SealedParts
 from tpsd.store.connection import Connection
-from tpsd.store.draining import drain
+from tpsd.store.draining import draining
 from tpsd.store.group import Work
 from tpsd.store.postgres import PostgresJournal
 from tpsd.store.reconnecting import ReconnectingWriter, SlowError
-from tpsd.store.seal import Sealed
 from tpsd.store.spool import Spool, Spooled
 from tpsd.store.writer import Urgency
 
@@ -235,23 +233,7 @@ class SpooledJournal(PostgresJournal):
         return len(gone)
 
     def _draining(self, tap: Spooled, now: Micros) -> Callable[[Connection], None]:
-        parts, stamp = self._sealed_anew(tap), self._stamp(Micros(min(tap.at, now)))
-
-        def payload(owner: str) -> Sealed:
-            return self._epochs.seal(owner, "payload", tap.payload or b"")
-
-        return lambda connection: drain(connection, tap, parts, payload, stamp)
-
-    def _sealed_anew(self, tap: Spooled) -> SealedParts:
-        draft, card = tap.candidate.draft, tap.candidate.card
-        if draft is None:
-            return SealedParts(None, None, None)
-        owner, body = str(draft.uuid), draft.body
-        return SealedParts(
-            None if body is None else self._epochs.seal(owner, "body", body),
-            None if card is None else self._epochs.seal(owner, "tap", card),
-            tap.body_digest if body is None else self.digest(body),
-        )
+        return draining(tap, self._epochs.seal, self.digest, self._stamp(Micros(min(tap.at, now))))
 
     def _forget(self, tap: Spooled) -> None:
         candidate = tap.candidate
