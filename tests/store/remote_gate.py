@@ -22,7 +22,7 @@ from tpsd.store.journal import Secrets, SqlJournal
 from tpsd.store.reconnecting import ReconnectingWriter
 from tpsd.store.session import Database
 from tpsd.store.spool import Spool
-from tpsd.store.spooled import SpooledJournal
+from tpsd.store.spooled import DRAINED_AT_ONCE, SpooledJournal
 
 SLOW_SECONDS = 0.2
 
@@ -37,13 +37,13 @@ class Gate:
         self.journal: SpooledJournal
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[SpooledJournal]:
+    async def open(self, drained_at_once: int = DRAINED_AT_ONCE) -> AsyncIterator[SpooledJournal]:
         """As the daemon opens it."""
         spool = await Spool.open(self.folder / "spool.db", IDENTITY, Secrets(KEK, KeyFolder(self.folder / "epochs")))
         journal = await SpooledJournal.open(Database(self.engine.url), IDENTITY, KEK, make_writer=ReconnectingWriter)
-        await journal.begin(spool, SLOW_SECONDS)
         self.journal = journal
         try:
+            await journal.begin(spool, SLOW_SECONDS, drained_at_once)
             yield journal
         finally:
             await journal.close()
@@ -107,11 +107,15 @@ class Gate:
 
     def spool_after_sigkill(self, name: str) -> Path:
         """The spool and its keys as a process killed now would leave them, in a folder of their own."""
+        return self.copied(self.folder, name)
+
+    def copied(self, folder: Path, name: str) -> Path:
+        """Another copy of a spool."""
         copy = self.folder / name
         copy.mkdir()
-        for file in self.folder.glob("spool.db*"):
+        for file in folder.glob("spool.db*"):
             shutil.copy(file, copy)
-        shutil.copytree(self.folder / "epochs", copy / "epochs")
+        shutil.copytree(folder / "epochs", copy / "epochs")
         return copy
 
 

@@ -18,7 +18,7 @@ from tpsd.core.passback import PassBack
 from tpsd.core.spooling import NOTE
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.tap import Shown, Verdict
-from tpsd.errors import JournalUnavailableError
+from tpsd.errors import JournalError, JournalUnavailableError
 
 THIS = UUID("5b5c9c1e-3a54-4c31-9b7e-1f6c1a9d0e11")
 
@@ -269,3 +269,50 @@ async def test_running_time_is_counted_once(gate: Gate) -> None:
         await gate.find()
         await journal.keep_house(180_000_000)
         assert (journal._spool._ran, journal._ran) == (185_000_000, 185_000_000)
+
+
+async def test_a_tap_that_comes_again_while_it_is_drained(gate: Gate) -> None:
+    async with gate.open() as journal:
+        await gate.lose()
+        await take(journal, 1)
+        gate.unshut()
+        await gate.connected()
+        with gate.asleep():
+            draining = asyncio.create_task(journal.drain(NOW))
+            while not any(journal._writer._running):
+                await asyncio.sleep(0)
+            await take(journal, 1, shown=Shown.TURNED_AWAY)
+        assert await draining == 0
+        assert await journal.claim(NOW, 10) == []
+        await gate.drained()
+        (row,) = await rows(journal)
+        assert (row.state, row.repeats) == ("not_charged", 1)
+
+
+async def test_a_drain_that_the_connection_does_not_outlive(gate: Gate) -> None:
+    async with gate.open() as journal:
+        await gate.lose()
+        await take(journal, 1)
+        gate.unshut()
+        await gate.connected()
+        await asyncio.to_thread(gate.shut)
+        with pytest.raises(JournalUnavailableError):
+            await journal.drain(NOW)
+        facts = await journal.spool_facts(NOW)
+        assert facts is not None
+        assert facts.waiting == 1
+        await gate.find()
+        assert [row.state for row in await rows(journal)] == ["pending"]
+
+
+async def test_the_spool_of_another_journal_is_refused(
+    gate: Gate, databases: Callable[[int], Databases], tmp_path: Path
+) -> None:
+    async with gate.open() as journal:
+        await gate.lose()
+        await take(journal, 1)
+    other = PostgresEngine(databases(16), tmp_path / "other")
+    with pytest.raises(JournalError, match=r"the spool holds taps of journal .* until they have drained"):
+        async with Gate(other, tmp_path).open():
+            pytest.fail("it was opened")
+    other.drop()

@@ -48,10 +48,11 @@ class SpooledJournal(PostgresJournal):
     _writer: ReconnectingWriter
     _spool: Spool
 
-    async def begin(self, spool: Spool, slow_seconds: float) -> None:
+    async def begin(self, spool: Spool, slow_seconds: float, drained_at_once: int = DRAINED_AT_ONCE) -> None:
         """From now on taps go to ``spool`` where the database takes longer. Raises JournalError; then close both."""
         self._spool = spool
         self._slow_seconds = slow_seconds
+        self._drained_at_once = drained_at_once
         self._answers: OrderedDict[tuple[object, ...], tuple[int, Told, Shown]] = OrderedDict()
         self._tried = set(await spool.begin(self.journal_id))  # UUIDs whose COMMIT nobody knows of
         self.waiting = (await spool.waits()).count
@@ -217,7 +218,7 @@ class SpooledJournal(PostgresJournal):
         """
         if not self.waiting:
             return 0
-        taps = await self._spool.first(DRAINED_AT_ONCE, self._after)
+        taps = await self._spool.first(self._drained_at_once, self._after)
         came = await asyncio.gather(
             *(self._writer.write(self._draining(tap, now)) for tap in taps), return_exceptions=True
         )
@@ -245,7 +246,7 @@ class SpooledJournal(PostgresJournal):
 
     def _judge(self, errors: Sequence[BaseException], taps: Sequence[Spooled]) -> None:
         """What kept taps from being drained. Those behind one that is stuck go on."""
-        self._after = taps[-1].number if errors and len(taps) == DRAINED_AT_ONCE else 0
+        self._after = taps[-1].number if errors and len(taps) == self._drained_at_once else 0
         stuck = None
         for error in errors:
             if isinstance(error, JournalUnavailableError):
