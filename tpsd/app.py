@@ -41,6 +41,7 @@ from tpsd.credentials import (
 from tpsd.daemon import Daemon, Ends, World
 from tpsd.database import database_of
 from tpsd.domain.device_key import DeviceKey
+from tpsd.domain.time import DAY
 from tpsd.errors import ConfigError
 from tpsd.lanes import COMMON_CREDENTIAL, port_of, wire_profile
 from tpsd.link.serial import SerialPort
@@ -66,6 +67,8 @@ from tpsd.store.viewing import JournalView, Reading
 from tpsd.taplog import TapLog
 from tpsd.taplog.folder import Folder
 from tpsd.taplog.lines import outline_of
+
+NEVER_US = 100 * 365 * DAY  # microseconds: what a spool holds is never pruned, only drained
 
 log = structlog.get_logger("tpsd")
 
@@ -176,7 +179,8 @@ async def _open_spooled(
     path = settings.spool_path(config)
     if path is None:
         raise ConfigError("store.spool is not set")
-    spool = await Spool.open(path, identity, Secrets(kek, KeyFolder(config.keys.epoch_dir)), keep)
+    secrets = Secrets(kek, KeyFolder(config.keys.epoch_dir))
+    spool = await Spool.open(path, identity, secrets, replace(keep, retention_us=NEVER_US))
     try:
         journal = await SpooledJournal.open(database, identity, kek, keep, make_writer=ReconnectingWriter)
     except BaseException:

@@ -343,7 +343,7 @@ class Daemon:
     def _hear_connection(self) -> None:
         """From the writer's thread; not before there is a loop."""
         if self.drainer is not None and isinstance(self.journal, SpooledJournal):
-            wake, loop = self.drainer.wake.set, asyncio.get_running_loop()
+            loop, wake = asyncio.get_running_loop(), self.drainer.wake.set
             self.journal.on_connection(lambda: loop.call_soon_threadsafe(wake))
 
     def _is_quiet(self) -> bool:

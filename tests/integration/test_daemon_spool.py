@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import signal
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -17,52 +14,35 @@ from tests.integration.stage import Stage, Tap
 from tests.integration.test_daemon_lists import MASTERCARD
 from tests.integration.test_daemon_postgres import CHARGED_UNHEARD, TWICE_503, all_approved
 from tests.store.databases import Databases
+from tests.store.remote_gate import Server
 from tpsd.core.spooling import NOTE
 from tpsd.domain.audit import AuditDraft
 from tpsd.store.spooled import SpooledJournal
 
 CUTS = 12
+SLOW_MS = 1000  # so that a busy machine is not taken for a slow database
 
 
 class Remote:
-    """An empty database, its server's doors, and the configuration of a gate that has a spool before it."""
+    """An empty database, and the configuration of a gate that has a spool before it."""
 
     def __init__(self, databases: Databases) -> None:
-        self._cluster = databases.cluster
-        self.name = databases.new()
+        self._server = Server(databases.cluster, databases.new())
+        self.name = self._server.name
+        self.asleep = self._server.asleep
         self.changes: dict[str, Any] = {
-            "store": {"url": self._cluster.url(self.name), "spool": "spool/spool.db"},
+            "store": {"url": self._server.url, "spool": "spool/spool.db", "slow_ms": SLOW_MS},
             "retry": {"hold_while_offline": False},
         }
 
     async def cut(self) -> None:
-        """Every connection to it is lost; new ones may be made."""
-        await asyncio.to_thread(self._cluster.run, self._cutting)
+        await asyncio.to_thread(self._server.cut)
 
     async def shut(self) -> None:
-        """Nobody is in, and nobody gets in."""
-        await asyncio.to_thread(self._cluster.run, f"ALTER DATABASE {self.name} ALLOW_CONNECTIONS false", self._cutting)
+        await asyncio.to_thread(self._server.shut)
 
     async def unshut(self) -> None:
-        """They may come again."""
-        await asyncio.to_thread(self._cluster.run, f"ALTER DATABASE {self.name} ALLOW_CONNECTIONS true")
-
-    @asynccontextmanager
-    async def asleep(self) -> AsyncIterator[None]:
-        """The server's processes for it stand still, and its connections with them."""
-        query = "SELECT pid FROM pg_stat_activity WHERE datname = $1"
-        rows = await asyncio.to_thread(self._cluster.ask, lambda one: one.fetch(query, self.name))
-        for row in rows:
-            os.kill(row["pid"], signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            for row in rows:
-                os.kill(row["pid"], signal.SIGCONT)
-
-    @property
-    def _cutting(self) -> str:
-        return f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{self.name}'"
+        await asyncio.to_thread(self._server.unshut)
 
 
 @pytest.fixture(params=[16, 18])
@@ -71,7 +51,7 @@ def remote(request: pytest.FixtureRequest, databases: Callable[[int], Databases]
     here = databases(request.param)
     one = Remote(here)
     yield one
-    here.cluster.run(f"ALTER DATABASE {one.name} ALLOW_CONNECTIONS true")
+    Server(here.cluster, one.name).unshut()
     here.drop(one.name)
 
 
@@ -120,12 +100,12 @@ async def test_a_server_that_stands_still(playing: Opens, remote: Remote) -> Non
         await stage.gate.verdict(first)
         await stage.settled(first)
         loop = asyncio.get_running_loop()
-        async with remote.asleep():
+        with remote.asleep():
             began = loop.time()
             taps = [stage.gate.tap() for _ in range(4)]
             for tap in taps:
                 assert (await stage.gate.verdict(tap)).verdict == 1
-            assert loop.time() - began < 5, "one waits 200 ms, and then nobody"
+            assert loop.time() - began < 5, "the first waits for a second, and then nobody"
         await drained(stage)
         await all_approved(stage, [first, *taps])
 
@@ -179,6 +159,7 @@ async def test_the_deny_list_answers_without_the_database(playing: Opens, remote
         journal = journal_of(stage)
         first = stage.gate.tap()
         await stage.gate.verdict(first)
+        await stage.settled(first)
         token = (await stage.story(first)).token
         assert token is not None
         by = AuditDraft(stage.clock.wall(), "nobody", "deny", "a test")

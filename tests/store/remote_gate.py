@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster import Cluster
 from tests.store.builders import NOW
 from tests.store.databases import PostgresEngine
 from tests.store.engines import IDENTITY, KEK
@@ -24,7 +25,42 @@ from tpsd.store.session import Database
 from tpsd.store.spool import Spool
 from tpsd.store.spooled import DRAINED_AT_ONCE, SpooledJournal
 
-SLOW_SECONDS = 0.2
+SLOW_SECONDS = 1.0  # so that a busy machine is not taken for a slow database
+
+
+class Server:
+    """A hand at the server of one database."""
+
+    def __init__(self, cluster: Cluster, name: str) -> None:
+        self._cluster = cluster
+        self.name = name
+        self.url = cluster.url(name)
+        self._cut = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+
+    def cut(self) -> None:
+        """Every connection to it is lost; new ones may be made."""
+        self._cluster.run(self._cut)
+
+    def shut(self) -> None:
+        """Nobody gets in any more, and who is in is thrown out."""
+        self._cluster.run(f"ALTER DATABASE {self.name} ALLOW_CONNECTIONS false", self._cut)
+
+    def unshut(self) -> None:
+        """They may come again."""
+        self._cluster.run(f"ALTER DATABASE {self.name} ALLOW_CONNECTIONS true")
+
+    @contextmanager
+    def asleep(self) -> Iterator[None]:
+        """Its processes for this database stand still, and their connections with them."""
+        query = "SELECT pid FROM pg_stat_activity WHERE datname = $1"
+        pids = [row["pid"] for row in self._cluster.ask(lambda one: one.fetch(query, self.name))]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
 
 
 class Gate:
@@ -33,7 +69,7 @@ class Gate:
     def __init__(self, engine: PostgresEngine, folder: Path) -> None:
         self.engine = engine
         self.folder = folder
-        self._cluster = engine._databases.cluster
+        self.server = Server(engine._databases.cluster, engine.name)
         self.journal: SpooledJournal
 
     @asynccontextmanager
@@ -47,24 +83,6 @@ class Gate:
             yield journal
         finally:
             await journal.close()
-
-    def backends(self) -> list[int]:
-        """The server's processes for it."""
-        query = "SELECT pid FROM pg_stat_activity WHERE datname = $1 AND application_name = 'tpsd'"
-        rows = self._cluster.ask(lambda one: one.fetch(query, self.engine.name))
-        return [row["pid"] for row in rows]
-
-    def shut(self) -> None:
-        """Nobody gets in any more, and who is in is thrown out."""
-        name = self.engine.name
-        self._cluster.run(
-            f"ALTER DATABASE {name} ALLOW_CONNECTIONS false",
-            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'",
-        )
-
-    def unshut(self) -> None:
-        """They may come again."""
-        self._cluster.run(f"ALTER DATABASE {self.engine.name} ALLOW_CONNECTIONS true")
 
     async def connected(self) -> None:
         """Once it has found its server again."""
@@ -83,27 +101,15 @@ class Gate:
 
     async def lose(self) -> None:
         """The connection is gone, nobody gets in, and it knows."""
-        await asyncio.to_thread(self.shut)
+        await asyncio.to_thread(self.server.shut)
         with pytest.raises(JournalUnavailableError):
             await self.journal.next_due()
 
     async def find(self) -> None:
         """The server is there again, and everything is where it belongs."""
-        self.unshut()
+        self.server.unshut()
         await self.connected()
         await self.drained()
-
-    @contextmanager
-    def asleep(self) -> Iterator[None]:
-        """The server's processes for it stand still."""
-        pids = self.backends()
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            for pid in pids:
-                os.kill(pid, signal.SIGCONT)
 
     def spool_after_sigkill(self, name: str) -> Path:
         """The spool and its keys as a process killed now would leave them, in a folder of their own."""

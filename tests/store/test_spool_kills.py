@@ -25,14 +25,14 @@ def gate(databases: Callable[[int], Databases], tmp_path: Path) -> Iterator[Gate
     engine = PostgresEngine(databases(18), tmp_path / "engine")
     gate = Gate(engine, tmp_path)
     yield gate
-    gate.unshut()
+    gate.server.unshut()
     engine.drop()
 
 
 async def spooled(gate: Gate) -> None:
     """Four taps and a repeat wait; of the first the database has heard, and nobody knows."""
     journal = gate.journal
-    with gate.asleep():
+    with gate.server.asleep():
         await take(journal, 1)
     await gate.lose()
     await take(journal, 2)
@@ -61,7 +61,7 @@ async def contents(gate: Gate) -> dict[str, Any]:
 async def test_a_kill_between_any_two_commits(gate: Gate) -> None:
     async with gate.open(drained_at_once=1) as journal:
         await spooled(gate)
-        gate.unshut()
+        gate.server.unshut()
         await gate.connected()
         spools = [gate.spool_after_sigkill("spool-0")]
         bases = [gate.engine.after_sigkill()]

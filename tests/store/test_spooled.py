@@ -28,7 +28,7 @@ def gate(request: pytest.FixtureRequest, databases: Callable[[int], Databases], 
     engine = PostgresEngine(databases(request.param), tmp_path / "engine")
     gate = Gate(engine, tmp_path)
     yield gate
-    gate.unshut()
+    gate.server.unshut()
     engine.drop()
 
 
@@ -97,7 +97,7 @@ async def test_a_tap_the_database_has_answered_gets_that_answer_without_it(gate:
 async def test_a_slow_database_is_not_waited_for(gate: Gate) -> None:
     async with gate.open() as journal:
         await take(journal, 1)
-        with gate.asleep():
+        with gate.server.asleep():
             loop = asyncio.get_running_loop()
             began = loop.time()
             told = await take(journal, 2)
@@ -130,7 +130,7 @@ async def test_the_verdict_that_was_told_stands_over_a_commit_nobody_heard_of(ga
     lane = replace(LANE, pass_back=PassBack(10_000_000, 60_000_000), pass_group="hall")
     async with gate.open() as journal:
         await journal.take(candidate(journal, report(1, serial="VAL00043"), lane), decide, NOW)
-        with gate.asleep():
+        with gate.server.asleep():
             told = await journal.take(candidate(journal, report(2), lane, THIS), decide, NOW)
         assert told.told is not None
         assert told.told.verdict is Verdict.ACCEPTED
@@ -149,7 +149,7 @@ async def test_who_was_turned_away_is_not_charged_for_a_commit_nobody_heard_of(g
         tap = candidate(journal, report(1), uuid=THIS)
         assert tap.token is not None
         await journal._spool.denylist.add([bytes.fromhex(tap.token)], AuditDraft(NOW, "nobody", "deny", "a test"))
-        with gate.asleep():
+        with gate.server.asleep():
             told = await journal.take(tap, decide, NOW)
         assert told.told is not None
         assert told.told.reason == "deny_list"
@@ -165,7 +165,7 @@ async def test_who_was_turned_away_is_not_charged_for_a_commit_nobody_heard_of(g
 
 async def test_a_row_claimed_before_its_tap_went_to_the_spool_is_put_back(gate: Gate) -> None:
     async with gate.open() as journal:
-        with gate.asleep():
+        with gate.server.asleep():
             claiming = asyncio.create_task(journal.claim(NOW, 10))
             await take(journal, 1, uuid=THIS)
         assert await claiming == []
@@ -275,9 +275,9 @@ async def test_a_tap_that_comes_again_while_it_is_drained(gate: Gate) -> None:
     async with gate.open() as journal:
         await gate.lose()
         await take(journal, 1)
-        gate.unshut()
+        gate.server.unshut()
         await gate.connected()
-        with gate.asleep():
+        with gate.server.asleep():
             draining = asyncio.create_task(journal.drain(NOW))
             while not any(journal._writer._running):
                 await asyncio.sleep(0)
@@ -293,9 +293,9 @@ async def test_a_drain_that_the_connection_does_not_outlive(gate: Gate) -> None:
     async with gate.open() as journal:
         await gate.lose()
         await take(journal, 1)
-        gate.unshut()
+        gate.server.unshut()
         await gate.connected()
-        await asyncio.to_thread(gate.shut)
+        await asyncio.to_thread(gate.server.shut)
         with pytest.raises(JournalUnavailableError):
             await journal.drain(NOW)
         facts = await journal.spool_facts(NOW)

@@ -90,8 +90,8 @@ class ReconnectingWriter(ThreadedWriter):
         with self._wake:
             self.losses += 1
             self.unsure = True
-        group.close()
         self._turn_away(self._faults.words(group.broken))
+        group.close()
         pause = AGAIN_FIRST_SECONDS
         while not self._stop_waiting.wait(pause):
             pause = min(2 * pause, AGAIN_LONGEST_SECONDS)

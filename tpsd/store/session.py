@@ -42,6 +42,10 @@ _SETTINGS: Final = {
     "client_min_messages": "warning",
     "default_transaction_isolation": "read committed",
     "idle_in_transaction_session_timeout": "0",  # between two statements of ours a tap is being decided
+    # A client that is gone without a word is noticed within half a minute, and with it what it held.
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "4",
     "jit": "off",  # our queries are short: compiling one takes longer than running it
 }
 
