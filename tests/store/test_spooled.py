@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
-from tests.store.builders import LANE, NOW, after, candidate, report, take
+from tests.store.builders import LANE, NOW, VISA, after, candidate, report, take
 from tests.store.databases import Databases, PostgresEngine
 from tests.store.remote_gate import SLOW_SECONDS, Gate, rows
 from tpsd.core.intake import decide
@@ -128,8 +129,9 @@ async def test_it_is_the_same_transaction_wherever_it_is_put(gate: Gate) -> None
 async def test_the_verdict_that_was_told_stands_over_a_commit_nobody_heard_of(gate: Gate) -> None:
     """The database knows of a tap a moment ago at another gate: it would have said "already tapped"."""
     lane = replace(LANE, pass_back=PassBack(10_000_000, 60_000_000), pass_group="hall")
+    async with gate.open() as other:
+        await other.take(candidate(other, report(1, serial="VAL00043"), lane), decide, NOW)
     async with gate.open() as journal:
-        await journal.take(candidate(journal, report(1, serial="VAL00043"), lane), decide, NOW)
         with gate.server.asleep():
             told = await journal.take(candidate(journal, report(2), lane, THIS), decide, NOW)
         assert told.told is not None
@@ -316,3 +318,48 @@ async def test_the_spool_of_another_journal_is_refused(
         async with Gate(other, tmp_path).open():
             pytest.fail("it was opened")
     other.drop()
+
+
+async def test_a_card_that_rode_a_moment_before_is_known(gate: Gate) -> None:
+    """Pass-back is this gate's own while the database is away, and does not begin anew with it."""
+    lane = replace(LANE, pass_back=PassBack(10_000_000, 60_000_000))
+    async with gate.open() as journal:
+        tap = partial(candidate, journal, lane=lane)
+        await journal.take(tap(report(1)), decide, NOW)
+        await gate.lose()
+        told = [await journal.take(tap(report(counter, tapped_at=after(seconds))), decide, NOW)
+                for counter, seconds in ((2, 5), (3, 30), (4, 61), (5, 65))]  # fmt: skip
+        assert [one.told.reason for one in told if one.told] == ["repeat", "pass_back", "ok", "repeat"]
+        await gate.find()
+        assert [row.state for row in await rows(journal)] == ["pending", None, None, "pending", None]
+        notes = [(await journal.histories.of(str(row.number))).note for row in await rows(journal)]
+        assert notes == [None, NOTE, NOTE, NOTE, NOTE]
+
+
+async def test_no_card_number_is_in_the_spool(gate: Gate) -> None:
+    async with gate.open() as journal:
+        await gate.lose()
+        await take(journal, 1)
+        await journal.reject(report(2), "gate-1", "GATE-X1:VAL00042", "c0ffee", NOW)
+    files = [path.read_bytes() for path in gate.folder.rglob("*") if path.is_file()]
+    assert files
+    assert not any(VISA.encode() in content or bytes.fromhex(VISA) in content for content in files)
+
+
+@pytest.mark.parametrize(("shown", "state"), [(Shown.NOTHING, "pending"), (Shown.TURNED_AWAY, "not_charged")])
+async def test_its_daemon_comes_back_to_a_row_that_was_put_in_doubt_without_it(
+    gate: Gate, shown: Shown, state: str
+) -> None:
+    async with gate.open() as journal:
+        with gate.server.asleep():
+            await take(journal, 1, uuid=THIS)
+        await journal._writer.write(
+            lambda one: (
+                one.execute("UPDATE authorisation SET state = 'in_doubt', cause = 'unconfirmed', due = NULL") and None
+            )
+        )
+        await take(journal, 1, shown=shown)
+        await gate.drained()
+        (row,) = await rows(journal)
+        assert (row.state, row.uuid) == (state, str(THIS))
+        assert len(await journal.claim(NOW, 10)) == (state == "pending")

@@ -13,6 +13,7 @@ from typing import Final
 
 from tpsd.core.candidate import Candidate, Decision, Facts
 from tpsd.core.intake import clash, decide, first_state
+from tpsd.core.passback import CardPast, joined
 from tpsd.domain.authorisation import State
 from tpsd.domain.tap import Disposition, Shown, Told, Verdict
 
@@ -22,6 +23,9 @@ NOTE: Final = "spool"
 OUT_OF_SERVICE: Final = Told(Verdict.OUT_OF_SERVICE, "database")
 """For what cannot be decided without the database: a card's journey cannot be seen."""
 
+UNCONFIRMED: Final = "unconfirmed"
+"""The cause of a row in doubt whose daemon was gone before it said what it had told."""
+
 Decide = Callable[[Candidate, Facts], Decision]
 
 
@@ -29,7 +33,8 @@ Decide = Callable[[Candidate, Facts], Decision]
 class Found:
     """A spooled tap's row in the database. ``ours``: it is of the very transaction that the spool took over.
 
-    ``attempts``: of which a byte may have left.
+    ``attempts``: of which a byte may have left. ``unconfirmed``: it was put in doubt because nobody could say what its
+    passenger had been told, and now somebody can.
     """
 
     number: int
@@ -37,6 +42,7 @@ class Found:
     state: State | None
     attempts: int
     ours: bool
+    unconfirmed: bool = False
 
 
 class Upsert(Enum):
@@ -44,16 +50,22 @@ class Upsert(Enum):
 
     LEAVE = "leave"  # it is the same, or none on either side
     ENTER = "enter"  # the database had denied it
+    RESUME = "resume"  # others had given up the daemon that knows of it
     CANCEL = "cancel"  # the passenger was turned away, and nothing was sent
     UNSEEN = "unseen"  # the passenger was turned away, and something may have been sent
 
 
-def at_the_spool(decided: Decide, told_before: Told | None = None) -> Decide:
-    """``decide`` as the spool uses it. ``told_before``: what the tap was told by the database, which stands."""
+def at_the_spool(decided: Decide, told_before: Told | None = None, past: CardPast | None = None) -> Decide:
+    """``decide`` as the spool uses it. ``told_before``: what the tap was told by the database, which stands.
+
+    ``past``: what this gate knows of the card from before it went to the spool.
+    """
 
     def judged(candidate: Candidate, facts: Facts) -> Decision:
         if candidate.realtime and facts.known is None:
             return Decision(told_before or OUT_OF_SERVICE, disposition=Disposition.DENIED, note=NOTE)
+        if past is not None and facts.card_past is not None:
+            facts = replace(facts, card_past=joined(facts.card_past, past))
         decision = decided(candidate, facts)
         if decision.known is not None:
             return decision
@@ -86,6 +98,6 @@ def upsert(found: Found, spooled: Decision, *, cancelled: bool) -> Upsert:
     if found.uuid is None:
         return Upsert.LEAVE if spooled.state is None else Upsert.ENTER
     if found.state is State.NOT_CHARGED or (spooled.state is not None and not cancelled):
-        return Upsert.LEAVE
-    unsent = found.state in (State.PENDING, State.HELD) and found.attempts == 0
+        return Upsert.RESUME if found.unconfirmed else Upsert.LEAVE
+    unsent = (found.unconfirmed or found.state in (State.PENDING, State.HELD)) and found.attempts == 0
     return Upsert.CANCEL if unsent else Upsert.UNSEEN

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from tpsd.core.candidate import Candidate
 from tpsd.core.intake import turned_away_late
-from tpsd.core.spooling import OUT_OF_SERVICE, Found, Upsert, entered, repeated, upsert
+from tpsd.core.spooling import OUT_OF_SERVICE, UNCONFIRMED, Found, Upsert, entered, repeated, upsert
 from tpsd.domain.authorisation import State
 from tpsd.domain.notice import NoticeDraft
 from tpsd.store import commits
@@ -81,9 +81,10 @@ def _find(connection: Connection, spooled: Spooled) -> Found | None:
         row = connection.execute(Q["spooled_row"], name).fetchone()
     if row is None:
         return None
-    number, uuid, state, attempts = row
+    number, uuid, state, cause, attempts = row
     ours = uuid in (None, spooled.tried, _uuid(candidate))
-    return Found(number, uuid, None if state is None else State(state), attempts, ours)
+    unconfirmed = state == State.IN_DOUBT.value and cause == UNCONFIRMED
+    return Found(number, uuid, None if state is None else State(state), attempts, ours, unconfirmed)
 
 
 def _uuid(candidate: Candidate) -> str | None:
@@ -108,6 +109,8 @@ def _lay_over(connection: Connection, found: Found, spooled: Spooled, parts: Sea
                 _cancel(connection, uuid, spooled.cancelled, stamp)
         case Upsert.CANCEL if found.uuid is not None:
             _cancel(connection, found.uuid, spooled.cancelled or _reason(spooled), stamp)
+        case Upsert.RESUME:
+            connection.execute(Q["spooled_resume"], (stamp.at, found.uuid, UNCONFIRMED))
         case Upsert.UNSEEN:
             connection.execute(Q["mark_unseen"], (found.number,))
             notices = (*notices, turned_away_late(candidate))

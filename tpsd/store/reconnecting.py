@@ -45,6 +45,7 @@ class ReconnectingWriter(ThreadedWriter):
         self,
         connect: Callable[[], Connection],
         faults: Faults,
+        *,
         on_connected: Callable[[Connection], None] = lambda connection: None,
     ) -> None:
         super().__init__(connect, faults)
@@ -52,7 +53,7 @@ class ReconnectingWriter(ThreadedWriter):
         self._stop_waiting = threading.Event()
         self.away: Away | None = None
         self.losses = 0  # connections lost so far
-        self.unsure = False  # work was given up that may be committed all the same; who finds out clears it
+        self.unsure = True  # work of this life or a former one may be committed unheard; who finds out clears it
         self.on_change: Callable[[], object] = lambda: None
 
     async def write_within(self, work: Work[T], seconds: float, urgency: Urgency) -> T:

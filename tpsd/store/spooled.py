@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
@@ -22,7 +21,7 @@ from tpsd.core.uplink import put_back
 from tpsd.domain.authorisation import Claimed
 from tpsd.domain.outcome import NotSent
 from tpsd.domain.picture import SpoolFacts
-from tpsd.domain.tap import Shown, TapReport, Told
+from tpsd.domain.tap import Shown, TapReport
 from tpsd.domain.time import SECOND, Micros
 from tpsd.doubts import Judge, never_judged
 from tpsd.errors import JournalUnavailableError
@@ -30,6 +29,7 @@ from tpsd.ports import Decide, SettledLate, Taken
 from tpsd.store.connection import Connection
 from tpsd.store.draining import draining
 from tpsd.store.group import Work
+from tpsd.store.lately import Lately
 from tpsd.store.postgres import PostgresJournal
 from tpsd.store.reconnecting import ReconnectingWriter, SlowError
 from tpsd.store.spool import Spool, Spooled
@@ -37,7 +37,6 @@ from tpsd.store.writer import Urgency
 
 REALTIME_SECONDS: Final = 2.0  # for commits 1 and 2 of a realtime tap, whose passenger waits for TPS's answer anyway
 DRAINED_AT_ONCE: Final = 50  # taps: as many as a group commit takes in 10 ms, and a few hundred KB in memory
-ANSWERS_KEPT: Final = 4096  # of late taps, by which repeats are known: 64 for each of 64 lanes, 1 MB
 
 T = TypeVar("T")
 
@@ -53,7 +52,7 @@ class SpooledJournal(PostgresJournal):
         self._spool = spool
         self._slow_seconds = slow_seconds
         self._drained_at_once = drained_at_once
-        self._answers: OrderedDict[tuple[object, ...], tuple[int, Told, Shown]] = OrderedDict()
+        self._lately = Lately()
         self._tried = set(await spool.begin(self.journal_id))  # UUIDs whose COMMIT nobody knows of
         self.waiting = (await spool.waits()).count
         self._entering = 0
@@ -62,6 +61,7 @@ class SpooledJournal(PostgresJournal):
         self._recovered = self._writer.losses
         self._claimed_too_soon: list[Claimed] = []
         self._ran_ahead = 0
+        self._be_sure()
         self._after = 0  # the tap behind which the next drain begins
         self.on_wait: Callable[[], None] = lambda: None  # a tap waits to be drained
 
@@ -79,13 +79,14 @@ class SpooledJournal(PostgresJournal):
             except JournalUnavailableError as exc:
                 self._doubt(candidate, exc)
             else:
-                self._remember(candidate.report, candidate.digest, taken.number, taken.told)
+                rode = taken.new and candidate.report.shown is not Shown.TURNED_AWAY
+                self._lately.note(candidate, taken.number, taken.told, rode=rode)
                 return taken
-        known = self._answers.get(_name(candidate.report, candidate.digest))
-        if known is not None and candidate.report.shown in (Shown.NOTHING, known[2]):
-            return Taken(known[0], known[1], new=False, decision=Decision(known[1], known=known[0]))
-        before = None if known is None else known[1]
-        return await self._spooling(candidate, partial(self._spool.put, candidate, at_the_spool(decide, before), now))
+        known = self._lately.answer(candidate.report, candidate.digest)
+        if known is not None and candidate.report.shown in (Shown.NOTHING, known.shown):
+            return Taken(known.number, known.told, new=False, decision=Decision(known.told, known=known.number))
+        decided = at_the_spool(decide, None if known is None else known.told, self._lately.past(candidate))
+        return await self._spooling(candidate, partial(self._spool.put, candidate, decided, now))
 
     async def reject(
         self,
@@ -141,13 +142,6 @@ class SpooledJournal(PostgresJournal):
                 self._used_since = time.monotonic()
         self.on_wait()
         return taken
-
-    def _remember(self, report: TapReport, digest: bytes, number: int, told: Told | None) -> None:
-        if told is None or report.tap_id is None:
-            return
-        self._answers[_name(report, digest)] = (number, told, report.shown)
-        while len(self._answers) > ANSWERS_KEPT:
-            self._answers.popitem(last=False)
 
     # --- commits 2 and 3 ---
 
@@ -239,7 +233,8 @@ class SpooledJournal(PostgresJournal):
     def _forget(self, tap: Spooled) -> None:
         candidate = tap.candidate
         self.waiting -= 1
-        self._remember(candidate.report, candidate.digest, tap.number, tap.decision.told)
+        rode = tap.cancelled is None and candidate.report.shown is not Shown.TURNED_AWAY
+        self._lately.note(candidate, tap.number, tap.decision.told, rode=rode)
         for uuid in (tap.tried, None if candidate.draft is None else str(candidate.draft.uuid)):
             if uuid is not None:
                 self._tried.discard(uuid)
@@ -296,7 +291,3 @@ class SpooledJournal(PostgresJournal):
             await super().close()
         finally:
             await self._spool.close()
-
-
-def _name(report: TapReport, digest: bytes) -> tuple[object, ...]:
-    return report.serial, report.boot, report.counter, digest
