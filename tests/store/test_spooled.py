@@ -363,3 +363,40 @@ async def test_its_daemon_comes_back_to_a_row_that_was_put_in_doubt_without_it(
         (row,) = await rows(journal)
         assert (row.state, row.uuid) == (state, str(THIS))
         assert len(await journal.claim(NOW, 10)) == (state == "pending")
+
+
+async def test_a_lane_that_ends_while_its_tap_is_spooled(gate: Gate) -> None:
+    async with gate.open() as journal:
+        await gate.lose()
+        taking = asyncio.create_task(take(journal, 1))
+        while not journal._entering:
+            await asyncio.sleep(0)
+        taking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await taking
+        await asyncio.gather(*journal._puts)
+        assert journal.waiting == 1
+        await gate.find()
+        assert [row.state for row in await rows(journal)] == ["pending"]
+
+
+async def test_one_that_cannot_be_drained_holds_nobody_up_but_the_claims(gate: Gate) -> None:
+    async with gate.open(drained_at_once=2) as journal:
+        await gate.lose()
+        for counter in range(1, 6):
+            await take(journal, counter)
+        damage = "UPDATE tap SET tapped_at = -1 WHERE id = 2"
+        await journal._spool._writer.write(lambda one: one.execute(damage) and None)
+        gate.server.unshut()
+        await gate.connected()
+        await journal._writer.write(lambda one: one.execute("ALTER TABLE tap ADD CHECK (tapped_at > 0)") and None)
+        for _ in range(6):
+            await journal.drain(NOW)
+        facts = await journal.spool_facts(NOW)
+        assert facts is not None
+        assert (facts.waiting, facts.stuck) == (1, "CheckViolationError")
+        assert [row.tap_id for row in await rows(journal)] == [f"VAL00042:3:{counter}" for counter in (1, 3, 4, 5)]
+        assert await journal.claim(NOW, 10) == []
+        await journal._spool._writer.write(lambda one: one.execute("UPDATE tap SET tapped_at = ?", (NOW,)) and None)
+        await gate.drained()
+        assert len(await journal.claim(NOW, 10)) == 5

@@ -56,6 +56,7 @@ class SpooledJournal(PostgresJournal):
         self._tried = set(await spool.begin(self.journal_id))  # UUIDs whose COMMIT nobody knows of
         self.waiting = (await spool.waits()).count
         self._entering = 0
+        self._puts: set[asyncio.Task[Taken]] = set()
         self._used_since: float | None = time.monotonic() if self.waiting else None
         self.stuck: str | None = None
         self._recovered = self._writer.losses
@@ -127,7 +128,14 @@ class SpooledJournal(PostgresJournal):
             self._tried.add(str(candidate.draft.uuid))
 
     async def _spooling(self, candidate: Candidate | None, put: Callable[[], Coroutine[Any, Any, Taken]]) -> Taken:
-        self._entering += 1
+        """It is counted also where its lane ends meanwhile and nobody hears of it."""
+        self._entering += 1  # before anything is waited for: from here on nothing is claimed
+        putting = asyncio.create_task(self._put(candidate, put), name="spooling")
+        self._puts.add(putting)
+        putting.add_done_callback(self._puts.discard)
+        return await asyncio.shield(putting)
+
+    async def _put(self, candidate: Candidate | None, put: Callable[[], Coroutine[Any, Any, Taken]]) -> Taken:
         try:
             taken = await put()
         except BaseException:
@@ -160,10 +168,11 @@ class SpooledJournal(PostgresJournal):
         claims = await super().claim(now, limit, created_by, judge)
         if not self._tried:
             return claims
-        self._claimed_too_soon += [claimed for claimed in claims if str(claimed.uuid) in self._tried]
+        too_soon = [claimed for claimed in claims if str(claimed.uuid) in self._tried]
+        self._claimed_too_soon += too_soon
         with suppress(JournalUnavailableError):
             await self._put_back(now)
-        return [claimed for claimed in claims if str(claimed.uuid) not in self._tried]
+        return [claimed for claimed in claims if claimed not in too_soon]
 
     async def _put_back(self, now: Micros) -> None:
         while self._claimed_too_soon:
@@ -241,8 +250,7 @@ class SpooledJournal(PostgresJournal):
 
     def _judge(self, errors: Sequence[BaseException], taps: Sequence[Spooled]) -> None:
         """What kept taps from being drained. Those behind one that is stuck go on."""
-        self._after = taps[-1].number if errors and len(taps) == self._drained_at_once else 0
-        stuck = None
+        self._after, stuck = 0, None
         for error in errors:
             if isinstance(error, JournalUnavailableError):
                 raise error
@@ -251,6 +259,8 @@ class SpooledJournal(PostgresJournal):
             if not isinstance(error, Exception):
                 raise error
             stuck = type(error).__name__
+        if stuck is not None and len(taps) == self._drained_at_once:
+            self._after = taps[-1].number
         self.stuck = stuck
 
     # --- the house ---
