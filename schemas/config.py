@@ -101,7 +101,12 @@ class Store(Section):
 
     url: StoreUrl = Field(
         description="`sqlite:///` and an absolute path on a local disk, never a network share;"
-        " or `postgresql://role@host:port/database`, which this daemon has for itself"
+        " or `postgresql://role@host:port/database`, for any number of daemons"
+    )
+    daemon: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9_-]{1,32}$",
+        description="this daemon among those that share a database; keeps it for life; default: the machine's name",
     )
     password_file: KeyFile | None = Field(
         default=None, description="the database role's password on one line; default none is needed"
@@ -146,6 +151,11 @@ class Keys(Section):
     exchange_key_file: KeyFile | None = Field(
         default=None,
         description="key-exchange key, 16, 24 or 32 bytes as hex; opens device keys of format AES; default: none",
+    )
+    use_fed: Literal["never", "without_file", "always"] = Field(
+        default="without_file",
+        description="when SALT and TTK that TPS gives a terminal are used by themselves: where the file of the kind is"
+        " left out, always (files until they come), or never",
     )
     keep_failed_days: StrictInt = Field(
         default=7,
@@ -346,7 +356,7 @@ class Lane(Section):
     tokens: Literal["ours", "validator", "none"] | None = Field(
         default=None,
         description="who makes card tokens; `none`: the reader encrypts and gives none; default `ours` with a "
-        "token_key_file",
+        "token_key_file, or where TPS's keys are used",
     )
     untokenised: Literal["accept", "deny"] = Field(
         default="accept",

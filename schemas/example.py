@@ -46,6 +46,7 @@ SAMPLES: Mapping[str, Any] = {
     "sfey.afc_token_file": f"{_CREDENTIALS}/afc.token",
     "sfey.registration_root_file": "/etc/tpsd/sfey-root.pem",
     "sfey.wire": {"field.tag": "tag"},
+    "store.daemon": "gate-3",
     "store.password_file": f"{_CREDENTIALS}/database.password",
     "store.spool": "/var/lib/tpsd/spool/spool.db",
     "keys.token_key_file": f"{_CREDENTIALS}/salt.hex",

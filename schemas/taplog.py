@@ -232,16 +232,45 @@ class Link(Line):
 
 
 class Ordered(Line):
-    """A check-out or refund by hand began. ``subject``: the journey's check-in or the tap that is given back."""
+    """Something was done by hand.
+
+    ``subject``: a check-out's check-in, the tap that is given back, the lane that is closed or opened; of the other
+    orders the UUID of a transaction, or with ``states`` the cause of all that rest in one of those ``since`` then.
+    """
 
     event: Literal["ordered"]
-    order: Literal["checkout", "refund"]
+    order: Literal[
+        "checkout",
+        "refund",
+        "release",
+        "resend",
+        "rebuild",
+        "close",
+        "charged",
+        "not_charged",
+        "close_lane",
+        "open_lane",
+    ]
     subject: str
     who: str
     amount: int | None = None
     currency: str | None = None
     release: bool = False
     again: bool = False
+    since: Instant | None = None
+    states: tuple[str, ...] = ()
+
+
+class Freed(Line):
+    """What rested is sent again, by order or since a canary was judged. ``draw``: where in the spread, 0 to 1.
+
+    ``new``: the transaction in its place, whose request was made anew.
+    """
+
+    event: Literal["freed"]
+    uuid: str
+    draw: float
+    new: str | None = None
 
 
 class Attended(Line):
@@ -259,7 +288,7 @@ class End(Line):
 
 
 AnyLine = Annotated[
-    Begin | Tap | Sent | Settled | Enquired | Probed | Mailed | Link | Ordered | Attended | End,
+    Begin | Tap | Sent | Settled | Enquired | Probed | Mailed | Link | Ordered | Freed | Attended | End,
     Field(discriminator="event"),
 ]
 

@@ -37,13 +37,15 @@ from tpsd.credentials import (
     afc_client,
     update_client,
     usable_contexts,
+    whom,
 )
 from tpsd.daemon import Daemon, Ends, World
 from tpsd.database import database_of
 from tpsd.domain.device_key import DeviceKey
-from tpsd.domain.time import DAY
+from tpsd.domain.time import DAY, SECOND
 from tpsd.errors import ConfigError
 from tpsd.lanes import COMMON_CREDENTIAL, port_of, wire_profile
+from tpsd.leases import Hold, Leases
 from tpsd.link.serial import SerialPort
 from tpsd.mail.smtp import SmtpMailer
 from tpsd.ports import Timepiece
@@ -57,11 +59,10 @@ from tpsd.store.epochs import KeyFolder
 from tpsd.store.housekeeping import Keep
 from tpsd.store.journal import Identity, Secrets, SqlJournal
 from tpsd.store.postgres import PostgresJournal, PostgresView
-from tpsd.store.reconnecting import ReconnectingWriter
 from tpsd.store.seal import KEY_BYTES
 from tpsd.store.session import Database
 from tpsd.store.spool import Spool
-from tpsd.store.spooled import SpooledJournal
+from tpsd.store.spooled import SpooledJournal, confirming
 from tpsd.store.sqlite import SqliteJournal
 from tpsd.store.viewing import JournalView, Reading
 from tpsd.taplog import TapLog
@@ -97,6 +98,7 @@ async def assembled(config: Configuration, world: World | None = None) -> AsyncI
         for port in locked:
             port.lock()
         async with open_journal(config) as journal:
+            hold = await _begin_lease(config, journal.leases, clock)
             client = TpsClient(
                 str(config.sfey.base_url),
                 contexts,
@@ -107,6 +109,7 @@ async def assembled(config: Configuration, world: World | None = None) -> AsyncI
                 dated=lambda: clock.trusted,
                 on_date=clock.adopt,
                 unusable=unusable,
+                may_send=(lambda: True) if hold is None else hold.lasts,
             )
             afc = updates = None
             try:
@@ -129,6 +132,7 @@ async def assembled(config: Configuration, world: World | None = None) -> AsyncI
                     ask_keys=None if updates is None else updates.ask_keys,
                     ask_terminal=partial(ask_about, client, profile=wire_profile(config)),
                     parameters=None if updates is None else updates.ask_raw,
+                    hold=hold,
                 )
                 daemon = Daemon(config, world, journal, ends)
                 if recorder is not None:
@@ -148,6 +152,16 @@ async def assembled(config: Configuration, world: World | None = None) -> AsyncI
     finally:
         for port in locked:
             port.release()
+
+
+async def _begin_lease(config: Configuration, leases: Leases | None, clock: Timepiece) -> Hold | None:
+    """Of a journal that several daemons share: who we are there, and due times by the clock that all of them follow."""
+    if leases is None:
+        return None
+    if isinstance(clock, SystemClock):
+        clock.follow(await leases.clock())
+    await leases.describe(whom(config))
+    return Hold(clock.schedule, round(config.sfey.timeout_seconds * SECOND))
 
 
 @asynccontextmanager
@@ -182,7 +196,7 @@ async def _open_spooled(
     secrets = Secrets(kek, KeyFolder(config.keys.epoch_dir))
     spool = await Spool.open(path, identity, secrets, replace(keep, retention_us=NEVER_US))
     try:
-        journal = await SpooledJournal.open(database, identity, kek, keep, make_writer=ReconnectingWriter)
+        journal = await SpooledJournal.open(database, identity, kek, keep, make_writer=confirming)
     except BaseException:
         await spool.close()
         raise

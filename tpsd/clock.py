@@ -89,6 +89,10 @@ class SystemClock:
         """
         return self._counted_on()
 
+    def follow(self, now: Micros) -> None:
+        """Count on from ``now`` instead of what this machine showed; before anybody has looked at this clock."""
+        self._start_wall = Micros(self._start_wall + now - self._counted_on())
+
     def monotonic(self) -> float:
         """Seconds, never stepping."""
         return self._system.monotonic()
@@ -123,12 +127,15 @@ class SystemClock:
 
     async def wait(self, wake: asyncio.Event, until: Micros | None) -> None:
         """Return when ``wake`` is set or ``until`` is reached."""
+        if until is None:
+            await wake.wait()
+            return
         while not wake.is_set():
-            remaining = None if until is None else (until - self.schedule()) / SECOND
-            if remaining is not None and remaining <= 0:
+            remaining = (until - self.schedule()) / SECOND
+            if remaining <= 0:
                 return
             try:
-                async with asyncio.timeout(None if remaining is None else min(remaining, LONGEST_WAIT_SECONDS)):
+                async with asyncio.timeout(min(remaining, LONGEST_WAIT_SECONDS)):
                     await wake.wait()
             except TimeoutError:
                 continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ from tpsd.errors import ConfigError
 from tpsd.lanes import COMMON_CREDENTIAL, credential_of, wire_profile
 from tpsd.ports import Timepiece
 from tpsd.sfey.afc import AfcClient
-from tpsd.sfey.tls import tls_context
+from tpsd.sfey.tls import read_subject, tls_context
 from tpsd.sfey.updates import Terminal, UpdateClient
 
 
@@ -52,6 +53,21 @@ def files_of(config: Configuration) -> dict[str, tuple[Path, ...]]:
         return {}
     own = {name: (config.sfey.ca_file, *pair) for name, pair in _pairs(config).items()}
     return {name: tuple(path for path in paths if path is not None) for name, paths in own.items()}
+
+
+def whom(config: Configuration) -> dict[str, str]:
+    """Whom TPS sees behind each credential that can be used: a digest of its certificate's subject and issuer.
+
+    Daemons that show the same may send for one another. Without a certificate they are all the same.
+    """
+    seen = {}
+    for name, (certificate, _) in _pairs(config).items():
+        if certificate is None or not speaks_tls(config):
+            seen[name] = "nobody"
+            continue
+        with suppress(ConfigError):
+            seen[name] = read_subject(certificate)
+    return seen
 
 
 def speaks_tls(config: Configuration) -> bool:

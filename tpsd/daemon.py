@@ -17,15 +17,16 @@ from uuid import UUID
 import structlog
 
 from schemas.config import Configuration
-from tpsd import __version__, pacing
+from tpsd import __version__, draws, pacing
 from tpsd import config as settings
 from tpsd.admin.metrics import Metrics
 from tpsd.asking import Answered
 from tpsd.config.changes import Changes
-from tpsd.core.answering import Ending, Policy, Waiting
+from tpsd.core.answering import Ending, Policy, Waiting, cut_off
 from tpsd.core.answering import settle as settle_asked
-from tpsd.core.candidate import Setting
+from tpsd.core.candidate import CardKeys, Setting
 from tpsd.core.feed import NOBODY
+from tpsd.core.key_choice import UseFed
 from tpsd.core.notices import Totals, cause_key, close_window
 from tpsd.core.outcomes import classify
 from tpsd.core.settlement import Settlement
@@ -49,6 +50,7 @@ from tpsd.doubts import Ask
 from tpsd.errors import ConfigError, JournalUnavailableError
 from tpsd.identities import Registration
 from tpsd.lanes import Lanes, MakeDevice, PortOf, in_force, policy_of, port_of, setting_anew, setting_of
+from tpsd.leases import Endings, Hold, Leases
 from tpsd.mail.render import all_clear_mail, window_mail
 from tpsd.mail.trial import Trial, try_mail
 from tpsd.observer import MeteredTps, Observer
@@ -66,7 +68,7 @@ from tpsd.workers.attendant import Attendant
 from tpsd.workers.authoriser import Authoriser, terms_of
 from tpsd.workers.bodies import BodyMaker
 from tpsd.workers.cashier import Cashier
-from tpsd.workers.courier import Courier
+from tpsd.workers.courier import Courier, Filed
 from tpsd.workers.desk import Desk
 from tpsd.workers.dispatcher import Dispatcher
 from tpsd.workers.doorkeeper import Doorkeeper
@@ -75,9 +77,10 @@ from tpsd.workers.enquirer import Enquirer, Heed, conclude_crashed
 from tpsd.workers.examiner import Examiner
 from tpsd.workers.feed import Feed, Pace
 from tpsd.workers.inspector import Inspector
+from tpsd.workers.leaseholder import Leaseholder
 from tpsd.workers.list_follower import ListFollower
 from tpsd.workers.mailer import Mailer
-from tpsd.workers.parameters import ParameterFeed
+from tpsd.workers.parameters import ParameterFeed, Stream
 from tpsd.workers.reader import Asking, Lane, LaneParts
 from tpsd.workers.registrar import Registrar
 from tpsd.workers.roll import Roll
@@ -94,14 +97,15 @@ log = structlog.get_logger("tpsd")
 class World:
     """What a daemon is given from outside: clocks and chance. The demo and tests hand in others.
 
-    ``witness`` hears of everything; ``uuids`` names transactions where chance is not to; ``device`` makes what speaks
-    with a lane's validator where it is none that the configuration names.
+    ``witness`` hears of everything; ``uuids`` names transactions and ``draws`` spreads them where chance is not to;
+    ``device`` makes what speaks with a lane's validator where it is none that the configuration names.
     """
 
     clock: Timepiece
     rng: random.Random
     witness: Witness = UNWITNESSED
     uuids: Uuids | None = None
+    draws: draws.Draws | None = None
     device: MakeDevice | None = None
 
 
@@ -113,7 +117,7 @@ class Ends:
     another record type, where that is configured; ``renew`` takes a credential's new certificate. ``ask_terminal`` asks
     TPS about a terminal; with it lanes pass a preflight before they open. ``registration`` asks for terminals'
     identities, ``ask_keys`` for a terminal's device keys, where the feed is on. ``port_of`` makes the port of a
-    lane that a reload brings.
+    lane that a reload brings. ``hold``: how long the work is this daemon's own, in a journal that several share.
     """
 
     tps: Tps
@@ -128,6 +132,7 @@ class Ends:
     ask_keys: Callable[[Terminal], Awaitable[list[DeviceKey] | str]] | None = None
     parameters: Callable[[Terminal, Parameters, str | None], Awaitable[RawHeard]] | None = None
     port_of: PortOf = port_of
+    hold: Hold | None = None
 
 
 class Daemon:
@@ -217,10 +222,11 @@ class Daemon:
         self.dispatcher.may_claim = lambda: self.bodies.ready and journal.may_claim
         self.timekeeper = Timekeeper(world.clock, sorted(ends.credentials), self._ask_time, self._time_is_known)
         self._rng = world.rng
+        self.doorkeeper = Doorkeeper(journal.lanes, lambda: self.lanes, world.clock)
         self._let_hear(world)
         self._metrics = self.dispatcher.meter = self.authoriser.meter = metrics
-        self.doorkeeper = Doorkeeper(journal.lanes, lambda: self.lanes, world.clock)
         self.roll = Roll(journal.lanes, lambda: [lane.state for lane in self.lanes], world.clock, tell)
+        self.courier = self._courier(config, setting.keys)
         self.registrar = None if ends.registration is None else self._registrar(ends.registration)
         self.inspector = None if ends.ask_terminal is None else self._inspector(ends.ask_terminal)
         self.fleet = Lanes(config, ends.ports, ends.port_of, setting, self._lane, world.rng, world.device)
@@ -233,21 +239,14 @@ class Daemon:
             uplinks=lambda: [self.uplink.status()],
             in_flight=lambda: self.dispatcher.in_flight + self.authoriser.in_flight,
         )
-        self._let_look()
         self.feed = None if ends.updates is None else self._feed(world)
-        self.courier = Courier(
-            journal.device_keys,
-            settings.exchange_key(config),
-            world.clock,
-            in_force(setting.keys),
-            None if ends.ask_keys is None else self._fetch_keys,
-            self._honour,
-        )
         self.drainer, self.lists = self._spooling(journal)
+        self._let_observe()
         self.reloading = Reloading(self.adopt, world.clock)
         self.renewal = Renewal(lambda: files_of(self.config), self._put_certificate, self._alarm_of_certificate)
         self.desk.setting = setting
         self.desk.lanes = {lane.name: policy_of(lane) for lane in config.lanes}
+        self.leaseholder = self._leaseholder(journal.leases, ends.hold)
         self._stopping = asyncio.Event()
         self.on_ready: Callable[[], None] = lambda: None
         self.on_adopted: Callable[[], None] = lambda: None  # another configuration is in force
@@ -255,11 +254,7 @@ class Daemon:
     async def run(self) -> None:
         """Recover what a crash left, then work until ``stop``; returns when everything in flight is settled."""
         self._hear_connection()
-        floor = settings.clock_floor(self.config)
-        log.info("ages_mended", rows=await self.journal.bodies.begin(self.clock.schedule(), floor))
         await self._recover()
-        await self._remember()
-        await self._recover_doubts()
         async with asyncio.TaskGroup() as loops:
             self.fleet.start(loops)
             inspector = None if self.inspector is None else loops.create_task(self.inspector.run(), name="inspector")
@@ -280,6 +275,8 @@ class Daemon:
             courier = loops.create_task(self.courier.run(), name="courier")
             drainer = None if self.drainer is None else loops.create_task(self.drainer.run(), name="drainer")
             lists = None if self.lists is None else loops.create_task(self.lists.run(), name="list follower")
+            holder = self.leaseholder
+            holding = None if holder is None else loops.create_task(holder.run(), name="leaseholder")
             log.info("ready", lanes=len(self.lanes))
             self.on_ready()
             await self._stopping.wait()
@@ -312,9 +309,21 @@ class Daemon:
             await self.authoriser.drain(self._patience() + STOP_SECONDS_BEYOND_SEND)
             self.mailer.stop()
             self.warden.stop()
+            if holding is not None:
+                holding.cancel()
         log.info("stopped")
 
     async def _recover(self) -> None:
+        floor = settings.clock_floor(self.config)
+        log.info("ages_mended", rows=await self.journal.bodies.begin(self.clock.schedule(), floor))
+        await self._end_open()
+        self._let_hear_of_crashes()
+        if self.leaseholder is not None:
+            await self.leaseholder.begin()
+        await self._remember()
+        await self._recover_doubts()
+
+    async def _end_open(self) -> None:
         """End what is open in the journal and is nobody's."""
         done = await self.journal.recover(
             self.clock.schedule(), self._credentials, self._after_crash, self._after_crash_asked
@@ -330,7 +339,7 @@ class Daemon:
 
     async def _recover_after_loss(self) -> None:
         """Commits that nobody heard of may have claimed rows or begun enquiries."""
-        await self._recover()
+        await self._end_open()
         await self._recover_doubts()
 
     def _spooling(self, journal: SqlJournal) -> tuple[Drainer | None, ListFollower | None]:
@@ -357,7 +366,7 @@ class Daemon:
     async def _remember(self) -> None:
         """What earlier lives knew, before a lane opens and a tap asks."""
         await self.doorkeeper.begin()
-        await self.courier.load()
+        await self.courier.begin()
         if self.registrar is not None:
             await self.registrar.load()
         if self.feed is not None:
@@ -449,15 +458,18 @@ class Daemon:
             self.inspector.greet(lane)
         return lane
 
-    def _let_hear(self, world: World) -> None:
-        self._uuids = self.authoriser.uuids = world.uuids or Drawn(world.rng)
-        self._witness = self.dispatcher.witness = self.authoriser.witness = world.witness
-        self.uplink.witness = self.mailer.witness = self.cashier.witness = self.attendant.witness = world.witness
-
-    def _let_look(self) -> None:
+    def _let_observe(self) -> None:
         self.observer.time = lambda: (self.clock.trusted, self.clock.offset_us / SECOND)
         self.observer.feed = lambda: None if self.feed is None else self.feed.facts()
         self.observer.preflight = lambda: [] if self.inspector is None else self.inspector.warnings()
+
+    def _let_hear(self, world: World) -> None:
+        self._uuids = self.authoriser.uuids = self.desk.uuids = world.uuids or Drawn(world.rng)
+        self.dispatcher.draws = self.desk.draws = world.draws or draws.Drawn(world.rng)
+        self.desk.witness = self.doorkeeper.witness = world.witness
+        self._crashed: list[tuple[Claimed, Outcome, Settlement, float | None]] = []  # what a start found open
+        self._witness = self.dispatcher.witness = self.authoriser.witness = world.witness
+        self.uplink.witness = self.mailer.witness = self.cashier.witness = self.attendant.witness = world.witness
 
     def _ask(self, asking: Asking) -> None:
         """A realtime tap's request goes now; its lane tells what came of it."""
@@ -491,12 +503,48 @@ class Daemon:
         pace = Pace(settings.poll_us(self.config), settings.max_age_us(self.config))
         feed = Feed(self.journal.feed, self._ask_for_updates, clock, world.rng, pace, self.journal.tell, told)
         if self._ends.parameters is not None:
-            feed.beside = ParameterFeed(self.journal.parameters, self._ask_for_parameters, clock).look
+            feed.beside = ParameterFeed(self.journal.parameters, self._ask_for_parameters, clock, self._streams).look
         return feed
+
+    def _leaseholder(self, leases: Leases | None, hold: Hold | None) -> Leaseholder | None:
+        """Of a journal that several daemons share; what only one of them does waits until this one presides."""
+        if leases is None or hold is None:
+            return None
+        self.dispatcher.may_claim = lambda: self.bodies.ready and hold.lasts() and self.journal.may_claim
+        self.attendant.may_attend = lambda: leases.presides
+        if self.feed is not None:
+            self.feed.may_ask = lambda: leases.presides
+        enquire = None if self.enquirer is None else lambda one: conclude_crashed(one, now=self.clock.schedule())
+        endings = Endings(self._after_crash, self._after_crash_asked, enquire)
+        leaseholder = Leaseholder(leases, hold, self.clock, endings, self._look_around)
+        self.observer.fleet = leaseholder.facts
+        return leaseholder
+
+    def _let_hear_of_crashes(self) -> None:
+        """What a start found open, or another daemon left so."""
+        for ended in self._crashed:
+            self._witness.settled(*ended)
+        self._crashed.clear()
+
+    def _look_around(self) -> None:
+        """Other daemons may have left something to do, and wake nobody here."""
+        self._let_hear_of_crashes()
+        self._wake_sends()
+        self.mailer.wake.set()
+        self.attendant.wake.set()
 
     def _registrar(self, wire: Registration) -> Registrar:
         company = self.config.operator.company_id
-        return Registrar(self.journal.identities, wire, lambda: self.lanes, self.clock, company)
+        return Registrar(self.journal.identities, wire, lambda: self.lanes, self.clock, company, self.courier.receive)
+
+    def _courier(self, config: Configuration, cards: CardKeys) -> Courier:
+        use = UseFed(config.keys.use_fed)
+        filed = Filed(cards, settings.exchange_key(config), in_force(cards), use)
+        fetch = None if self._ends.ask_keys is None else self._fetch_keys
+        keys = self.journal.device_keys
+        courier = Courier(keys, filed, self.clock, fetch, self._take_keys, self.mailer.wake.set)
+        self.dispatcher.on_answered = self.authoriser.on_answered = courier.answered
+        return courier
 
     def _inspector(self, ask: AskTerminal) -> Inspector:
         looks = Preflight(lambda: self.config, ask, self.clock, self._identity)
@@ -523,11 +571,11 @@ class Daemon:
             return NOBODY
         return await self._ends.updates(terminals[turn % len(terminals)], token)
 
-    def _honour(self, salts: tuple[bytes, ...]) -> None:
-        """From the next tap on a card is known by these token keys too."""
+    def _take_keys(self, keys: CardKeys) -> None:
+        """From the next tap on these are used."""
         before = self.fleet.setting
-        if before.keys.honoured != salts:
-            setting = replace(before, keys=replace(before.keys, honoured=salts))
+        if before.keys != keys:
+            setting = replace(before, keys=keys)
             self.fleet.honour(setting)
             self.desk.setting = self.bodies.setting = self.authoriser.setting = setting
 
@@ -535,15 +583,24 @@ class Daemon:
         ask = self._ends.ask_keys
         if ask is None:
             return {}
-        known = {lane.state.name: lane.state.terminal for lane in self.lanes}
-        terminals = terminals_of(self.config, known, every=True)
-        return {f"{terminal.type_name}:{terminal.serial}": await ask(terminal) for terminal in terminals}
+        return {name: await ask(terminal) for name, terminal in self._terminals(every=True).items()}
 
-    async def _ask_for_parameters(self, kind: Parameters, token: str | None) -> RawHeard:
-        terminals = terminals_of(self.config, {lane.state.name: lane.state.terminal for lane in self.lanes})
-        if not terminals or self._ends.parameters is None:
+    def _streams(self) -> list[Stream]:
+        """The company's lists once, through the terminal that asks for the deny list; of the others each its own."""
+        own = [(kind, terminal) for terminal in self._terminals(every=True) for kind in Parameters if kind.of_terminals]
+        return [*((kind, "") for kind in Parameters if not kind.of_terminals), *own]
+
+    def _terminals(self, *, every: bool) -> dict[str, Terminal]:
+        known = {lane.state.name: lane.state.terminal for lane in self.lanes}
+        return {f"{one.type_name}:{one.serial}": one for one in terminals_of(self.config, known, every=every)}
+
+    async def _ask_for_parameters(self, stream: Stream, token: str | None) -> RawHeard:
+        kind, name = stream
+        terminals = self._terminals(every=kind.of_terminals)
+        terminal = terminals.get(name) if name else next(iter(terminals.values()), None)
+        if terminal is None or self._ends.parameters is None:
             return NOBODY
-        return await self._ends.parameters(terminals[0], kind, token)
+        return await self._ends.parameters(terminal, kind, token)
 
     def _wake_sends(self) -> None:
         self.bodies.wake.set()  # what was released may wait for its body
@@ -591,11 +648,16 @@ class Daemon:
         outcome = classify(NoAnswer("crash"))
         if not self.clock.trusted:  # attempts are stamped in true time, which this life cannot compare with its own
             claimed = replace(claimed, started_at=self.clock.schedule())
-        return outcome, self.dispatcher.decide(claimed, outcome, self.clock.schedule())
+        jitter = self.dispatcher.draws.of_attempt(claimed.uuid)
+        settlement = self.dispatcher.decide(claimed, outcome, self.clock.schedule(), jitter)
+        self._crashed.append((claimed, outcome, settlement, jitter))
+        return outcome, settlement
 
     def _after_crash_asked(self, waiting: Waiting) -> Ending:
-        now = self.clock.schedule()
-        return settle_asked(waiting, classify(NoAnswer("crash")), self._policy, number=1, ended_at=now)
+        now, outcome = self.clock.schedule(), classify(NoAnswer("crash"))
+        ending = settle_asked(waiting, outcome, self._policy, number=1, ended_at=now)
+        self._crashed.append((cut_off(waiting, now), outcome, ending.settlement, None))
+        return ending
 
     def _close_window(self, episode: Episode, rows: Sequence[NoticeRow], totals: Totals) -> WindowPlan:
         now = self.clock.schedule()

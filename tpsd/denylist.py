@@ -47,10 +47,15 @@ class DenyList(Protocol):
 class ParameterStore(Protocol):
     """Stop list and EMV parameters as TPS feeds them. Raises JournalUnavailableError."""
 
-    async def state(self, kind: Parameters) -> ParameterState:
-        """How far a type has come."""
+    async def state(self, kind: Parameters, terminal: str = "") -> ParameterState:
+        """How far a type has come, where a terminal has its own that of the terminal."""
 
-    async def keep(self, kind: Parameters, page: RawPage, at: Micros, *, anew: bool, timed: bool) -> ParameterState:
+    async def states(self) -> list[ParameterState]:
+        """Of every type and terminal that was heard of."""
+
+    async def keep(
+        self, kind: Parameters, page: RawPage, at: Micros, *, anew: bool, timed: bool, terminal: str = ""
+    ) -> ParameterState:
         """A page and its token, in one commit. Raises RefusedError where there would be too many records.
 
         ``anew``: it was asked for from the beginning, and begins another list. ``at`` on the wall clock, which knows

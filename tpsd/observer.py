@@ -13,7 +13,7 @@ from tpsd.admin.metrics import Metrics
 from tpsd.admin.watching import queue_lines, queue_page, resting_lines
 from tpsd.core.health import Health, judge
 from tpsd.domain.outcome import Exchange
-from tpsd.domain.picture import FeedFacts, LaneFacts, Picture, TapLogFacts, UplinkFacts
+from tpsd.domain.picture import FeedFacts, FleetFacts, LaneFacts, Picture, TapLogFacts, UplinkFacts
 from tpsd.domain.views import JournalTotals
 from tpsd.errors import JournalError, JournalUnavailableError
 from tpsd.metering import Meter
@@ -59,6 +59,7 @@ class Observer:
         self.feed: Callable[[], FeedFacts | None] = lambda: None
         self.preflight: Callable[[], Sequence[str]] = list
         self.taplog: Callable[[], TapLogFacts | None] = lambda: None
+        self.fleet: Callable[[], FleetFacts | None] = lambda: None
         journal.pulse.on_commit = metrics.committed
 
     async def picture(self) -> Picture:
@@ -88,6 +89,7 @@ class Observer:
             preflight=tuple(self.preflight()),
             taplog=self.taplog(),
             spool=await self._journal.spool_facts(self._clock.wall()),
+            fleet=self.fleet(),
         )
 
     async def health(self) -> Health:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from schemas.config import Configuration
 from schemas.config import Lane as LaneSection
-from tpsd.config import exposed, key_files
+from tpsd.config import exposed, key_files, uses_fed_keys
 from tpsd.core import preflight as core
 from tpsd.core.preflight import Finding
 from tpsd.credentials import pair_of, speaks_tls
@@ -98,7 +98,7 @@ def expected_of(config: Configuration, section: LaneSection, terminal: str | Non
         company_id=config.operator.company_id,
         stock_location_id=config.operator.stock_location_id,
         terminal=terminal,
-        clear=section.tokens == "ours" and config.keys.ttk_file is None,
+        clear=section.tokens == "ours" and config.keys.ttk_file is None and not uses_fed_keys(config),
     )
 
 

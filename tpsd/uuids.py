@@ -19,6 +19,9 @@ class Uuids(Protocol):
     def of_follower(self, original: Original, kind: Kind) -> UUID:
         """The one that follows another without a card: a refund, a release, a check-out by hand."""
 
+    def of_rebuilt(self, old: str) -> UUID:
+        """The one that takes the place of another (UUID), its request made anew."""
+
 
 class Drawn:
     """By chance, as version 4 has it."""
@@ -34,6 +37,11 @@ class Drawn:
     def of_follower(self, original: Original, kind: Kind) -> UUID:
         """Whatever it follows."""
         del original, kind
+        return self._draw()
+
+    def of_rebuilt(self, old: str) -> UUID:
+        """Whatever it replaces."""
+        del old
         return self._draw()
 
     def _draw(self) -> UUID:

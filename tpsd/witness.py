@@ -51,7 +51,10 @@ class Witness(Protocol):
         """A lane's link is in another state, or for another reason."""
 
     def ordered(self, order: str, subject: str, who: str, given: Mapping[str, object]) -> None:
-        """A check-out or refund by hand begins: of what, by whom, and what was given with it."""
+        """Something is done by hand: what, to what, by whom, and what was given with it."""
+
+    def freed(self, uuid: str, draw: float, new: str | None) -> None:
+        """A row that rested is sent again, ``draw`` into the spread; ``new``: what was rebuilt in its place."""
 
     def attended(self, done: Mapping[str, int]) -> None:
         """Journeys that nobody ended were ended; what was done, by name."""
@@ -88,6 +91,9 @@ class Unwitnessed:
         """Nothing."""
 
     def ordered(self, order: str, subject: str, who: str, given: Mapping[str, object]) -> None:
+        """Nothing."""
+
+    def freed(self, uuid: str, draw: float, new: str | None) -> None:
         """Nothing."""
 
     def attended(self, done: Mapping[str, int]) -> None:

@@ -18,6 +18,7 @@ from tests.bench import (
     path,
     reader,
     realtime,
+    replay,
     spool,
     start,
     tlv,
@@ -41,6 +42,7 @@ BENCHES = {
     "start": start.run,
     "memory": memory.run,
     "writes": writes.run,
+    "replay": replay.run,
 }
 
 

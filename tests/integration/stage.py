@@ -166,6 +166,7 @@ class Stage:
                 or daemon.authoriser.in_flight
                 or daemon.mailer.busy
                 or (daemon.enquirer and daemon.enquirer.busy)
+                or (daemon.leaseholder and not daemon.leaseholder.holds)
             )
             if busy or not self.clock.quiet(loops):
                 return False

@@ -10,6 +10,7 @@ from tests.integration.conftest import Opens
 from tests.integration.stage import VISA, Stage, Tap
 from tests.integration.test_daemon_orders import answer, at_work, tpsd
 from tests.integration.test_daemon_receipts import tapped
+from tpsd.core.device_keys import check_value
 from tpsd.domain.time import HOUR, later
 from tpsd.sfey.fates import Fate, Key, close_after, decline, scripted
 
@@ -71,9 +72,10 @@ async def test_payments_and_a_refund(open_stage: Opens) -> None:
         assert "action code 116, the account holds too little" in declined[3]["text"]
         assert declined[-1]["text"].startswith("It stands: declined. Nothing was charged.")
         assert doubtful[-1]["text"].startswith("It stands: in doubt (in_doubt). 2.70 978 may have been charged.")
+        salt = bytes.fromhex((stage.folder / "salt.hex").read_text())
         assert denied[2]["facts"] | {"configuration": ""} == {
             "verdict": "denied", "reason": "amount_limit", "disposition": "denied", "note": None, "list_version": None,
-            "configuration": "",
+            "token_key": check_value("SALT", salt), "configuration": "",
         }  # fmt: skip
         assert await explained(stage, *taps) == told, "from the journal itself"
 

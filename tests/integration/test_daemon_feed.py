@@ -273,7 +273,7 @@ async def test_stop_list_and_emv_parameters_are_kept_with_versions_and_asked_for
                 ("stop_list", 1, "insert", stopped),
                 ("stop_list", 1, "insert", None),
                 (
-                    "emv_parameter",
+                    "emv_parameter GATE-X1:VAL00001",
                     1,
                     "insert",
                     '{"recordType":"EMV_PARAMETER","action":"INSERT","aid":"A0000000031010","limit":5000}',
@@ -287,7 +287,26 @@ async def test_stop_list_and_emv_parameters_are_kept_with_versions_and_asked_for
             stage.clock.jump(Micros(stage.clock.schedule() + HOUR))
             await polled(stage, done=lambda: len(updates.parameters_asked) == 2 * asked)
             assert updates.parameters_asked[-1] == ("EMV_PARAMETER", "1")
-            assert (await daemon.journal.parameters.state(Parameters.EMV_PARAMETER)).version == 2
+            assert (await daemon.journal.parameters.state(Parameters.EMV_PARAMETER, "GATE-X1:VAL00001")).version == 2
+
+
+async def test_the_other_terminals_ask_for_their_emv_parameters_alone(open_stage: Opens) -> None:
+    async with open_stage(lanes=2, changes=FED) as stage:
+        updates = stage.tps.updates
+        updates.publish(Parameters.EMV_PARAMETER, aid="A0000000031010")
+        updates.publish(Parameters.STOP_LIST, cpanToken="0a" * 32)
+        async with stage.daemon_running() as daemon:
+            await polled(stage, done=lambda: len(updates.parameters_asked) >= 2)
+            stage.clock.jump(Micros(stage.clock.schedule() + HOUR))
+            await polled(stage, done=lambda: {kind for kind, _ in updates.parameters_asked[-2:]} == {"EMV_PARAMETER"})
+            found = {(one.kind, one.terminal): one.records for one in await daemon.journal.parameters.states()}
+            assert found == {
+                (Parameters.STOP_LIST, ""): 1,
+                (Parameters.EMV_PARAMETER, "GATE-X1:VAL00001"): 1,
+                (Parameters.EMV_PARAMETER, "GATE-X1:VAL00002"): 1,
+            }
+            lists = {path.split("/")[4] for path in updates.paths}
+            assert lists == {"VAL00001"}, "one asks for the deny list"
 
 
 async def test_a_token_that_tps_refuses_again_and_again_is_given_up_and_the_list_comes_anew(open_stage: Opens) -> None:

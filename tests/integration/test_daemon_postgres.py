@@ -111,7 +111,7 @@ async def test_the_journal_is_there_after_a_restart(open_stage: Opens, database:
 
 async def test_a_second_daemon_does_not_start(open_stage: Opens, database: Database) -> None:
     async with open_stage(changes=database.changes) as stage, stage.daemon_running():
-        with pytest.raises(JournalError, match="is in use by another daemon"):
+        with pytest.raises(JournalError, match="is in use by another daemon called"):
             async with open_journal(load(stage.config_file)):
                 pytest.fail("it was opened")
 

@@ -12,9 +12,11 @@ import pytest
 
 from device.vl1.simulator_events import ConfigReceived
 from tests.integration.stage import Stage
+from tests.integration.test_daemon_keys import shown
 from tests.integration.test_daemon_orders import WHO, answer, at_work, tpsd
 from tests.integration.test_daemon_preflight import FIRST, SECOND_GATE, Issuer, health, issuer, opens
 from tests.integration.test_daemon_reload import rewrite
+from tpsd.core.device_keys import check_value
 from tpsd.errors import NotFoundError, RefusedError
 from tpsd.sfey.certificates import Authority
 
@@ -71,6 +73,31 @@ async def test_the_code_is_shown_typed_and_the_terminal_active(issuer: Issuer) -
         assert (listed["lane"], listed["state"], listed["code"]) == ("door-1", "active", awaiting["code"])
         [audited] = (await answer(stage, "audit"))["audit"]
         assert (audited["what"], audited["subject"], audited["who"]) == ("terminal register", f"door-1: {FIRST}", WHO)
+
+
+async def test_device_keys_that_come_with_it_are_sealed_once(issuer: Issuer) -> None:
+    async with registering(issuer) as stage:
+        stage.tps.registrations.keys = [
+            {"keyTypeName": "SALT", "keyDataFormat": "PLAIN", "keyData": "5a" * 32, "keyIndex": 2},
+            {"keyTypeName": "IPEK", "keyDataFormat": "TR34", "keyData": "cryptic text"},
+        ]
+        await active(stage)
+        ipek, salt = await shown(stage)
+        assert (ipek["type"], ipek["terminal"], ipek["check_value"]) == ("IPEK", FIRST, None)
+        assert (salt["index"], salt["check_value"]) == ("2", check_value("SALT", b"\x5a" * 32))
+        await answer(stage, "terminal", "register", "door-1", "--anew", "--reason", "a new board")
+        await active(stage)
+        assert len(await shown(stage)) == 2, "the same keys again are no others"
+
+
+async def test_device_keys_that_cannot_be_read_leave_it_unregistered(issuer: Issuer) -> None:
+    async with registering(issuer) as stage:
+        stage.tps.registrations.keys = [{"keyTypeName": "SALT"}]
+        code = (await answer(stage, "terminal", "register", "door-1"))["code"]
+        stage.tps.registrations.codes.add(code)
+        words = await refusal(stage, "door-1")
+        assert "device keys at deviceKeys that cannot be read: keyDataFormat is missing" in words
+        assert await shown(stage) == []
 
 
 async def test_it_is_kept_over_a_restart_and_compared(issuer: Issuer) -> None:

@@ -104,7 +104,7 @@ async def test_single_cards(desk: Desk) -> None:
     assert await desk.answer("count") == {
         "tokens": 2,
         "version": 1,
-        "sources": [{"source": "hand", "tokens": 2, "live_at": NOW}],
+        "sources": [{"source": "hand", "tokens": 2, "live_at": NOW, "token_key": None}],
     }
     assert await desk.answer("remove", TOKEN, "0c" * 32) == {"asked": 2, "removed": 1, "version": 2}
     assert await told(desk, 2) == "ok"
@@ -117,8 +117,8 @@ async def test_for_people(desk: Desk) -> None:
     assert out == "2 tokens imported, 1 named twice; list feed extended; deny list version 2\n"
     _, out, _ = await desk.tpsd("count")
     assert [line.split()[1:-1] for line in out.splitlines() if "feed" in line or "hand" in line] == [
-        ["feed", "│", "2", "│", "2026-09-21T14:13:20.000Z"],
-        ["hand", "│", "1", "│", "2026-09-21T14:13:20.000Z"],
+        ["feed", "│", "-", "│", "2", "│", "2026-09-21T14:13:20.000Z"],
+        ["hand", "│", "-", "│", "1", "│", "2026-09-21T14:13:20.000Z"],
     ]
     _, out, _ = await desk.tpsd("remove", TOKEN, "0c" * 32)
     assert out == "1 removed, 1 on no list; deny list version 3\n"

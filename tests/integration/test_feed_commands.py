@@ -87,10 +87,7 @@ async def test_a_list_that_is_well(desk: Desk) -> None:
         "waits_since": None,
         "loses": 0,
         "ignored": 0,
-        "parameters": [
-            {"kind": kind, "version": 0, "records": 0, "coming": None, "whole_at": None}
-            for kind in ("stop_list", "emv_parameter")
-        ],
+        "parameters": [],
     }
     code, out, _ = await desk.tpsd("status")
     assert (code, out.splitlines()) == (
@@ -143,6 +140,10 @@ async def test_stop_list_and_parameters_are_shown_where_some_came(desk: Desk) ->
         in " ".join(out.split())
     )
     assert "EMV" not in out
+    kind, terminal = Parameters.EMV_PARAMETER, "GATE-X1:VAL00001"
+    await desk.journal.parameters.keep(kind, page, NOW, anew=False, timed=True, terminal=terminal)
+    _, out, _ = await desk.tpsd("status")
+    assert f"EMV parameters of {terminal}: version 1, 1 records kept as they came" in " ".join(out.split())
 
 
 async def test_a_new_list_waits_until_it_is_accepted(desk: Desk, loop: Loop) -> None:

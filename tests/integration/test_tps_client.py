@@ -49,6 +49,19 @@ async def posted(script: Script, pki: Pki, *, timeout: float = 5.0) -> Exchange:
 # --- what leaves
 
 
+async def test_nothing_leaves_when_the_work_may_be_anothers_by_now(pki: Pki) -> None:
+    """Asked after the wait for a turn and the probe: only a request with a body, and just before it."""
+    may = [True, False]
+    async with (
+        raw_server(approve, pki.server()) as server,
+        client_of(server.url, pki.client(), may_send=lambda: may.pop(0)) as tps,
+    ):
+        assert [await tps.post("lane", PATH, BODY) for _ in range(2)] == [APPROVED, NoConnection("lease")]
+        assert isinstance(await tps.knock("lane"), Answer)
+    assert len(server.requests) == 3, "a probe, a tap, a knock"
+    assert may == []
+
+
 async def test_the_bytes_on_the_wire(pki: Pki) -> None:
     async with raw_server(approve, pki.server()) as server, client_of(server.url, pki.client()) as tps:
         assert [await tps.post("lane", PATH, BODY) for _ in range(2)] == [APPROVED, APPROVED]

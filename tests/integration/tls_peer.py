@@ -77,6 +77,7 @@ async def client_of(
     timeout: float = 5.0,
     concurrency: int = 32,
     clock: Stopwatch | None = None,
+    may_send: Callable[[], bool] = lambda: True,
 ) -> AsyncIterator[TpsClient]:
     client = TpsClient(
         url,
@@ -84,6 +85,7 @@ async def client_of(
         monotonic=clock or Stopwatch(),
         timeout_seconds=timeout,
         concurrency=concurrency,
+        may_send=may_send,
     )
     try:
         yield client

@@ -126,14 +126,15 @@ class Door:
 class World:
     """Everything but the daemon, and the daemon's lives one after another."""
 
-    def __init__(self, folder: Path, seed: int, kind: TapKind, ledger_file: Path) -> None:
+    def __init__(self, folder: Path, seed: int, kind: TapKind, ledger_file: Path, doors: int = LANES) -> None:
         self.folder = folder
         self.rng = random.Random(seed)
         self.on_verdict: Callable[[], None] = lambda: None  # a test's own, changed while it runs
-        self.doors = [Door(number, seed, kind, self._verdict) for number in range(1, LANES + 1)]
+        self.doors = [Door(number, seed, kind, self._verdict) for number in range(1, doors + 1)]
         self.ledger_file = ledger_file
         self.post = PostOffice()
         self.config = folder / "tpsd.toml"
+        self.given: dict[str, Any] = {}
         self.lives = 0
 
     def _verdict(self) -> None:
@@ -223,7 +224,11 @@ class World:
 
 @contextlib.asynccontextmanager
 async def world(
-    folder: Path, seed: int, kind: TapKind = TapKind.MTT, store: Mapping[str, Any] | None = None
+    folder: Path,
+    seed: int,
+    kind: TapKind = TapKind.MTT,
+    store: Mapping[str, Any] | None = None,
+    doors: int = LANES,
 ) -> AsyncIterator[World]:
     """A world in ``folder`` with taps of one kind; the same seed taps the same and kills at moments drawn alike.
 
@@ -235,7 +240,7 @@ async def world(
     ledger_file = tps_folder / "ledger.jsonl"
     arguments = ["simulate", "tps", "--listen", f"127.0.0.1:{port}", "--tls-dir", str(tps_folder)]
     tps = Running([*arguments, "--ledger", str(ledger_file)], folder / "tps.log")
-    here = World(folder, seed, kind, ledger_file)
+    here = World(folder, seed, kind, ledger_file, doors)
     loop = asyncio.get_running_loop()
     smtp = await loop.create_server(lambda: SMTP(here.post), "127.0.0.1", 0)
     try:
@@ -264,7 +269,8 @@ def _configure(
         "retry": {"tiers": LADDER, "jitter": 0.0},
         "store": dict(store),
     }
-    configurations.write(here.folder, configurations.changed(given, changes))
+    here.given = configurations.changed(given, changes)
+    configurations.write(here.folder, here.given)
 
 
 def _made(folder: Path) -> Path:

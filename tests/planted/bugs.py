@@ -7,6 +7,7 @@ from typing import Final
 from tests.planted.bug import Bug
 from tests.planted.card_data import CARD_DATA
 from tests.planted.charged import CHARGED
+from tests.planted.fleet import FLEET
 from tests.planted.lost import LOST
 
 BUGS: Final = (
@@ -168,7 +169,29 @@ BUGS: Final = (
         "    if lane.realtime and report.age_ms is not None and report.age_ms * 1000 > lane.verdict_us:",
         ("tests/integration/test_daemon_realtime.py",),
     ),
+    Bug(
+        "a token key that was retired goes on being honoured",
+        "tpsd/core/key_choice.py",
+        "row.check_value is not None and row.check_value not in gone:",
+        "row.check_value is not None and row.retired_at is None:",
+        ("tests/unit/test_key_choice.py",),
+    ),
+    Bug(
+        "a late refusal of an old card token ends the use of the new key",
+        "tpsd/store/device_keys.py",
+        """return bool(connection.execute(Q["device_key_of_request"], (str(uuid),)).get == key.check_value)""",
+        "return True",
+        ("tests/store/test_contract_token_keys.py",),
+    ),
+    Bug(
+        "lists of two token keys are joined",
+        "tpsd/store/runs.py",
+        '"" if self.shadow else self.token_key or ""',
+        '""',
+        ("tests/store/test_contract_token_keys.py",),
+    ),
     *LOST,
     *CHARGED,
     *CARD_DATA,
+    *FLEET,
 )

@@ -112,6 +112,7 @@ def test_what_a_tap_is_called_where_it_was_never_sent() -> None:
 
     class Nothing:
         followers: dict[tuple[str, str], list[str]] = {}  # noqa: RUF012
+        rebuilt: dict[str, list[str]] = {}  # noqa: RUF012
 
     uuids = RecordedUuids(Nothing())  # type: ignore[arg-type]
     first, second = report(received_at=NOW), report(counter=18)

@@ -8,7 +8,7 @@ import apsw
 import pytest
 
 from tpsd.errors import JournalUnavailableError
-from tpsd.replay.loop import StuckError, VirtualLoop, virtual_loop
+from tpsd.replay.loop import STEPS_AT_ONE_TIME_MAX, StuckError, VirtualLoop, virtual_loop
 from tpsd.replay.writer import GROUPS_A_COMMIT, LazyCommit
 from tpsd.store.group import Job, Pulse
 
@@ -41,6 +41,42 @@ def test_who_paces_it_hears_how_far_it_jumps() -> None:
 async def _sleeps(*seconds: float) -> None:
     for one in seconds:
         await asyncio.sleep(one)
+
+
+def test_who_waits_for_quiet_goes_on_when_nothing_else_can_and_before_time_passes() -> None:
+    loop = virtual_loop(None, None)
+    said: list[object] = []
+
+    async def chain(left: int) -> None:
+        for number in range(left):
+            await asyncio.sleep(0)
+            said.append(number)
+
+    async def main() -> None:
+        loop.call_later(1, said.append, "later")
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(chain(30))
+            await loop.quiet()
+            said.append("quiet")
+            tasks.create_task(chain(2))
+            await loop.quiet()
+        said.append(loop.time())
+        await asyncio.sleep(1)
+
+    loop.run_until_complete(main())
+    assert said == [*range(30), "quiet", 0, 1, 1000.0, "later"]
+
+
+def test_what_comes_to_rest_between_is_no_endless_turning() -> None:
+    """Where a log's clock stood still, any number of taps is of one moment."""
+    loop = virtual_loop(None, None)
+
+    async def main() -> None:
+        for _ in range(STEPS_AT_ONE_TIME_MAX):
+            await loop.quiet()
+
+    loop.run_until_complete(main())
+    assert loop.time() == 1000.0
 
 
 @pytest.mark.parametrize("call", ["create_connection", "create_datagram_endpoint", "getaddrinfo", "run_in_executor"])

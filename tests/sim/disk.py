@@ -124,6 +124,8 @@ class _File:
 class MemoryShelf:
     """``store.epochs.KeyShelf`` beside a disk: it outlives processes, and is full when the disk is."""
 
+    shared = False
+
     def __init__(self, disk: MemoryDisk) -> None:
         self._disk = disk
         self.keys: dict[int, bytes] = {}

@@ -17,6 +17,7 @@ from tests.sim.doors import Door
 from tests.sim.events import Committed, Event
 from tests.sim.machine import Machine
 from tests.sim.road import Road
+from tests.sim.writer import LoopWriter
 from tpsd.clock import SystemClock
 from tpsd.config import clock_floor
 from tpsd.config.relations import mail_settings
@@ -27,7 +28,6 @@ from tpsd.domain.time import DAY, Micros
 from tpsd.mail.settings import SmtpConfig
 from tpsd.mail.smtp import SmtpMailer
 from tpsd.ports import Postman
-from tpsd.replay.writer import LoopWriter
 from tpsd.store.housekeeping import Keep
 from tpsd.store.sqlite import Identity, Secrets, SqliteJournal
 

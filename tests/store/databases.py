@@ -36,6 +36,7 @@ class Databases:
         cluster.run(f"CREATE DATABASE {_TEMPLATE}")
         with ThreadPoolExecutor(1) as thread:
             thread.submit(lambda: connect(Database(cluster.url(_TEMPLATE))).close()).result()
+        cluster.run("DELETE FROM daemon", database=_TEMPLATE)
 
     def new(self) -> str:
         """The name of a new one."""

@@ -20,10 +20,9 @@ from tpsd.domain.views import TapFilter, TapRow
 from tpsd.errors import JournalUnavailableError
 from tpsd.store.epochs import KeyFolder
 from tpsd.store.journal import Secrets, SqlJournal
-from tpsd.store.reconnecting import ReconnectingWriter
 from tpsd.store.session import Database
 from tpsd.store.spool import Spool
-from tpsd.store.spooled import DRAINED_AT_ONCE, SpooledJournal
+from tpsd.store.spooled import DRAINED_AT_ONCE, SpooledJournal, confirming
 
 SLOW_SECONDS = 1.0  # so that a busy machine is not taken for a slow database
 
@@ -76,7 +75,7 @@ class Gate:
     async def open(self, drained_at_once: int = DRAINED_AT_ONCE) -> AsyncIterator[SpooledJournal]:
         """As the daemon opens it."""
         spool = await Spool.open(self.folder / "spool.db", IDENTITY, Secrets(KEK, KeyFolder(self.folder / "epochs")))
-        journal = await SpooledJournal.open(Database(self.engine.url), IDENTITY, KEK, make_writer=ReconnectingWriter)
+        journal = await SpooledJournal.open(Database(self.engine.url), IDENTITY, KEK, make_writer=confirming)
         self.journal = journal
         try:
             await journal.begin(spool, SLOW_SECONDS, drained_at_once)

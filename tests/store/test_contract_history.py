@@ -39,8 +39,10 @@ from tests.store.passengers import (
 )
 from tests.store.test_contract_operations import ALICE, act, judging, made
 from tests.store.test_contract_operations import held as held  # noqa: PLC0414 - a fixture
+from tpsd.bodies import Known
 from tpsd.core.operations import Order
 from tpsd.core.retry import DEFAULT_LADDER
+from tpsd.core.taptime import CLOCK_FLOOR
 from tpsd.domain.authorisation import State
 from tpsd.domain.history import CardPast, History, Hold, Transaction
 from tpsd.domain.tap import Shown, Timing
@@ -48,7 +50,6 @@ from tpsd.domain.time import MINUTE, later
 from tpsd.errors import NotFoundError
 from tpsd.store.history import Histories
 from tpsd.store.journal import SqlJournal
-from tpsd.store.queries import Q
 
 pytestmark = pytest.mark.usefixtures("whole")
 
@@ -94,8 +95,7 @@ async def test_a_tap_on_the_ladder(journal: SqlJournal) -> None:
 async def test_due_times_are_told_in_true_time(journal: SqlJournal) -> None:
     await take(journal, 1)
     await send(journal, UNAVAILABLE)
-    shift = ("clock_shift", 5_000_000)
-    await journal._writer.write(lambda connection: connection.execute(Q["set_meta"], shift) and None)
+    await journal.bodies.know(Known("life", 0, 5_000_000, NOW, CLOCK_FLOOR))
     assert (await own(journal)).due == later(NOW, MINUTE + 5_000_000)
 
 

@@ -92,3 +92,15 @@ async def test_a_kill_in_the_middle_of_a_new_list(engine: Engine) -> None:
         assert (state.token, state.records, state.coming) == ("middle", 1, 1)
     finally:
         await again.close()
+
+
+async def test_each_terminal_has_its_own(journal: SqlJournal) -> None:
+    first, second = "GATE-X1:VAL00001", "GATE-X1:VAL00002"
+    assert await journal.parameters.states() == []
+    await journal.parameters.keep(EMV, page("a"), NOW, anew=False, timed=True, terminal=first)
+    state = await journal.parameters.keep(EMV, page("b", "c"), NOW, anew=False, timed=True, terminal=second)
+    assert (state.terminal, state.version, state.records) == (second, 1, 2)
+    await journal.parameters.keep(STOP, page("d"), NOW, anew=False, timed=True)
+    found = [(one.kind, one.terminal, one.records) for one in await journal.parameters.states()]
+    assert found == [(EMV, first, 1), (EMV, second, 2), (STOP, "", 1)]
+    assert (await journal.parameters.state(EMV, first)).records == 1

@@ -42,7 +42,7 @@ def test_every_query_is_known_to_the_server(
     assert {query: arguments for query, (arguments, _) in counted.items()} == {
         query: len(words.takes) for query, words in queries.items()
     }
-    assert {query: columns for query, (_, columns) in counted.items()} == {
+    assert {query: columns for query, (_, columns) in counted.items() if query in Q} == {
         query: len(query_info(sqlite, sql).description) for query, sql in Q.items()
     }
 
@@ -77,6 +77,11 @@ class TestWording:
             ("a = ?::text || ':b' || '?'", "a = $1::text || ':b' || '?'", (0,)),
             ("a = 'it''s :b' -- and ?\nAND c = ?", "a = 'it''s :b' -- and ?\nAND c = $1", (0,)),
             ("SELECT 1 FROM a INDEXED BY a_b WHERE c = ?", "SELECT 1 FROM a WHERE c = $1", (0,)),
+            ("a = ? /* own */", "a = $1 AND daemon = current_setting('tpsd.daemon', true)", (0,)),
+            ("b.a = 1 /* own b */", "b.a = 1 AND b.daemon = current_setting('tpsd.daemon', true)", ()),
+            ("LIMIT ? /* claim a */", "LIMIT $1 FOR UPDATE OF a SKIP LOCKED", (0,)),
+            ("a = 1 /* lock */", "a = 1 FOR UPDATE", ()),
+            ("a = 1 /* of our own: 'why?' */", "a = 1 /* of our own: 'why?' */", ()),
         ],
     )
     def test_numbers_in_the_order_in_which_they_stand(

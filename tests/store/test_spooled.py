@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -18,7 +19,7 @@ from tpsd.core.intake import decide
 from tpsd.core.passback import PassBack
 from tpsd.core.spooling import NOTE
 from tpsd.domain.audit import AuditDraft
-from tpsd.domain.tap import Shown, Verdict
+from tpsd.domain.tap import Oda, Shown, Verdict
 from tpsd.errors import JournalError, JournalUnavailableError
 
 THIS = UUID("5b5c9c1e-3a54-4c31-9b7e-1f6c1a9d0e11")
@@ -400,3 +401,40 @@ async def test_one_that_cannot_be_drained_holds_nobody_up_but_the_claims(gate: G
         await journal._spool._writer.write(lambda one: one.execute("UPDATE tap SET tapped_at = ?", (NOW,)) and None)
         await gate.drained()
         assert len(await journal.claim(NOW, 10)) == 5
+
+
+@pytest.mark.parametrize("denied", [False, True])
+async def test_it_is_written_as_if_the_database_had_been_there(gate: Gate, denied: bool) -> None:
+    """Column by column, but for its number, the note, and the key that its card data is sealed under."""
+    where = (("route", "17"), ("vehicle", "4711"))
+    lane = replace(LANE, amount_limit=1) if denied else LANE
+
+    async def written(serial: str) -> dict[str, Any]:
+        tap = report(1, serial=serial, stop="harbour", where=where, oda=Oda.GOOD, age_ms=7, currency="978")
+        await gate.journal.take(candidate(gate.journal, tap, replace(lane, terminal_sn="T-1"), THIS), decide, NOW)
+        if serial == "VAL2":
+            await gate.find()
+
+        def work(one: Any) -> dict[str, Any]:
+            found: dict[str, Any] = {}
+            for table, key in (("tap", f"serial = '{serial}'"), ("authorisation", f"uuid = '{THIS}'")):
+                columns = [name for (name,) in one.execute(COLUMNS, (table,)) if name not in APART]
+                for row in one.execute(f"SELECT {', '.join(columns)} FROM {table} WHERE {key}"):
+                    found |= {f"{table}.{name}": value for name, value in zip(columns, row, strict=True)}
+            purposes = one.execute(f"SELECT purpose FROM sealed WHERE owner = '{THIS}' ORDER BY purpose")
+            return found | {"sealed": list(purposes)}
+
+        return await gate.journal._writer.read(work)
+
+    async with gate.open() as journal:
+        direct = await written("VAL1")
+        await journal._writer.write(lambda one: [one.execute(f"DELETE FROM {name}") for name in EMPTIED] and None)
+        await gate.lose()
+        spooled = await written("VAL2")
+    assert len(direct) > 30
+    assert spooled == direct
+
+
+COLUMNS = "SELECT column_name::text FROM information_schema.columns WHERE table_name = ? ORDER BY ordinal_position"
+APART = {"id", "serial", "note", "digest", "body_digest", "ladder"}
+EMPTIED = ("notice", "sealed", "tap", "authorisation")

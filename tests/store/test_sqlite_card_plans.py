@@ -38,7 +38,7 @@ def connection(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     rng = random.Random(1)
     with connection:
         for source in ("file", "feed", "hand"):
-            connection.execute(Q["deny_begin"], (source, "live", 1, 1))
+            connection.execute(Q["deny_begin"], (source, "live", 1, 1, None))
         rows = ((1 + number % 3, rng.randbytes(32)) for number in range(TOKENS))
         connection.executemany(Q["deny_insert"], rows)
     if request.param == "with statistics":

@@ -21,10 +21,10 @@ from tpsd.store.viewing import JournalView
 
 FIRST, *LATER = migrations.known("sqlite")
 NEW_COLUMNS = {
-    "tap": ("delivered", "facts", "made_at", "zone"),
-    "journey": ("zone", "lane"),
+    "tap": ("delivered", "facts", "made_at", "zone", "token_key"),
+    "journey": ("zone", "lane", "token_key"),
     "identity": ("amount",),
-    "deny_generation": ("shadow",),
+    "deny_generation": ("shadow", "token_key"),
 }
 NEW_TABLES = {
     "deny_feed",

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.card_search import findings
-from tpsd.taplog.guard import holds_number, masked
+from tpsd.taplog.guard import _NAMED_OR_DIGITS, holds_number, masked
 
 PAN = "4761739001010119"
 UUID_1 = "0c7f3f6e-55f4-4f6b-9df2-3a1f5b1d7a01"
@@ -73,3 +73,27 @@ def test_what_is_of_no_json_type_has_no_place() -> None:
 def test_what_was_masked_is_never_found_again(value: object) -> None:
     line = json.dumps(masked(value))
     assert not holds_number(line)
+
+
+PIECES = st.sampled_from(
+    [
+        PAN,
+        "4761 7390-0101 0119",
+        UUID_1,
+        "ab12" * 16,
+        "c0ffee1234567890",
+        "12345678901",
+        " ",
+        "-",
+        '"',
+        "x",
+        "\u0661",
+        ":",
+    ]
+)
+
+
+@given(st.lists(PIECES | st.text("0123456789abcdef -", max_size=40), max_size=12))
+def test_the_quick_look_finds_what_the_whole_one_does(pieces: list[str]) -> None:
+    line = "".join(pieces)
+    assert holds_number(line) == any(found["named"] is None for found in _NAMED_OR_DIGITS.finditer(line))

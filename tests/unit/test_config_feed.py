@@ -121,3 +121,24 @@ def test_in_production_a_feed_that_is_off_is_warned_about(tmp_path: Path) -> Non
     ]
     assert doubts(production(tmp_path), enabled=True) == []
     assert doubts(values(tmp_path), enabled=False) == []
+
+
+@pytest.mark.parametrize(("use_fed", "refused"), [("without_file", False), ("always", False), ("never", True)], ids=str)
+def test_a_lane_of_journeys_may_wait_for_the_token_key_of_tps(tmp_path: Path, use_fed: str, refused: bool) -> None:
+    lane = {"name": "gate", "port": "/dev/ttyNOT0", "kind": "RETAIL_CHECK_IN_OUT", "fare": 250}
+    keys = {"token_key_file": None, "use_fed": use_fed}
+    file = given(tmp_path, lanes=[lane, LANES[1]], keys=keys)
+    if not refused:
+        load(file)
+        return
+    with pytest.raises(ConfigError, match="gives no card token"):
+        load(file)
+
+
+@pytest.mark.parametrize(("use_fed", "warned"), [("without_file", False), ("never", True)])
+def test_in_production_a_ttk_may_come_from_tps(tmp_path: Path, use_fed: str, warned: bool) -> None:
+    keys = {"ttk_file": None, "use_fed": use_fed}
+    config = load(
+        write(tmp_path, changed(production(tmp_path), {"feed": {"enabled": True}, "lanes": LANES, "keys": keys}))
+    )
+    assert any(one.key == ("keys", "ttk_file") for one in warnings(config)) == warned

@@ -45,6 +45,26 @@ async def test_what_is_due_is_sent_and_settled(tmp_path: Path) -> None:
         assert len(set(tps.started)) == 2
 
 
+async def test_a_final_answer_is_no_reason_to_look_for_more(tmp_path: Path) -> None:
+    """A look is a transaction, and one that found all there was need not be repeated."""
+    looks: list[int] = []
+    tps = ScriptedTps()
+    tps.close_gate()
+    async with workshop(tmp_path, tps) as daemon:
+        daemon.dispatcher.may_claim = lambda: not looks.append(len(tps.started))  # type: ignore[func-returns-value]
+        await tap(daemon, 1, 2, 3)
+        async with running(daemon.dispatcher):
+            for ended in range(3):
+                await until(partial(counts, tps, 3, ended), "the sends")
+                tps.gate.release()
+                await until(partial(in_flight, daemon, 2 - ended), "the settling")
+            assert await states(daemon) == ["approved"] * 3
+            assert looks == [0]
+            await tap(daemon, 4)
+            tps.gate.release()
+            await until(partial(counts, tps, 4, 4), "the next one")
+
+
 async def test_no_more_at_once_than_there_are_places(tmp_path: Path) -> None:
     tps = ScriptedTps()
     tps.close_gate()

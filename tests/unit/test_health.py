@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from tpsd.core.health import LADDER_MARGIN_US, MAIL_STUCK_US, Check, judge
+from tpsd.core.health import APART_US, GONE_TOLD_US, LADDER_MARGIN_US, MAIL_STUCK_US, Check, judge
 from tpsd.core.retry import DEFAULT_LADDER, JITTER_SHARE_MAX, span
 from tpsd.domain.authorisation import Tier
 from tpsd.domain.picture import (
     FeedFacts,
+    FleetFacts,
     JournalFigures,
     LaneFacts,
     Picture,
@@ -19,12 +20,13 @@ from tpsd.domain.picture import (
     TapLogFacts,
     UplinkFacts,
 )
-from tpsd.domain.time import HOUR, MINUTE, Micros
+from tpsd.domain.time import DAY, HOUR, MINUTE, SECOND, Micros
 
 NOW = Micros(1_790_000_000_000_000)
 READY = LaneFacts("gate-1", "North", "ready", "", 0, 0)
 QUIET = JournalFigures((), (), 0, None, 0, None)
 WELL = Picture(NOW, (READY,), QUIET, None, (UplinkFacts("tps", True, 60.0, ""),), True, 0)
+SHARED = FleetFacts("gate-1", presides=True, others=("gate-2",), gone={}, apart_us=0)
 FED = FeedFacts(3600.0, 3600.0, 86400.0, "", 1000, None, waits=False)
 
 
@@ -55,6 +57,9 @@ LONGEST = span(DEFAULT_LADDER, JITTER_SHARE_MAX) + LADDER_MARGIN_US
         of(feed=replace(FED, cause="http.503", coming=5)),
         of(taplog=TapLogFacts(5, 3, None)),
         of(spool=SpoolFacts(3, 9.0, 9.0, None)),
+        of(fleet=SHARED),
+        of(fleet=replace(SHARED, apart_us=APART_US)),
+        of(fleet=replace(SHARED, gone={"scrapped": GONE_TOLD_US + 1})),
         figures(rungs=(rung(LONGEST),)),
         figures(rungs=(rung(10 * LONGEST, released=True),)),
         figures(mails_waiting=1, oldest_mail=Micros(NOW - MAIL_STUCK_US)),
@@ -120,6 +125,21 @@ def test_what_is_well(picture: Picture) -> None:
         ),
         (of(clock_trusted=False), Check.CLOCK, "the clock is not trusted"),
         (of(preflight=("lane gate-1: x",)), Check.PREFLIGHT, "lane gate-1: x"),
+        (
+            of(fleet=replace(SHARED, apart_us=APART_US + 1)),
+            Check.FLEET,
+            "this machine's clock is 2.0 s ahead of the database's: have one time server set both",
+        ),
+        (
+            of(fleet=replace(SHARED, apart_us=-3 * SECOND)),
+            Check.FLEET,
+            "this machine's clock is 3.0 s behind the database's: have one time server set both",
+        ),
+        (
+            of(fleet=replace(SHARED, gone={"gate-2": 5 * MINUTE})),
+            Check.FLEET,
+            "daemon gate-2 gives no sign of life for 5 min; the others do its work",
+        ),
     ],
 )
 def test_what_is_wrong(picture: Picture, check: Check, reason: str) -> None:
@@ -140,6 +160,7 @@ def test_every_check_is_told_in_one_go() -> None:
         preflight=("lane gate-1: own.crt expires on 2026-12-01, in 7 days",),
         taplog=TapLogFacts(5, 3, "No space left on device"),
         spool=SpoolFacts(3, 11.0, 11.0, None),
+        fleet=replace(SHARED, apart_us=DAY),
     )
     assert {check for check, _ in judge(bad).reasons} == set(Check)
 

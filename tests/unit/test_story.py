@@ -230,6 +230,11 @@ def test_every_state(state: State, charged: bool) -> None:
     assert len(texts(history, EventKind.NEXT)) == (not state.is_final)
 
 
+def test_under_which_token_key_the_card_is_known() -> None:
+    text = said(replace(never_sent(Disposition.DENIED, "deny_list"), token_key="5A3B1C"), EventKind.DECIDED)
+    assert "Deny list version 12. Card token under key 5A3B1C. Configuration c0ffee." in text
+
+
 @pytest.mark.parametrize("disposition", Disposition)
 def test_every_disposition(disposition: Disposition) -> None:
     history = never_sent(disposition, "deny_list")

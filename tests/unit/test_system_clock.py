@@ -40,6 +40,15 @@ def test_a_machine_that_says_nothing_of_it_is_not() -> None:
     assert (clock.wall(), clock.judging().dates) == (TRUE, Dates.SYSTEM)
 
 
+def test_due_times_can_follow_another_clock_and_wall_time_does_not() -> None:
+    machine = Machine(TRUE, TRUE, synchronised=True)
+    clock = machine.clock()
+    clock.follow(Micros(TRUE + HOUR))
+    machine.passes(90)
+    assert clock.schedule() == TRUE + HOUR + 90 * SECOND
+    assert clock.wall() == TRUE + 90 * SECOND
+
+
 def test_1970_until_tps_says_what_time_it_is() -> None:
     machine = Machine(TRUE)
     clock = machine.clock()

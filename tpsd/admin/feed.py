@@ -10,7 +10,7 @@ from aiohttp import web
 
 from tpsd.admin.denylist import audit_of, read_object
 from tpsd.denylist import DenyFeed, ParameterStore
-from tpsd.domain.feed import Parameters, ParameterState
+from tpsd.domain.feed import ParameterState
 from tpsd.domain.picture import FeedFacts
 from tpsd.domain.time import Micros
 
@@ -38,7 +38,7 @@ def routes(
         if facts is not None:
             told |= {"age_seconds": facts.age_seconds, "stale": facts.stale, "cause": facts.cause}
             told |= {"max_age_seconds": facts.max_age_seconds}
-        beside = [_shown(await parameters.state(kind)) for kind in Parameters]
+        beside = [_shown(one) for one in await parameters.states()]
         return web.json_response({**told, **found, "parameters": beside})
 
     async def accept(request: web.Request) -> web.Response:
@@ -57,6 +57,7 @@ def routes(
 def _shown(state: ParameterState) -> dict[str, object]:
     return {
         "kind": state.kind.value,
+        "terminal": state.terminal,
         "version": state.version,
         "records": state.records,
         "coming": state.coming,

@@ -10,7 +10,6 @@ from aiohttp import web
 
 from tpsd.admin.peer import peer_name
 from tpsd.admin.questions import json_object, reason
-from tpsd.core.device_keys import SALT
 from tpsd.devicekeys import DeviceKeys
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.device_key import DeviceKey, KeyRow, KeysKept
@@ -22,19 +21,21 @@ DOCUMENT_BYTES_MAX = 60_000  # of a file of keys: what a request of the socket h
 
 
 class Receives(Protocol):
-    """Who opens keys and has them sealed (``tpsd.workers.courier``).
-
-    ``in_force``: check values by type; ``honoured``: those of other SALTs by which a card may be known.
-    """
+    """Who opens keys and has them sealed (``tpsd.workers.courier``). ``in_force``: check values by type."""
 
     in_force: Mapping[str, str]
-    honoured: frozenset[str]
 
     async def receive(self, keys: Sequence[DeviceKey], audit: AuditDraft | None = None) -> KeysKept:
         """Keep them."""
 
     async def retire(self, number: int, audit: AuditDraft) -> KeyRow:
         """Destroy one. Raises NotFoundError, RefusedError."""
+
+    def is_in_force(self, row: KeyRow) -> bool:
+        """Whether it is used."""
+
+    def is_honoured(self, row: KeyRow) -> bool:
+        """Whether a card may be known by it beside the token key in force."""
 
 
 def routes(
@@ -44,7 +45,8 @@ def routes(
 
     async def listed(_request: web.Request) -> web.Response:
         rows = [_page(row, courier) for row in await keys.rows()]
-        return web.json_response({"in_force": dict(courier.in_force), "keys": rows})
+        uses = [asdict(use) for use in await keys.uses()]
+        return web.json_response({"in_force": dict(courier.in_force), "keys": rows, "uses": uses})
 
     async def take(request: web.Request) -> web.Response:
         asked = await json_object(request)
@@ -71,11 +73,7 @@ def routes(
 
 
 def _page(row: KeyRow, courier: Receives) -> dict[str, Any]:
-    stands = row.check_value is not None and row.retired_at is None
-    return asdict(row) | {
-        "in_force": stands and courier.in_force.get(row.type) == row.check_value,
-        "honoured": stands and row.type == SALT and row.check_value in courier.honoured,
-    }
+    return asdict(row) | {"in_force": courier.is_in_force(row), "honoured": courier.is_honoured(row)}
 
 
 def _number(text: str) -> int:

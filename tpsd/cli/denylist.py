@@ -123,15 +123,16 @@ def import_file(
 
 
 def count(socket: Socket = None, config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """Say how many cards are denied, by source."""
+    """Say how many cards are denied, by source and token key."""
     found = asyncio.run(ask(socket_path(socket, config), "/denylist"))
     if as_json:
         emit(found)
         return
-    table = Table("source", "tokens", "in force since", title=f"Deny list, version {found['version'] or 'none'}")
+    title = f"Deny list, version {found['version'] or 'none'}"
+    table = Table("source", "token key", "tokens", "in force since", title=title)
     for row in found["sources"]:
-        table.add_row(row["source"], str(row["tokens"]), moment(row["live_at"]))
-    table.add_row("all", str(found["tokens"]), "")
+        table.add_row(row["source"], row["token_key"] or "-", str(row["tokens"]), moment(row["live_at"]))
+    table.add_row("all", "", str(found["tokens"]), "")
     console().print(table)
 
 
@@ -180,7 +181,8 @@ def _status_lines(found: Mapping[str, Any]) -> Iterator[str]:
         if kind["version"]:
             whole = "not complete yet" if kind["whole_at"] is None else f"complete {moment(kind['whole_at'])}"
             records = f"version {kind['version']}, {kind['records']} records kept as they came"
-            yield f"{_KINDS[kind['kind']]}: {records}, {whole}"
+            of = f" of {kind['terminal']}" if kind["terminal"] else ""
+            yield f"{_KINDS[kind['kind']]}{of}: {records}, {whole}"
     if found["ignored"]:
         yield f"{found['ignored']} records of types unknown to this version were ignored"
 

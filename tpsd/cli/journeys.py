@@ -192,8 +192,8 @@ def _name(reference: str, hint: str) -> str:
 
 def _table(rows: Iterable[Mapping[str, Any]]) -> Table:
     table = Table(
-        "journey", "state", "began", "ended", "lane", "zone", "held", "card", "tap", "check-in", "tries", "check-out",
-        "what to do", title="Journeys",
+        "journey", "state", "began", "ended", "lane", "zone", "held", "card", "token key", "tap", "check-in", "tries",
+        "check-out", "what to do", title="Journeys",
     )  # fmt: skip
     for row in rows:
         currency, out = row["currency"], row["check_out_amount"]
@@ -206,6 +206,7 @@ def _table(rows: Iterable[Mapping[str, Any]]) -> Table:
             row["zone"] or "",
             amounts({currency: row["held"]}),
             row["masked"] or "",
+            row["token_key"] or "",
             str(row["tap"] or ""),
             row["check_in"][:UUID_START],
             str(row["tries"]),

@@ -47,6 +47,9 @@ def list_keys(socket: Socket = None, config: ConfigFile = None, as_json: AsJson 
         return
     for kind, check in found["in_force"].items():
         console().print(f"{kind} in force: check value {check}", markup=False)
+    for use in found["uses"]:
+        stands = f"{use['listed']} denied cards, {use['journeys']} journeys under way"
+        console().print(f"SALT {use['version']}: {stands}", markup=False)
     console().print(folding(_table(found["keys"])))
 
 
@@ -101,6 +104,7 @@ def _table(rows: Iterable[Mapping[str, Any]]) -> Table:
     for row in rows:
         state = next((word for word in ("in_force", "honoured") if row[word]), "")
         state = state or ("kept" if row["retired_at"] is None else "retired")
+        state += ", refused by TPS" if row["refused_at"] is not None and row["retired_at"] is None else ""
         table.add_row(
             str(row["id"]),
             row["type"],

@@ -22,6 +22,7 @@ from tpsd.config.effective import (
     pass_back,
     poll_us,
     stale_accepts_below,
+    uses_fed_keys,
     zones,
 )
 from tpsd.config.keys import exchange_key, exposed, read_hex_key, read_password, read_token, read_ttk
@@ -71,6 +72,7 @@ __all__ = [
     "spool_path",
     "stale_accepts_below",
     "store_path",
+    "uses_fed_keys",
     "warnings",
     "zones",
 ]

@@ -90,8 +90,18 @@ def check_out_limit(config: Configuration) -> int:
 def makes_tokens(lane: Lane, config: Configuration) -> bool:
     """Whether a card's token can be had there."""
     if lane.tokens is None:
-        return config.keys.token_key_file is not None
-    return lane.tokens == "validator" or (lane.tokens == "ours" and config.keys.token_key_file is not None)
+        return has_token_key(config)
+    return lane.tokens == "validator" or (lane.tokens == "ours" and has_token_key(config))
+
+
+def uses_fed_keys(config: Configuration) -> bool:
+    """Whether keys that TPS gives a terminal are used by themselves, at least where no file names one."""
+    return config.feed.enabled and config.keys.use_fed != "never"
+
+
+def has_token_key(config: Configuration) -> bool:
+    """Whether card tokens can be made: under the file's key, or under what TPS gives."""
+    return config.keys.token_key_file is not None or uses_fed_keys(config)
 
 
 def card_request(lane: Lane, config: Configuration) -> tuple[int, str, str | None] | None:

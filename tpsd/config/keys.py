@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 
 from schemas.config import Configuration
-from tpsd.core.device_keys import EXCHANGE_KEY_SIZES
+from tpsd.core.device_keys import EXCHANGE_KEY_SIZES, KEY_ID
 from tpsd.emv.tapdata import Ttk
 from tpsd.errors import ConfigError
 
@@ -16,7 +16,6 @@ KEY_FILE_BYTES_MAX = 4096  # bytes: no key file has more; a wrong path may name 
 TTK_BYTES = 16  # AES-128 (sfey.md 3, mode 01)
 
 _HEX = re.compile(r"[0-9A-Fa-f]*")
-_BCD = re.compile(r"(?:[0-9]{2}){1,10}")
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750 2.1
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -49,7 +48,7 @@ def read_ttk(path: Path, *, private: bool) -> Ttk:
     """The TTK: ``<key id as BCD digits> <32 hex digits>`` on one line. Raises ConfigError."""
     what = "the TTK"
     parts = _read(path, what, private=private).split()
-    if len(parts) != 2 or not _BCD.fullmatch(parts[0]):
+    if len(parts) != 2 or not KEY_ID.fullmatch(parts[0]):
         raise ConfigError(
             f"{what} in {path} is not '<key id> <key>'; write the key id as an even number of digits"
             f" (at most 20), a space, and {2 * TTK_BYTES} hex digits"

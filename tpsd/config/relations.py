@@ -13,7 +13,14 @@ from device.vivopay.limits import DECISION_SECONDS
 from schemas.config import Configuration
 from schemas.values import BAUD_USUAL, POSTGRES
 from tpsd.config import fares
-from tpsd.config.effective import is_realtime, ladder, makes_tokens, stale_accepts_below
+from tpsd.config.effective import (
+    has_token_key,
+    is_realtime,
+    ladder,
+    makes_tokens,
+    stale_accepts_below,
+    uses_fed_keys,
+)
 from tpsd.config.keys import exposed
 from tpsd.config.problems import KeyPath, Problem
 from tpsd.core import texts
@@ -169,7 +176,7 @@ def _readers(config: Configuration) -> Iterator[Problem]:
                 "is validator, and a vivopay reader makes none",
                 'use "none" if it encrypts, "ours" with a token_key_file if not',
             )
-        if lane.tokens == "ours" and config.keys.token_key_file is None:
+        if lane.tokens == "ours" and not has_token_key(config):
             yield Problem(
                 ("lanes", index, "tokens"),
                 "is ours without a key for them",
@@ -393,7 +400,7 @@ def _slow_lanes(config: Configuration) -> Iterator[Problem]:
 
 
 def _clear_card_data(config: Configuration) -> Iterator[Problem]:
-    if config.mode == "production" and config.keys.ttk_file is None:
+    if config.mode == "production" and config.keys.ttk_file is None and not uses_fed_keys(config):
         yield Problem(
             ("keys", "ttk_file"),
             "is missing, so taps with clear card data are denied in production",

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from typing import Final
+from uuid import UUID
 
 from tpsd.core.doubt import REPEATED, DoubtPolicy, with_enquiry
 from tpsd.core.journeys import Input, failed
 from tpsd.core.notices import cause_at, cause_key
 from tpsd.core.settlement import ALARM_CAUSES, DIFFERS, PARTLY, Settlement, is_4xx
-from tpsd.domain.authorisation import State
+from tpsd.domain.authorisation import AttemptReason, Claimed, Progress, State
 from tpsd.domain.journey import TRIES_MAX, Journey
 from tpsd.domain.notice import NoticeDraft, NoticeKind
 from tpsd.domain.outcome import Approved, Declined, NotSent, Outcome, TapRefused, TerminalRefused, TryAgain
@@ -69,6 +70,25 @@ class Ending:
     opens: bool = False
     unseen: bool = False
     gives_back: int | None = None
+
+
+def cut_off(waiting: Waiting, now: Micros) -> Claimed:
+    """The attempt that a start found open, as far as this tells: which one it was, and of what."""
+    journey = waiting.journey
+    return Claimed(
+        uuid=UUID(waiting.uuid),
+        number=1 if journey is None else max(1, journey.tries),
+        fence=0,
+        reason=AttemptReason.TAP,
+        terminal=waiting.terminal,
+        path="",
+        credential="",
+        body=b"",
+        started_at=now,
+        progress=Progress(1, waiting.may_have_charged, ()),
+        amount=waiting.amount,
+        realtime=True,
+    )
 
 
 def settle(waiting: Waiting, outcome: Outcome, policy: Policy, *, number: int, ended_at: Micros) -> Ending:

@@ -4,7 +4,7 @@ what commit 1 writes (design 1 and 2). Nothing here decides.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -82,12 +82,18 @@ class Operator:
 class CardKeys:
     """Keys for card data: SALT for tokens, TTK for mode 01; either may be absent.
 
-    ``honoured``: other SALTs, before or after that one, by which lists and journeys may still know a card.
+    ``honoured``: other SALTs, before or after that one, by which lists and journeys may still know a card. ``ttks``: by
+    terminal (``TYPE:SERIAL``), before the one for all.
     """
 
     salt: bytes | None = field(default=None, repr=False)
     ttk: tapdata.Ttk | None = None
     honoured: tuple[bytes, ...] = field(default=(), repr=False)
+    ttks: Mapping[str, tapdata.Ttk] = field(default_factory=dict)
+
+    def ttk_of(self, terminal: str) -> tapdata.Ttk | None:
+        """What a terminal's clear card data is encrypted under."""
+        return self.ttks.get(terminal, self.ttk)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +146,7 @@ class Candidate:
     zone: str | None = None
     facts: CardFacts = ()
     also: tuple[CardToken, ...] = ()  # the card's names under other token keys that are honoured
+    token_key: str | None = None  # the version of the key that ``token`` was made under; None: not ours
     list_is_stale: bool = False  # the deny list, which the card was looked up in
     stale_denies: bool = False  # and then the lane lets nobody in who pays as much
 

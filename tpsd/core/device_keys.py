@@ -20,6 +20,9 @@ TTK: Final = "TTK"
 SIZES: Final[Mapping[str, int]] = {SALT: 32, TTK: 16}
 """Bytes: an HMAC-SHA256 key and an AES-128 key (sfey.md 3 and 5)."""
 
+KEY_ID: Final = re.compile(r"(?:[0-9]{2}){1,10}")
+"""A TTK's id: BCD digits (sfey.md 3), as many as stand on a card number and one more [assumed]."""
+
 EXCHANGE_KEY_SIZES: Final = (16, 24, 32)  # bytes: AES
 CHECK_BYTES: Final = 3
 """Of a check value, as ANSI X9.24-1 shows one of an AES key; six hex digits that a person can compare."""
@@ -80,7 +83,7 @@ def _made(key: DeviceKey, exchange_key: bytes | None) -> OpenedKey | AsReceived:
     if len(data) != size:
         return AsReceived(f"its data is not {2 * size} hex digits, which a {key.type} has; ask Sfey for it again")
     if way is Way.PLAIN:
-        return OpenedKey(data, check_value(key.type, data))
+        return _opened(key, data)
     return _decrypted(key, data, exchange_key)
 
 
@@ -94,4 +97,10 @@ def _decrypted(key: DeviceKey, data: bytes, exchange_key: bytes | None) -> Opene
         return AsReceived("its keyIndex is not the 32 hex digits of an IV; ask Sfey for it again")
     decryptor = Cipher(algorithms.AES(exchange_key), modes.CBC(iv)).decryptor()
     secret = decryptor.update(data) + decryptor.finalize()
-    return OpenedKey(secret, check_value(key.type, secret))
+    return _opened(key, secret)
+
+
+def _opened(key: DeviceKey, secret: bytes) -> OpenedKey:
+    key_id = key.id or key.index
+    named = key.type == TTK and KEY_ID.fullmatch(key_id) is not None
+    return OpenedKey(secret, check_value(key.type, secret), key_id if named else None)

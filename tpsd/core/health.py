@@ -9,7 +9,7 @@ from typing import Final
 
 from tpsd.core.retry import JITTER_SHARE_MAX, span
 from tpsd.domain.picture import Picture
-from tpsd.domain.time import HOUR, MINUTE, SECOND, Micros, later
+from tpsd.domain.time import DAY, HOUR, MINUTE, SECOND, Micros, later
 
 LADDER_MARGIN_US: Final = 10 * MINUTE
 """A last send waits for its place in the queue and for its answer; earlier is no fault."""
@@ -25,6 +25,12 @@ LIST_OLD_SECONDS: Final = HOUR / SECOND
 SPOOL_OLD_SECONDS: Final = 10.0
 """A database that was slow for a moment has taken its taps within a second; ten are trouble."""
 
+APART_US: Final = 2 * SECOND
+"""Clocks that a time server sets are closer by far; due times and leases of daemons that share a journal rely on it."""
+
+GONE_TOLD_US: Final = DAY
+"""A daemon that does not come back within a day was taken away for good."""
+
 
 class Check(Enum):
     """What is looked at, in the order of the page."""
@@ -39,6 +45,7 @@ class Check(Enum):
     PREFLIGHT = "preflight"
     TAP_LOG = "tap_log"
     SPOOL = "spool"
+    FLEET = "fleet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +155,21 @@ def _spool(picture: Picture) -> Iterator[str]:
         yield f"a tap of the spool cannot be drained ({spool.stuck}), and nothing is sent before it: look at the log"
 
 
+def _fleet(picture: Picture) -> Iterator[str]:
+    fleet = picture.fleet
+    if fleet is None:
+        return
+    if abs(fleet.apart_us) > APART_US:
+        ahead = "ahead of" if fleet.apart_us > 0 else "behind"
+        yield (
+            f"this machine's clock is {abs(fleet.apart_us) / SECOND:.1f} s {ahead} the database's: "
+            "have one time server set both"
+        )
+    for name, since_us in sorted(fleet.gone.items()):
+        if since_us <= GONE_TOLD_US:
+            yield f"daemon {name} gives no sign of life for {since_us / MINUTE:.0f} min; the others do its work"
+
+
 RULES: Final[dict[Check, Callable[[Picture], Iterator[str]]]] = {
     Check.LANES: _lanes,
     Check.JOURNAL: _journal,
@@ -159,6 +181,7 @@ RULES: Final[dict[Check, Callable[[Picture], Iterator[str]]]] = {
     Check.PREFLIGHT: _preflight,
     Check.TAP_LOG: _tap_log,
     Check.SPOOL: _spool,
+    Check.FLEET: _fleet,
 }
 
 

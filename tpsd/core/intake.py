@@ -6,7 +6,7 @@ the request's bytes. ``decide`` runs inside the transaction with what the journa
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, assert_never
 from uuid import UUID, uuid5
@@ -30,6 +30,7 @@ from tpsd.core.candidate import (
     Operator,
     Setting,
 )
+from tpsd.core.device_keys import SALT, check_value
 from tpsd.core.fares import Fare, price
 from tpsd.core.following import Place, closing
 from tpsd.core.keeping import card_facts
@@ -84,6 +85,7 @@ class _Read:
     card: CardReading
     token: CardToken | None  # under the token key in force
     also: tuple[CardToken, ...] = ()  # under others that are honoured
+    keys: tuple[bytes, ...] = field(default=(), repr=False)  # of the token and of those others, in their order
 
 
 def prepare(
@@ -114,7 +116,9 @@ def prepare(
     amount = price(kind, Fare(report.amount, lane.fare, zone, start), setting.zones)
     read = _read(report, setting)
     judged_at = None if clock_life is not None else tapped_at
-    local = _check(report, read, kind, amount, currency, judged_at, lane, setting, journey)
+    ttk = setting.keys.ttk_of(f"{terminal_type}:{terminal_sn}")
+    clear_goes = ttk is not None or not setting.production
+    local = _check(report, read, kind, amount, currency, judged_at, lane, setting, journey, clear_goes=clear_goes)
     if _sendable(local) and lane.realtime and untrusted is not None:
         local = Told(Verdict.OUT_OF_SERVICE, "clock")
     if local.verdict.accepts and read.token is None and lane.untokenised_denied:
@@ -135,7 +139,7 @@ def prepare(
             amount=amount,
             currency=currency,
             pan_token=read.token,
-            tag=tapdata.envelope(read.data, setting.keys.ttk),
+            tag=tapdata.envelope(read.data, ttk),
             initial_uuid=None if initial is None else UUID(initial),
         )
         path, body = setting.serialise(request)  # without a time too: what cannot be made is seen now
@@ -180,6 +184,7 @@ def prepare(
         zone=zone,
         facts=card_facts(clear, read.card.pan),
         also=tuple(name for name in names if name != token),
+        token_key=_version(read, token),
         list_is_stale=stale,
         stale_denies=stale and turns_away(lane.stale_accepts_below, amount),
     )
@@ -213,7 +218,16 @@ def _read(report: TapReport, setting: Setting) -> _Read:
     keys, pan = setting.keys, card.pan
     if not keys.salt or not pan:
         return _Read(data, card, report.token)
-    return _Read(data, card, card_token(keys.salt, pan), tuple(card_token(salt, pan) for salt in keys.honoured))
+    token = card_token(keys.salt, pan)
+    others = (*(card_token(salt, pan) for salt in keys.honoured), report.token)
+    also = tuple(name for name in others if name is not None and name != token)
+    return _Read(data, card, token, also, (keys.salt, *keys.honoured))
+
+
+def _version(read: _Read, token: CardToken | None) -> str | None:
+    """Of the key that a token was made under; None where that is none of ours."""
+    made = zip(_names(read), read.keys, strict=False)  # a validator's own token has no key here
+    return next((check_value(SALT, key) for name, key in made if name == token), None)
 
 
 def decide(candidate: Candidate, facts: Facts) -> Decision:
@@ -337,6 +351,8 @@ def _check(
     lane: LanePolicy,
     setting: Setting,
     journey: Journey | None,
+    *,
+    clear_goes: bool,
 ) -> Told:
     if report.fault is not None or read.data is None:
         return Told(Verdict.TRY_AGAIN, "malformed")
@@ -358,7 +374,7 @@ def _check(
         return Told(Verdict.DENIED, "amount_limit")
     if lane.realtime and (report.age_ms is None or report.age_ms * 1000 > lane.verdict_us):
         return Told(Verdict.DENIED, "stale")
-    if read.data.mode == tapdata.CLEAR_MODE and setting.production and setting.keys.ttk is None:
+    if read.data.mode == tapdata.CLEAR_MODE and not clear_goes:
         return Told(Verdict.DENIED, "mode")
     judged = _judge_card(report, read.card, judged_at)
     return OK if kind is Kind.RETAIL_CHECK_OUT and judged.reason in _AFTER_THE_CARD else judged

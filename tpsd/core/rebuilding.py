@@ -74,7 +74,8 @@ def request_of(kept: KeptTap, terminal_sn: str, terminal_type: str, setting: Set
         return _UNREADABLE
     if isinstance(data, tapdata.CardFault):
         return _UNREADABLE
-    if data.mode == tapdata.CLEAR_MODE and setting.production and setting.keys.ttk is None:
+    ttk = setting.keys.ttk_of(f"{terminal_type}:{terminal_sn}")
+    if data.mode == tapdata.CLEAR_MODE and setting.production and ttk is None:
         return _CLEAR
     card = read_card(data.clear)
     token = card_token(setting.keys.salt, card.pan) if setting.keys.salt and card.pan else kept.token
@@ -92,7 +93,7 @@ def request_of(kept: KeptTap, terminal_sn: str, terminal_type: str, setting: Set
             amount=kept.amount,
             currency=kept.currency,
             pan_token=token,
-            tag=tapdata.envelope(data, setting.keys.ttk),
+            tag=tapdata.envelope(data, ttk),
         )
     )
     return Request(path, body, token)

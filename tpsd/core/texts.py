@@ -91,6 +91,7 @@ _ON_THE_WAY: Final = (
     "no_credential",
     "deciding",
     "restored",
+    "unconfirmed",
     "horizon",
     "seal",
     "wound",
@@ -100,6 +101,7 @@ _ON_THE_WAY: Final = (
     "feed.fresh",
     "asking",
     "busy",
+    "lease",
     "answer_late",
     "refund",
 )

@@ -35,6 +35,9 @@ SPREAD_LONGEST_US: Final = 1 * HOUR
 HOST_TROUBLE: Final = frozenset({"connect", "connect_timeout", "dns"})
 """The causes of ``sfey.faults`` that are the host's."""
 
+LEASE: Final = "lease"
+"""The cause of a send that was not begun because the daemon's lease might have ended before it."""
+
 CREDENTIAL_TROUBLE: Final = frozenset({"tls", "tls.client", "tls.server", "probe"})
 """Causes behind which TCP has already connected: the host can be reached."""
 
@@ -181,6 +184,11 @@ def claimable_before(standing: Standing, hold_us: int | None, now: Micros) -> Mi
     if standing.is_up or hold_us is None:
         return None
     return later(now, -hold_us)
+
+
+def is_not_ours(outcome: Outcome) -> bool:
+    """Whether nothing was tried because the work may be another daemon's by now."""
+    return isinstance(outcome, NotSent) and outcome.cause == LEASE
 
 
 def goes_back(outcome: Outcome, reason: AttemptReason) -> bool:

@@ -41,11 +41,15 @@ def is_source(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class DenySource:
-    """One source's entries in force. ``live_at``: when its latest list took effect, wall clock."""
+    """One source's entries in force under one token key. ``live_at``: when the latest list took effect, wall clock.
+
+    ``token_key``: the version of the token key when the list began, None where none was in force.
+    """
 
     source: str
     tokens: int
     live_at: Micros
+    token_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,10 @@ BY_HAND = ""  # the terminal of a key that a person gave, for all
 
 @dataclass(frozen=True, slots=True)
 class DeviceKey:
-    """As received. ``index`` is ``keyIndex``, empty where there was none; ``terminal``: to which it was sent."""
+    """As received. ``index`` is ``keyIndex``, empty where there was none; ``terminal``: to which it was sent.
+
+    ``id``: by what TPS knows a TTK, empty where that is not said.
+    """
 
     type: str
     format: str
@@ -19,14 +22,19 @@ class DeviceKey:
     data: str = field(repr=False)
     index: str = ""
     terminal: str = BY_HAND
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedKey:
-    """A key that can be used, with the check value that people compare."""
+    """A key that opens, with the check value that people compare.
+
+    ``key_id``: by what id TPS knows a TTK, BCD digits; None: not known, so nothing can be encrypted for TPS.
+    """
 
     secret: bytes = field(repr=False)
     check_value: str
+    key_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +56,7 @@ class KeyToKeep:
 class KeyRow:
     """A key as people see it, never its bytes. ``check_value`` None: it is kept as received, for the reason ``why``.
 
-    Times on the wall clock; ``retired_at`` None while it stands.
+    Times on the wall clock; ``retired_at`` None while it stands. ``refused_at``: TPS refused what was made with it.
     """
 
     id: int
@@ -61,6 +69,17 @@ class KeyRow:
     why: str
     received_at: Micros
     retired_at: Micros | None = None
+    key_id: str | None = None
+    refused_at: Micros | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenKeyUse:
+    """What still stands under a version of the token key: ``listed`` cards of deny lists, ``journeys`` under way."""
+
+    version: str
+    listed: int
+    journeys: int
 
 
 @dataclass(frozen=True, slots=True)

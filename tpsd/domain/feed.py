@@ -77,6 +77,11 @@ class Parameters(Enum):
     STOP_LIST = "stop_list"
     EMV_PARAMETER = "emv_parameter"
 
+    @property
+    def of_terminals(self) -> bool:
+        """Each terminal asks for its own; of the others there is one list a company."""
+        return self is Parameters.EMV_PARAMETER
+
 
 @dataclass(frozen=True, slots=True)
 class RawRecord:
@@ -102,6 +107,8 @@ RawHeard = RawPage | BadPage | NoPage | Denial
 class ParameterState:
     """How far one type has come: ``version`` counts the pages that changed it, ``records`` are in force.
 
+    ``terminal``: ``TYPE:SERIAL`` of the one it was given for, empty for all.
+
     ``whole_at``: when TPS last said that there is no more, wall clock. ``coming``: records of a new list, None where
     none comes.
     """
@@ -112,6 +119,7 @@ class ParameterState:
     token: str | None = field(default=None, repr=False)
     whole_at: Micros | None = None
     coming: int | None = None
+    terminal: str = ""
 
 
 @dataclass(frozen=True, slots=True)

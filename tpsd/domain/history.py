@@ -113,6 +113,7 @@ class History:
     hold: Hold | None = None
     unreachable_since: Micros | None = None
     card: CardPast = CardPast()
+    token_key: str | None = None  # the version of the key that the card's token was made under
 
     @property
     def transaction(self) -> Transaction | None:

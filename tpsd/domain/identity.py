@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from tpsd.domain.device_key import DeviceKey
 from tpsd.domain.time import Micros
 
 
@@ -28,7 +29,10 @@ class Described:
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """What TPS gave, verified. The chains are PEM, its own certificate first in each; ``ends`` is the earliest."""
+    """What TPS gave, verified. The chains are PEM, its own certificate first in each; ``ends`` is the earliest.
+
+    ``keys``: the terminal's device keys, where the answer has some.
+    """
 
     key_chain: bytes
     signer_chain: bytes
@@ -37,6 +41,7 @@ class Issued:
     terminal_id: str | None = None
     timezone: str | None = None
     currency: str | None = None
+    keys: tuple[DeviceKey, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tpsd.domain.authorisation import Ladder
@@ -76,6 +77,20 @@ class UplinkFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class FleetFacts:
+    """The daemons that share a journal. ``gone``: who gave no sign of life, and for how many microseconds it is known.
+
+    ``presides``: this one does what one does for all. ``apart_us``: this machine's clock less the database's.
+    """
+
+    daemon: str
+    presides: bool
+    others: tuple[str, ...]
+    gone: Mapping[str, int]
+    apart_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class FeedFacts:
     """The deny list's feed. ``age_seconds`` since TPS said that the list is complete, None where that is not known;
     ``waited_seconds``: the same, or since the start. ``cause``: why the last poll failed, if it did. A new list of
@@ -126,7 +141,8 @@ class Picture:
 
     ``journal_trouble`` in our own words, None while it answers and commits succeed. ``clock_offset_seconds``:
     how far the time that is believed is ahead of the system's. ``feed``, ``taplog`` and ``spool`` None: they are off.
-    ``preflight``: what is wrong with lanes that opened all the same, in our own words.
+    ``preflight``: what is wrong with lanes that opened all the same, in our own words. ``fleet`` None: the journal is
+    this daemon's alone.
     """
 
     at: Micros
@@ -141,3 +157,4 @@ class Picture:
     preflight: tuple[str, ...] = ()
     taplog: TapLogFacts | None = None
     spool: SpoolFacts | None = None
+    fleet: FleetFacts | None = None

@@ -77,6 +77,7 @@ class TapStory:
     attempts: tuple[AttemptRow, ...]
     notices: tuple[NoticeLine, ...]
     list_version: int | None = None  # the deny list's, when the tap was decided
+    token_key: str | None = None  # the version of the key of its token; None: the validator's token, or none
     delivered: str | None = None
     zone: str | None = None
     approved_amount: int | None = None
@@ -104,6 +105,7 @@ class JourneyRow:
     check_out: str | None
     check_out_state: str | None
     check_out_amount: int | None
+    token_key: str | None  # the version of the token key that it is known under
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from tpsd.replay.differences import Aspect, Difference
 from tpsd.replay.reading import ReplayError, Skipped
-from tpsd.replay.world import TPS, Asked, Result, run
+from tpsd.replay.settings import TPS, Asked
+from tpsd.replay.world import Result, run
 
 __all__ = ["Asked", "Aspect", "Difference", "ReplayError", "Result", "Skipped", "replay", "run"]
 

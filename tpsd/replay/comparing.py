@@ -130,6 +130,9 @@ class Comparison:
     def ordered(self, order: str, subject: str, who: str, given: Mapping[str, object]) -> None:
         """See ``witness.Witness``."""
 
+    def freed(self, uuid: str, draw: float, new: str | None) -> None:
+        """See ``witness.Witness``."""
+
     def attended(self, done: Mapping[str, int]) -> None:
         """See ``witness.Witness``."""
         self._attended.update(done)

@@ -19,7 +19,8 @@ from tpsd.domain.time import iso_micros
 from tpsd.replay.comparing import tap_name
 from tpsd.replay.differences import Aspect, Difference
 from tpsd.replay.reading import ReplayError, files_of, read
-from tpsd.replay.world import TPS, Asked, run
+from tpsd.replay.settings import TPS, Asked
+from tpsd.replay.world import run
 
 LOG_NAME: Final = "log.jsonl"
 CASE_NAME: Final = "case.json"
@@ -113,6 +114,7 @@ def _chosen(lines: Sequence[AnyLine], wanted: set[str]) -> list[AnyLine]:
         if isinstance(line, Sent) and line.request is not None and uuids & set(_texts(line.request.fields)):
             uuids.add(line.uuid)
     about = [line for line in lines if isinstance(line, Probed) or getattr(line, "uuid", None) in uuids]
+    about += [line for line in lines if isinstance(line, Begin) and line.why == "reload"]
     orders = [line for line in lines if isinstance(line, Ordered)] if _whole(taps, named) else []
     begin = next(line for line in lines if isinstance(line, Begin))
     rest = sorted([*named, *about, *orders], key=lambda line: (line.at, line.n))
@@ -144,7 +146,9 @@ def _numbered(lines: Iterable[AnyLine]) -> Iterator[Fields]:
     for number, line in enumerate((line for line in lines if not isinstance(line, Link)), start=1):
         fields = line.model_dump(exclude_defaults=True) | {"v": 1, "event": line.event, "life": _LIFE, "n": number}
         if isinstance(line, Begin):
-            fields |= {"why": "start", "config": _bare(line.config)}
+            fields |= {"why": "reload" if line.why == "reload" else "start", "config": _bare(line.config)}
+        if isinstance(line, Ordered):
+            fields["who"] = "operator"
         if isinstance(line, Tap) and line.card.masked is not None:
             fields["card"] = {**fields["card"], "masked": _MASKED}
         yield fields

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from tpsd.core.display import Display
 from tpsd.domain.tap import TapReport, Told
 from tpsd.domain.time import Micros
 from tpsd.ports import DeviceEvent, DeviceUp, TapArrived, Transport, VerdictTaken
-
-Heard = Callable[[], None]
-"""The lane has done with a tap: its verdict was told, or that it is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +20,9 @@ class Pass:
 
 
 class DoorDevice:
-    """``ports.Device`` without a wire. ``heard`` is set when the lane has answered the tap that was given last."""
+    """``ports.Device`` without a wire."""
 
     def __init__(self) -> None:
-        self.heard = asyncio.Event()
         self._events: deque[DeviceEvent] = deque()
         self._wake: asyncio.Event | None = None
         self._passes = 0
@@ -51,7 +46,6 @@ class DoorDevice:
             self._events.append(DeviceUp(report.serial, report.type_name or "unknown", "", can_take_pin=can_take_pin))
         self._passes += 1
         self._events.append(TapArrived(report, Pass(self._passes)))
-        self.heard.clear()
         self._ring()
 
     def attach(self, wake: asyncio.Event) -> Transport:
@@ -71,7 +65,8 @@ class DoorDevice:
     # --- ports.Device ---
 
     def open(self, now: float) -> None:
-        """Nothing happens."""
+        """A link that is new: whoever is there says so at the next tap."""
+        self._up = None
 
     def receive(self, data: bytes, now: float, wall: Micros, *, trusted: bool = True) -> list[DeviceEvent]:
         """What has arrived."""
@@ -85,17 +80,11 @@ class DoorDevice:
 
     def tell(self, answer_to: object, told: Told, display: Display, now: float) -> None:
         """The verdict; its link has it at once."""
-        self._hear(answer_to)
         self._events.append(VerdictTaken(answer_to))
         self._ring()
 
     def keep(self, answer_to: object, now: float) -> None:
         """TPS is asked, and the verdict follows."""
-        self._hear(answer_to)
-
-    def _hear(self, answer_to: object) -> None:
-        if answer_to == Pass(self._passes):  # the verdict of an earlier one may come while this one is taken
-            self.heard.set()
 
     def configure(self, lane_open: bool, wall: Micros | None, now: float, idle_text: str | None = None) -> None:
         """Nobody needs to know."""

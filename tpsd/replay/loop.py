@@ -59,6 +59,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._timers: list[tuple[float, int, int, asyncio.TimerHandle]] = []
         self._numbers = itertools.count(1)
         self._tasks: dict[int, list[NumberedTask[Any]]] = {}
+        self._quiet: deque[asyncio.Future[None]] = deque()
         self._steps_max = steps_max
         self._steps_here = 0
         self._running = False
@@ -74,11 +75,19 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """Run until it is done. Raises what it raised, or StuckError."""
         task = self.create_task(main, name="main")
         with self._as_the_running_one():
+            if self._rng is None and self.between is None:
+                self._run_in_order(task)
             while not task.done():
                 self._step()
                 if self.between is not None:
                     self.between()
         return task.result()
+
+    async def quiet(self) -> None:
+        """Return when nothing can run any more before time passes; who waited first goes on alone."""
+        waiting = self.create_future()
+        self._quiet.append(waiting)
+        await waiting
 
     def end(self) -> None:
         """Bury everybody."""
@@ -116,14 +125,32 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         raise StuckError(f"tasks outlive their process: {', '.join(task.get_name() for task in left)}")
 
     def _step(self) -> None:
-        if not self._ready:
-            self._pass_time()
+        while not self._ready:
+            self._go_on()
         if self._rng is None:
             self._run(self._ready.popleft()[1])
             return
         at = self._rng.randrange(len(self._ready)) if len(self._ready) > 1 else 0
         self._ready[at], self._ready[-1] = self._ready[-1], self._ready[at]
         self._run(self._ready.pop()[1])
+
+    def _run_in_order(self, task: asyncio.Task[Any]) -> None:
+        """What ``_step`` does, for a hundred thousand taps."""
+        ready = self._ready
+        while not task.done():
+            while not ready:
+                self._go_on()
+            self._run(ready.popleft()[1])
+
+    def _go_on(self) -> None:
+        """Nothing is ready: let who waits for that go on, or else time pass."""
+        if not self._quiet:
+            self._pass_time()
+            return
+        self._steps_here = 0  # whoever comes to rest does not run for ever
+        waiting = self._quiet.popleft()
+        if not waiting.done():
+            waiting.set_result(None)
 
     def _pass_time(self) -> None:
         timers = self._timers
@@ -152,7 +179,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def _run_only(self, owner: int) -> None:
         while mine := [one for one in self._ready if one[0] == owner]:
-            self._ready = deque(one for one in self._ready if one[0] != owner)
+            others = [one for one in self._ready if one[0] != owner]
+            self._ready.clear()
+            self._ready.extend(others)
             for _, handle in mine:
                 self._run(handle)
 

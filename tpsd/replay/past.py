@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from sys import intern
 from typing import IO, Any, Final
 
-from schemas.taplog import AnyLine, Attended, Begin, Enquired, Exchanged, Mailed, Ordered, Probed, Sent, Settled, Tap
-from tpsd.domain.outcome import Answer, CredentialRefused, Exchange, NoAnswer, NoConnection
-from tpsd.domain.time import DAY, SECOND, Micros, micros_of
-from tpsd.replay.reading import ReplayError, Skipped, read
-from tpsd.sfey.wire import Profile, pick
+from schemas.taplog import (
+    Begin,
+    Ordered,
+)
+from tpsd.domain.outcome import Exchange
+from tpsd.domain.time import Micros
+from tpsd.replay.reading import Skipped
 
 BEFORE: Final = Micros(0)
-N_MAX: Final = 100_000_000  # lines of one process life: years, and a byte of memory each
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +34,27 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Then:
-    """One exchange: when its request left, and when it had ended."""
+    """One exchange: when its request left, and when it had ended.
+
+    ``number``: which attempt's it was, 0 for an enquiry; ``n`` is the number of its line.
+    """
 
     exchange: Exchange
     began: Micros
     ended: Micros
+    number: int
+    n: int
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """An order by hand, and when."""
+class LifeOver:
+    """A process life ended: in order, or by a crash, after which what was under way was never heard of again."""
 
-    at: Micros
-    line: Ordered
+    in_order: bool
+
+
+Event = Ordered | Begin | LifeOver
+"""What happens beside taps: an order by hand, a reload or another life's start, or the end of one."""
 
 
 @dataclass(slots=True)
@@ -66,7 +72,10 @@ class Past:
     steps: dict[str, list[Step]] = field(default_factory=dict)
     jitter: dict[str, list[float]] = field(default_factory=dict)
     mails: list[tuple[Micros, str]] = field(default_factory=list)
-    orders: list[Order] = field(default_factory=list)
+    events: list[tuple[Micros, int, Event]] = field(default_factory=list)
+    crashed: dict[str, set[int]] = field(default_factory=dict)  # attempts that no answer came to any more
+    draws: dict[str, list[float]] = field(default_factory=dict)
+    rebuilt: dict[str, list[str]] = field(default_factory=dict)
     attended: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     skipped: list[Skipped] = field(default_factory=list)
     ends_at: Micros = BEFORE
@@ -78,135 +87,6 @@ class Past:
         self.spool.seek(offset)
         found: dict[str, Any] = json.loads(self.spool.readline())
         return found
-
-
-def load(files: Sequence[Path], spool: IO[bytes], profile_of: Callable[[Begin], Profile]) -> Past:
-    """Read them all. Raises ReplayError where there is nothing to replay, or a card number."""
-    reader = _Reader(Past(spool), profile_of)
-    for path in files:
-        with closing(read(path, reader.past.skipped.append)) as lines:
-            for line, text in lines:
-                reader.take(line, text)
-    return reader.done()
-
-
-class _Reader:
-    def __init__(self, past: Past, profile_of: Callable[[Begin], Profile]) -> None:
-        self.past = past
-        self._profile_of = profile_of
-        self._profile: Profile | None = None
-        self._seen: dict[str, bytearray] = {}  # by life, a byte a line
-        self._left_out: set[str] = set()
-        self._settled: list[tuple[str, int, Micros, float | None, Step]] = []
-        self._sent: list[tuple[str, int, Micros, Micros, Exchange]] = []
-        self._cache: dict[Any, Any] = {}
-
-    def take(self, line: AnyLine, text: str) -> None:
-        past, at = self.past, _when(line)
-        if isinstance(line, Begin):
-            self._counts(line)
-            past.configs.append((at, line))
-            self._profile = self._profile or self._profile_of(line)
-            return
-        if not self._is_new(line.life, line.n):
-            return  # the same file under two names
-        past.lines += 1
-        past.ends_at = max(past.ends_at, at)
-        match line:
-            case Tap(timed=False):
-                self._untimed(line)
-            case Tap():
-                past.taps.append((at, line.n, past.spool.seek(0, 2)))
-                past.spool.write(text.rstrip("\n").encode("ascii") + b"\n")
-            case Sent():
-                self._take_sent(line, at)
-            case Settled():
-                self._settled.append((intern(line.uuid), line.number, at, line.jitter, self._once(step_of(line))))
-            case Enquired():
-                then = Then(exchange_of(line.exchange), Micros(at - round(line.seconds * SECOND)), at)
-                past.enquiries.setdefault(line.uuid, []).append(then)
-            case Probed():
-                past.probes.append((at, self._once(exchange_of(line.exchange))))
-            case Mailed():
-                past.mails.append((at, line.subject))
-            case Ordered():
-                past.orders.append(Order(at, line))
-            case Attended():
-                for name, count in line.done.items():
-                    past.attended[name] += count
-            case _:
-                pass
-
-    def _untimed(self, line: Tap) -> None:
-        """Its verdict was given by a clock that nobody can put back; what became of it is left out too."""
-        name = f"tap {line.serial}:{line.boot}:{line.counter} at {line.lane}"
-        self.past.skipped.append(Skipped(name, 0, "it was taken before the time was known, and is not replayed"))
-        if line.decided is not None and line.decided.uuid is not None:
-            self._left_out.add(line.decided.uuid)
-
-    def _counts(self, line: AnyLine) -> None:
-        """A configuration stands at the head of several files, under the number of the line that opened them."""
-        if isinstance(line, Begin) and line.why != "file":
-            self._is_new(line.life, line.n)
-
-    def _is_new(self, life: str, n: int) -> bool:
-        seen = self._seen.setdefault(life, bytearray())
-        if n > N_MAX:
-            raise ReplayError(f"a life of {n} lines is none that tpsd wrote")
-        if len(seen) <= n:
-            seen.extend(bytes(n + 1 - len(seen)))
-        was, seen[n] = seen[n], 1
-        return not was
-
-    def _take_sent(self, line: Sent, at: Micros) -> None:
-        began = Micros(at - round(line.seconds * SECOND))
-        self._sent.append((intern(line.uuid), line.number, began, at, self._once(exchange_of(line.exchange))))
-        if line.request is None or line.uuid in self.past.requests:
-            return
-        self.past.requests[line.uuid] = line.request.model_dump()
-        if self._profile is not None:
-            initial = pick(line.request.fields, self._profile.fields["initial_uuid"])
-            kind = pick(line.request.fields, self._profile.fields["type"])
-            self.past.followers.setdefault((str(initial), str(kind)), []).append(line.uuid)
-
-    def done(self) -> Past:
-        past = self.past
-        if not past.configs:
-            raise ReplayError("no line says under which configuration it was written: is this a tap log?")
-        if not past.taps:
-            raise ReplayError("there is no tap in it: name the files of the lanes too, or their folder")
-        for uuid, _, began, at, exchange in sorted(self._sent, key=lambda one: (one[0], one[1], one[3])):
-            past.exchanges.setdefault(uuid, []).append(Then(exchange, began, at))
-        for uuid, _, _, jitter, step in sorted(self._settled, key=lambda one: one[:3]):
-            if step.counts and uuid not in self._left_out:
-                past.steps.setdefault(uuid, []).append(step)
-            if jitter is not None:
-                past.jitter.setdefault(uuid, []).append(jitter)
-        self._sent.clear()
-        self._settled.clear()
-        past.missing = sum(seen.count(0) - 1 for seen in self._seen.values())  # there is no line 0
-        past.taps.sort()
-        past.configs.sort(key=lambda one: one[0])
-        past.orders.sort(key=lambda one: (one.at, one.line.n))
-        past.mails.sort()
-        past.probes.sort(key=lambda one: one[0])
-        return past
-
-    def _once(self, value: Any) -> Any:
-        """The same object for the same value: most attempts are alike, and there are a hundred thousand."""
-        return self._cache.setdefault(value, value)
-
-
-def _when(line: AnyLine) -> Micros:
-    """The schedule clock's time; where that began before the time was known, the wall clock's."""
-    at, wall = micros_of(line.at), micros_of(line.wall)
-    return at if abs(at - wall) < DAY else wall
-
-
-def step_of(line: Settled) -> Step:
-    """What counts of it."""
-    told = None if line.told is None else (line.told.verdict, line.told.reason, line.told.amount)
-    return step(line.model_dump(), told)
 
 
 def step(fields: dict[str, Any], told: tuple[int, str, int | None] | None) -> Step:
@@ -226,35 +106,11 @@ def step(fields: dict[str, Any], told: tuple[int, str, int | None] | None) -> St
     )
 
 
-_EXCHANGES: Final[dict[str, Callable[[str], Exchange]]] = {
-    "no_connection": NoConnection,
-    "credential_refused": CredentialRefused,
-    "no_answer": NoAnswer,
-}
-
-
-def exchange_of(line: Exchanged) -> Exchange:
-    """As it was seen on the wire."""
-    if line.kind == "answer":
-        return Answer(
-            line.http or 0,
-            line.approved,
-            line.action_code,
-            line.system_code,
-            line.amount,
-            line.retry_after,
-            line.readable,
-        )
-    return _EXCHANGES[line.kind](line.cause or "")
-
-
-def in_turn(taps: Sequence[tuple[Micros, int, int]], orders: Sequence[Order]) -> Iterator[tuple[Micros, int | Order]]:
-    """Taps, by their place in the spool, and orders, in the order in which they came."""
-    waiting = deque(orders)
-    for at, n, offset in taps:
-        while waiting and (waiting[0].at, waiting[0].line.n) < (at, n):
-            order = waiting.popleft()
-            yield order.at, order
-        yield at, offset
-    for order in waiting:
-        yield order.at, order
+def in_turn(past: Past) -> Iterator[tuple[Micros, int, int | Event]]:
+    """Taps, by their place in the spool, and events, in the order in which they came; each with its line's number."""
+    waiting = deque(past.events)
+    for at, n, offset in past.taps:
+        while waiting and waiting[0][:2] < (at, n):
+            yield waiting.popleft()
+        yield at, n, offset
+    yield from waiting

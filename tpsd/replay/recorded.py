@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import json
-import random
 from bisect import bisect_left
 from collections import Counter
 from typing import Any, Final
@@ -18,7 +17,7 @@ from uuid import UUID, uuid5
 from tpsd.core.following import Original
 from tpsd.domain.outcome import Answer, Exchange
 from tpsd.domain.tap import Kind, TapReport
-from tpsd.domain.time import SECOND
+from tpsd.domain.time import SECOND, Micros
 from tpsd.ports import Clock
 from tpsd.replay.past import Past, Then
 from tpsd.sfey.wire import Profile, pick
@@ -32,18 +31,45 @@ _REACHED: Final = Answer(404, readable=False)
 _NEVER_ASKED: Final = Answer(200, approved=True, action_code="000")
 
 
-class RecordedTps:
-    """``ports.Tps``, and by ``ask`` an AFC API."""
+class Turn:
+    """How far a log has been given. What it tells of later comes later, also where its clock stood still."""
 
-    def __init__(self, past: Past, clock: Clock, profile: Profile) -> None:
+    def __init__(self) -> None:
+        self._next: tuple[float, int] = (0, 0)
+        self._waiting: list[tuple[tuple[Micros, int], asyncio.Future[None]]] = []
+
+    def reaches(self, at: float, n: int) -> None:
+        """What is given next stands there: whoever waits for what stands before it goes on."""
+        self._next = (at, n)
+        free = [one for one in self._waiting if one[0] < self._next]
+        self._waiting = [one for one in self._waiting if one[0] >= self._next]
+        for _, waiter in sorted(free, key=lambda one: one[0]):
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def after(self, at: Micros, n: int) -> None:
+        """Wait until everything before that line was given."""
+        if (at, n) > self._next:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiting.append(((at, n), waiter))
+            await waiter
+
+
+class RecordedTps:
+    """``ports.Tps``, and by ``ask`` an AFC API; within ``TurnedTps``, which says what is asked about."""
+
+    def __init__(self, past: Past, clock: Clock, turn: Turn) -> None:
         self._past = past
         self._clock = clock
-        self._uuid = profile.fields["uuid"]
+        self._turn = turn
+        self._posts: Counter[str] = Counter()  # of those that a crash met
         self._last: dict[str, Exchange] = {}
 
     async def post(self, credential: str, path: str, body: bytes, *, within: float | None = None) -> Exchange:
         """As then."""
-        uuid = str(pick(json.loads(body), self._uuid))
+        uuid = _ASKING.get() or ""
+        if self._was_cut_off(uuid):
+            await asyncio.get_running_loop().create_future()  # as then: the same crash ends this
         then = self._next(self._past.exchanges, uuid)
         if then is None:
             return self._last.get(uuid, _NEVER_ASKED)
@@ -51,6 +77,13 @@ class RecordedTps:
             self._last[uuid] = then.exchange
         await self._as_long(then)
         return then.exchange
+
+    def _was_cut_off(self, uuid: str) -> bool:
+        """Whether a crash met this attempt then, before its answer came."""
+        if uuid not in self._past.crashed:
+            return False
+        self._posts[uuid] += 1
+        return self._posts[uuid] in self._past.crashed[uuid]
 
     async def knock(self, credential: str) -> Exchange:
         """As the next probe of then; where there was none any more, it is reached."""
@@ -79,11 +112,12 @@ class RecordedTps:
 
     async def _as_long(self, then: Then) -> None:
         now = self._clock.schedule()
-        took = then.ended - then.began
-        if abs(now - then.began) <= AS_THEN_US:
-            took = then.ended - now
+        as_then = abs(now - then.began) <= AS_THEN_US
+        took = then.ended - (now if as_then else then.began)
         if took > 0:
             await asyncio.sleep(took / SECOND)
+        if as_then:
+            await self._turn.after(then.ended, then.n)
 
 
 class TurnedTps:
@@ -105,18 +139,19 @@ class TurnedTps:
         return exchange
 
 
-class RecordedChance(random.Random):
-    """Jitter as it was drawn then, none where nothing was; everything else from one seed."""
+class RecordedDraws:
+    """``draws.Draws``: as they were drawn then; none where nothing was."""
 
     def __init__(self, past: Past) -> None:
-        super().__init__("replay")
         self._past = past
 
-    def random(self) -> float:
-        """The next draw of the transaction whose task asks; the last attempt of then had none that counted."""
-        asking = _ASKING.get()
-        draws = None if asking is None else self._past.jitter.get(asking)
-        return draws.pop(0) if draws else 0.0
+    def of_attempt(self, uuid: UUID) -> float:
+        """The next of that transaction's; the last attempt of then had none that counted."""
+        return _next_draw(self._past.jitter, str(uuid))
+
+    def of_release(self, uuid: str) -> float:
+        """The next of that transaction's."""
+        return _next_draw(self._past.draws, uuid)
 
 
 class RecordedUuids:
@@ -124,6 +159,7 @@ class RecordedUuids:
 
     def __init__(self, past: Past) -> None:
         self._followers = past.followers
+        self._rebuilt = past.rebuilt
         self._made: Counter[str] = Counter()
         self.next: UUID | None = None  # of the tap that is being taken
 
@@ -138,6 +174,18 @@ class RecordedUuids:
         waiting = self._followers.get((original.uuid, kind.value))
         if waiting:
             return UUID(waiting.pop(0))
-        name = f"{original.uuid} {kind.value}"
+        return self._make(f"{original.uuid} {kind.value}")
+
+    def of_rebuilt(self, old: str) -> UUID:
+        """The one that took its place then."""
+        waiting = self._rebuilt.get(old)
+        return UUID(waiting.pop(0)) if waiting else self._make(f"{old} rebuilt")
+
+    def _make(self, name: str) -> UUID:
         self._made[name] += 1
         return uuid5(_NAMESPACE, f"{name} {self._made[name]}")
+
+
+def _next_draw(kept: dict[str, list[float]], uuid: str) -> float:
+    draws = kept.get(uuid)
+    return draws.pop(0) if draws else 0.0

@@ -10,19 +10,72 @@ import copy
 import secrets
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import ValidationError
 
 from schemas.config import Configuration
+from schemas.taplog import Begin
+from tpsd.replay.past import Past
 from tpsd.replay.reading import ReplayError
 
 KEY_BYTES: Final = 32
 _STANDS_IN_TTK: Final = "01 " + "00" * 16
 
 Values = dict[str, Any]
+TPS = Literal["recorded", "simulate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be replayed, and how. ``denied``: card tokens (hex) that a deny list holds, whatever it did then."""
+
+    paths: Sequence[Path]
+    tps: TPS = "recorded"
+    config: Path | None = None
+    changes: Sequence[str] = ()
+    denied: Sequence[bytes] = ()
+    speed: float | None = None
+
+
+class Configurations:
+    """Those of a log as they are replayed. ``first`` is in force when it begins. Raises ReplayError where that cannot.
+
+    Of several each change must fit one at least, since a lane may come with a reload; one given from outside counts
+    throughout.
+    """
+
+    def __init__(self, asked: Asked, past: Past, folder: Path) -> None:
+        self._given = None if asked.config is None else read_toml(asked.config)
+        self._asked = asked
+        self._folder = folder
+        heads = {head.config_digest: head for _, head in reversed(past.configs)}.values()
+        for change in asked.changes:
+            why = [_why_not(self._values(head), change) for head in reversed(heads)]
+            if all(why):
+                raise ReplayError(why[0])
+        self.first = self.of(past.configs[0][1])
+
+    def of(self, head: Begin) -> Configuration:
+        """What is in force from such a line on. Raises ReplayError."""
+        values = self._values(head)
+        fitting = [change for change in self._asked.changes if not _why_not(values, change)]
+        return harmless(changed(values, fitting), self._folder)
+
+    def _values(self, head: Begin) -> Mapping[str, Any]:
+        return head.config if self._given is None else self._given
+
+
+def _why_not(values: Mapping[str, Any], change: str) -> str:
+    """Why a change does not fit these values; empty where it does."""
+    try:
+        changed(values, [change])
+    except ReplayError as exc:
+        return str(exc)
+    return ""
 
 
 def changed(values: Mapping[str, Any], changes: Sequence[str]) -> Values:
@@ -40,7 +93,7 @@ def harmless(values: Mapping[str, Any], folder: Path) -> Configuration:
     """A configuration that reads keys in ``folder`` and names nothing else of any machine. Raises ReplayError."""
     given = copy.deepcopy(dict(values))
     keys, sfey = given.setdefault("keys", {}), given.setdefault("sfey", {})
-    (folder / "journal").mkdir(mode=0o700)
+    (folder / "journal").mkdir(mode=0o700, exist_ok=True)
     kek = _key(folder / "kek.hex", secrets.token_hex(KEY_BYTES))
     encrypts = keys.get("ttk_file") or keys.get("exchange_key_file")  # one of its own, or those that TPS gives
     ttk = _key(folder / "ttk", _STANDS_IN_TTK) if encrypts else None
@@ -59,7 +112,8 @@ def harmless(values: Mapping[str, Any], folder: Path) -> Configuration:
     lanes = given.get("lanes", [])
     for number, lane in enumerate(lanes if isinstance(lanes, list) else ()):
         if isinstance(lane, dict):
-            lane |= {"port": str(folder / f"port-{number}"), "protocol": "vl1", "country": None}
+            port = folder / f"port-{lane.get('name', number)}"
+            lane |= {"port": str(port), "protocol": "vl1", "country": None}
     try:
         return Configuration.model_validate(given, context={"folder": folder})
     except ValidationError as exc:
@@ -77,8 +131,10 @@ def read_toml(path: Path) -> Values:
 
 
 def _key(path: Path, text: str) -> Path:
-    path.touch(mode=0o600)
-    path.write_text(text)
+    """The same for each configuration of a log, since they are of one journal."""
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(text)
     return path
 
 

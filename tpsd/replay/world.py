@@ -10,40 +10,38 @@ import logging
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
 import apsw
 import structlog
 
-from schemas.config import Configuration, Lane
 from schemas.taplog import Begin, Ordered
 from tpsd import config as settings
 from tpsd.clock import SystemClock, SystemTime
 from tpsd.config.keys import read_hex_key
-from tpsd.core.byhand import CheckOutOrder, RefundOrder
-from tpsd.daemon import Daemon, Ends, World
 from tpsd.domain.audit import AuditDraft
-from tpsd.domain.notice import MailRow
 from tpsd.domain.time import SECOND, Micros
 from tpsd.errors import TpsdError
-from tpsd.lanes import COMMON_CREDENTIAL, wire_profile
-from tpsd.ports import Device
+from tpsd.lanes import wire_profile
 from tpsd.replay.cards import report_of
 from tpsd.replay.comparing import Comparison
 from tpsd.replay.differences import Difference, by_kind, in_order
-from tpsd.replay.lanes import DoorDevice, DoorPort
+from tpsd.replay.lives import Lives
+from tpsd.replay.loading import load
 from tpsd.replay.loop import virtual_loop
-from tpsd.replay.past import Order, Past, in_turn, load
+from tpsd.replay.orders import WHO, order
+from tpsd.replay.past import LifeOver, Past, in_turn
 from tpsd.replay.reading import Skipped, files_of
-from tpsd.replay.recorded import RecordedChance, RecordedTps, RecordedUuids, TurnedTps
-from tpsd.replay.settings import changed, harmless, read_toml
-from tpsd.replay.writer import LazyCommit, LoopWriter
+from tpsd.replay.recorded import RecordedDraws, RecordedTps, RecordedUuids, Turn, TurnedTps
+from tpsd.replay.settings import Asked, Configurations
+from tpsd.replay.writer import LazyCommit
 from tpsd.sfey.direct import DirectLine
 from tpsd.sfey.fates import by_amount
 from tpsd.sfey.teller import Teller
@@ -52,27 +50,13 @@ from tpsd.store.epochs import KeyFolder
 from tpsd.store.housekeeping import Keep
 from tpsd.store.seal import KEY_BYTES
 from tpsd.store.sqlite import Identity, Secrets, SqliteJournal
+from tpsd.store.writer import InlineWriter
 
 LEAD_US = SECOND  # the daemon has started when the first tap comes
 AFTER_US = 10_000  # what falls due at the moment of the log's last line is still settled; no rung is as short
-BEFORE_ORDER_SECONDS = 0.001  # a person orders when what happened at that moment has been settled
 CACHE_KIB = 32 * 1024  # of SQLite: the pages of a thousand groups, and what 100,000 taps look up most
-WHO = "replay"
-TPS = Literal["recorded", "simulate"]
 Progress = Callable[[int, int], None]
 """Called with how many taps are done, and how many there are."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What is to be replayed, and how. ``denied``: card tokens (hex) that a deny list holds, whatever it did then."""
-
-    paths: Sequence[Path]
-    tps: TPS = "recorded"
-    config: Path | None = None
-    changes: Sequence[str] = ()
-    denied: Sequence[bytes] = ()
-    speed: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,30 +80,29 @@ def run(asked: Asked, progress: Progress = lambda done, total: None) -> Result:
     try:
         with (folder / "spool").open("w+b") as spool, _quiet():
             past = load(files_of(asked.paths), spool, _profile_then)
-            values = past.configs[0][1].config if asked.config is None else read_toml(asked.config)
-            config = harmless(changed(values, asked.changes), folder)
-            return _Replay(asked, past, config, folder, progress).run()
+            return _Replay(asked, past, Configurations(asked, past, folder), progress).run()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Replay:
-    def __init__(self, asked: Asked, past: Past, config: Configuration, folder: Path, progress: Progress) -> None:
+    def __init__(self, asked: Asked, past: Past, configs: Configurations, progress: Progress) -> None:
         self._asked = asked
         self._past = past
-        self._config = config
-        self._folder = folder
+        self._configs = configs
+        self._config = configs.first
         self._progress = progress
-        self._profile = wire_profile(config)
-        self._doors = {lane.name: DoorDevice() for lane in config.lanes}
+        self._profile = wire_profile(configs.first)
         self._loop = virtual_loop(None, None)
         self._loop.passing = self._pace
         self._began = Micros(past.taps[0][0] - LEAD_US)
         self._origin = self._loop.time()
         self._uuids = RecordedUuids(past)
+        self._turn = Turn()
         self._denied: set[bytes] = set()
         self._stale = False  # TPS's list, as it was for the tap that comes
         self._lost: dict[str, int] = {}
+        self._lives: Lives
         self.comparison = Comparison(past, self._profile)
 
     def run(self) -> Result:
@@ -138,9 +121,8 @@ class _Replay:
     # --- the world ---
 
     async def _main(self) -> None:
-        config, chance = self._config, RecordedChance(self._past)
-        clock = SystemClock(settings.clock_floor(config), self._system_time())
-        tps, ask = self._tps(clock)
+        config, time = self._config, self._system_time()
+        tps, ask = self._tps(SystemClock(settings.clock_floor(config), time))
         kept = settings.keeping(config)
         kek = read_hex_key(config.keys.kek_file, KEY_BYTES, "the key", private=True)
         journal = await SqliteJournal.open(
@@ -151,25 +133,11 @@ class _Replay:
             make_writer=_fast_writer,
         )
         try:
-            ends = Ends(
-                tps,
-                lambda _: _Letterbox(),
-                [DoorPort(lane.port, self._doors[lane.name]) for lane in config.lanes],
-                frozenset({COMMON_CREDENTIAL, *(one.name for one in config.lanes if one.client_cert_file is not None)}),
-                ask if config.sfey.afc_base_url is not None else None,
-            )
-            world = World(clock, chance, self.comparison, self._uuids, self._device)
-            daemon = Daemon(config, world, journal, ends)
-            for lane in daemon.lanes:
-                lane.list_is_stale = lambda: self._stale
-            running = asyncio.create_task(daemon.run(), name="daemon")
-            feeding = asyncio.create_task(self._feed(daemon), name="feed")
-            await asyncio.wait({running, feeding}, return_when=asyncio.FIRST_COMPLETED)
-            if not feeding.done():
-                feeding.cancel()
-            daemon.stop()
-            await running
-            feeding.result()
+            heard = (self.comparison, self._uuids, RecordedDraws(self._past))
+            self._lives = Lives(self._loop, time, journal, tps, ask, heard, lambda: self._stale)
+            self._lives.begin(config)
+            await self._feed()
+            await self._lives.end()
         finally:
             await journal.close()
 
@@ -184,16 +152,12 @@ class _Replay:
     def _tps(self, clock: SystemClock) -> tuple[TurnedTps, Any]:
         line: Any
         if self._asked.tps == "recorded":
-            line = RecordedTps(self._past, clock, self._profile)
+            line = RecordedTps(self._past, clock, self._turn)
         else:
             teller = Teller(by_amount, wall=clock.wall, profile=self._profile)
             seconds = self._config.sfey.timeout_seconds
             line = DirectLine(teller, self._config.operator.company_id, timeout_seconds=seconds)
         return TurnedTps(line, self._profile), line.ask
-
-    def _device(self, section: Lane, config: Configuration, rng: Any) -> Device:
-        del config, rng
-        return self._doors[section.name]
 
     def _pace(self, seconds: float) -> None:
         if self._asked.speed is not None:
@@ -201,66 +165,81 @@ class _Replay:
 
     # --- what happens in it ---
 
-    async def _feed(self, daemon: Daemon) -> None:
+    async def _feed(self) -> None:
         past, total = self._past, len(self._past.taps)
         if self._asked.denied:
-            await self._deny(daemon, list(self._asked.denied))
+            await self._deny(list(self._asked.denied))
         done = 0
-        for at, what in in_turn(past.taps, past.orders):
-            await self._until(at)
-            if isinstance(what, Order):
-                await asyncio.sleep(BEFORE_ORDER_SECONDS)
-                await self._order(daemon, what.line)
-                continue
-            await self._tap(daemon, at, past.tap(what), what)
-            done += 1
-            self._progress(done, total)
-        await self._until(Micros(past.ends_at + AFTER_US))
+        async with asyncio.TaskGroup() as group:
+            people = []
+            for at, n, what in in_turn(past):
+                self._turn.reaches(at, n)
+                await self._until(at)
+                match what:
+                    case int():
+                        await self._tap(at, past.tap(what), what)
+                        done += 1
+                        self._progress(done, total)
+                    case Ordered():
+                        work = order(self._lives.daemon, what)
+                        people.append(group.create_task(work, name=f"order to {what.order}"))
+                    case Begin():
+                        await self._begin(what)
+                    case LifeOver():
+                        await (self._lives.end() if what.in_order else self._lives.cut())
+            self._turn.reaches(inf, 0)
+            await self._until(Micros(past.ends_at + AFTER_US))
+            for one in people:
+                one.cancel()
+
+    async def _begin(self, line: Begin) -> None:
+        """Another configuration from now on, or another life."""
+        try:
+            config = self._configs.of(line)
+            if line.why == "reload":
+                await self._lives.adopt(config)
+            self._config = config
+        except TpsdError as exc:
+            what = f"{line.why} at {line.at}"
+            self._past.skipped.append(Skipped(what, 0, f"its configuration is refused now: {exc}"))
+        if line.why == "start":
+            self._lives.begin(self._config)
 
     async def _until(self, at: Micros) -> None:
-        """Exactly then: what falls due at the same moment has been set to before, and goes first."""
         wait = (at - self._began) / SECOND - (self._loop.time() - self._origin)
         if wait > 0:
             await asyncio.sleep(wait)
+        await self._loop.quiet()
+        self._lives.check()
 
-    async def _tap(self, daemon: Daemon, at: Micros, tap: dict[str, Any], place: int) -> None:
-        door = self._doors.get(tap["lane"])
+    async def _tap(self, at: Micros, tap: dict[str, Any], place: int) -> None:
+        door = self._lives.door(tap["lane"])
         if door is None:
             self._lost[tap["lane"]] = self._lost.get(tap["lane"], 0) + 1
             return
         decided = tap.get("decided") or {}
-        await self._list(daemon, tap["card"].get("token"), listed=bool(decided.get("listed")))
+        await self._list(tap["card"].get("token"), listed=bool(decided.get("listed")))
         self._stale = bool(decided.get("list_is_stale"))
         self.comparison.expect(at, tap, place)
         self._uuids.next = _own_uuid(decided)
         door.tap(report_of(tap), can_take_pin=bool(tap.get("can_take_pin")))
-        await door.heard.wait()
+        await self._loop.quiet()
 
-    async def _list(self, daemon: Daemon, token: str | None, *, listed: bool) -> None:
+    async def _list(self, token: str | None, *, listed: bool) -> None:
         """The deny list holds the card exactly if it did then."""
         if token is None or len(token) != 2 * KEY_BYTES or (name := bytes.fromhex(token)) in self._asked.denied:
             return
         if listed and name not in self._denied:
             self._denied.add(name)
-            await self._deny(daemon, [name])
+            await self._deny([name])
         elif not listed and name in self._denied:
             self._denied.discard(name)
+            daemon = self._lives.daemon
             await daemon.journal.denylist.remove([name], None, AuditDraft(daemon.clock.wall(), WHO, "strike", ""))
 
-    @staticmethod
-    async def _deny(daemon: Daemon, tokens: list[bytes]) -> None:
+    async def _deny(self, tokens: list[bytes]) -> None:
+        daemon = self._lives.daemon
         await daemon.journal.denylist.add(tokens, AuditDraft(daemon.clock.wall(), WHO, "enter", ""))
-
-    @staticmethod
-    async def _order(daemon: Daemon, line: Ordered) -> None:
-        try:
-            if line.order == "checkout":
-                order = CheckOutOrder(line.amount or 0, line.currency, line.release)
-                await daemon.cashier.check_out(line.subject, order, WHO, WHO)
-            else:
-                await daemon.cashier.refund(line.subject, RefundOrder(line.amount, line.again), WHO, WHO)
-        except TpsdError:
-            return  # it was refused then as well, or what would have been sent is missing among the steps
 
 
 def _own_uuid(decided: dict[str, Any]) -> UUID | None:
@@ -269,21 +248,14 @@ def _own_uuid(decided: dict[str, Any]) -> UUID | None:
     return UUID(decided["uuid"]) if own else None
 
 
-class _Letterbox:
-    """``ports.Postman`` that takes everything and delivers nothing: the witness counts."""
-
-    async def send(self, mail: MailRow, date: Micros) -> None:
-        pass
-
-
-def _fast_writer(connect: Callable[[], apsw.Connection]) -> LoopWriter:
+def _fast_writer(connect: Callable[[], apsw.Connection]) -> InlineWriter:
     def connected() -> apsw.Connection:
         connection = connect()
         connection.pragma("synchronous", "off")  # nothing here outlives the process
         connection.pragma("cache_size", -CACHE_KIB)
         return connection
 
-    return LoopWriter(connected, None, lambda: None, LazyCommit)
+    return InlineWriter(connected, LazyCommit)
 
 
 def _profile_then(begin: Begin) -> Profile:

@@ -28,6 +28,7 @@ from tpsd.sfey.wire import DEVICE_V1, Profile
 ANSWER_BYTES_MAX = 65_536  # bytes: the contract's answers are under 1 KiB; more is a page of somebody else's
 
 _BUSY: Final = NoConnection("busy")
+_NOT_OURS: Final = NoConnection("lease")
 _UNUSABLE: Final = CredentialRefused("tls.own")  # its files could not be read at the start: TPS never saw it
 _UNDATED: Final = NoConnection("tls.server")  # nothing of a tap leaves to a server whose certificate may have expired
 
@@ -57,8 +58,9 @@ class TpsClient:
     exchanges run at once; further callers wait, and no time runs for them. ``monotonic`` in seconds. To be
     made inside a running event loop, and closed by ``close()``. ``token`` goes with every request as a
     bearer's. ``dated`` says whether a certificate's dates can be judged now; while it says no, only probes
-    leave. ``on_date`` hears TPS's time. Under an ``unusable`` name nothing is sent until ``renew``. Raises
-    ConfigError for a base URL that cannot be used.
+    leave. ``on_date`` hears TPS's time. Under an ``unusable`` name nothing is sent until ``renew``. ``may_send`` is
+    asked just before a request with a body; where it says no, that is ``NoConnection("lease")``. Raises ConfigError
+    for a base URL that cannot be used.
     """
 
     def __init__(
@@ -74,7 +76,9 @@ class TpsClient:
         dated: Callable[[], bool] = lambda: True,
         on_date: Callable[[Micros], None] = lambda _date: None,
         unusable: Collection[str] = (),
+        may_send: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._may_send = may_send
         self._dated = dated
         self._on_date = on_date
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
@@ -220,6 +224,8 @@ class TpsClient:
     ) -> Raw | Exchange:
         trail = Trail()
         async with self._slots if urgent is None else nullcontext():
+            if body is not None and not self._may_send():
+                return _NOT_OURS
             line = credential.line
             line.enter()
             try:

@@ -11,7 +11,8 @@ from tpsd.errors import ConfigError
 from tpsd.sfey.wire import DEVICE_V1, Profile, pick
 
 KEYS_MAX: Final = 1000  # in one answer, as many records as TPS may give; a terminal has a dozen
-_OPTIONAL: Final = frozenset({"algorithm", "index"})
+_OPTIONAL: Final = frozenset({"algorithm", "index", "id"})
+_NUMBERS: Final = frozenset({"index", "id"})
 _NAME_CHARACTERS_MAX: Final = 64  # of a type, a format, an algorithm
 _INDEX_CHARACTERS_MAX: Final = 64  # of an index: an IV has 32
 _DATA_CHARACTERS_MAX: Final = 16_384  # of a key's data: a certificate of RSA-4096 has 2,700 in Base64
@@ -20,10 +21,10 @@ _DATA_CHARACTERS_MAX: Final = 16_384  # of a key's data: a certificate of RSA-40
 def read_key(found: object, profile: Profile = DEVICE_V1, terminal: str = BY_HAND) -> DeviceKey | str:
     """A key; or what is wrong with it, in a word. Unknown fields are ignored."""
     words = profile.keys
-    texts = {name: pick(found, words[name]) for name in ("type", "format", "algorithm", "data", "index")}
-    index = texts["index"]
-    if isinstance(index, int) and not isinstance(index, bool):
-        texts["index"] = str(index)
+    texts = {name: pick(found, words[name]) for name in ("type", "format", "algorithm", "data", "index", "id")}
+    for name, number in texts.items():
+        if name in _NUMBERS and isinstance(number, int) and not isinstance(number, bool):
+            texts[name] = str(number)
     limits = {"data": _DATA_CHARACTERS_MAX, "index": _INDEX_CHARACTERS_MAX}
     given: dict[str, str] = {}
     for name, found_text in texts.items():
@@ -33,7 +34,9 @@ def read_key(found: object, profile: Profile = DEVICE_V1, terminal: str = BY_HAN
         if len(text) > limits.get(name, _NAME_CHARACTERS_MAX) or not text.isprintable():
             return f"{words[name]} is too long or holds control characters"
         given[name] = text
-    return DeviceKey(given["type"], given["format"], given["algorithm"], given["data"], given["index"], terminal)
+    return DeviceKey(
+        given["type"], given["format"], given["algorithm"], given["data"], given["index"], terminal, given["id"]
+    )
 
 
 def read_keys(document: str, profile: Profile = DEVICE_V1) -> list[DeviceKey]:
@@ -50,6 +53,20 @@ def read_keys(document: str, profile: Profile = DEVICE_V1) -> list[DeviceKey]:
         key = read_key(one, profile)
         if isinstance(key, str):
             raise ConfigError(f"key {number}: {key}; write it as Sfey gives it")
+        keys.append(key)
+    return keys
+
+
+def read_key_list(found: object, profile: Profile, terminal: str) -> list[DeviceKey] | str:
+    """The keys of a list in an answer to a terminal, none where there is no list; or what is wrong, in a word."""
+    listed = [] if found is None else found
+    if not isinstance(listed, list) or len(listed) > KEYS_MAX:
+        return f"they are no list of at most {KEYS_MAX}"
+    keys = []
+    for one in listed:
+        key = read_key(one, profile, terminal)
+        if isinstance(key, str):
+            return key
         keys.append(key)
     return keys
 
@@ -73,12 +90,10 @@ def _read_records(records: Iterable[object], terminal: str, profile: Profile) ->
     """What inserts or changes a key; what strikes one retires nothing, which is a person's to do."""
     words = profile.updates
     comes = (words["insert"], words["update"])
-    keys = []
-    for record in records:
-        if pick(record, words["type"]) != words["device_key"] or pick(record, words["action"]) not in comes:
-            continue
-        key = read_key(record, profile, terminal)
-        if isinstance(key, str):
-            return "record.key"
-        keys.append(key)
-    return keys
+    coming = [
+        record
+        for record in records
+        if pick(record, words["type"]) == words["device_key"] and pick(record, words["action"]) in comes
+    ]
+    keys = read_key_list(coming, profile, terminal)
+    return "record.key" if isinstance(keys, str) else keys

@@ -7,7 +7,7 @@ A script instead names the fates of the 1st, 2nd, … request of a transaction; 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from tpsd.domain.time import Micros
@@ -193,7 +193,7 @@ OTHERWISE = "any other amount: approved, action code 000"
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a fate may depend on."""
+    """What a fate may depend on. ``tag``: the card data as Base64, as it came."""
 
     uuid: str
     serial: str
@@ -202,6 +202,8 @@ class Asked:
     type: str
     initial: str | None = None  # the transaction that it follows
     carded: bool = True  # a card started it
+    pan_token: str | None = None
+    tag: str = field(default="", repr=False)
 
 
 Choose = Callable[[Asked], Sequence[Fate]]

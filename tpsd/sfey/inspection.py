@@ -79,8 +79,18 @@ def _asked(profile: Profile, found: dict[str, object]) -> Asked | None:
     initial = found["initial_uuid"]
     if follows_another(kind) != (_uuid(initial) is not None):
         return None
-    carded = found["tag"] is not None
-    return Asked(str(found["uuid"]), str(found["validator_serial"]), at, amount, kind, _uuid(initial), carded)
+    token, tag = found["pan_token"], found["tag"]
+    return Asked(
+        str(found["uuid"]),
+        str(found["validator_serial"]),
+        at,
+        amount,
+        kind,
+        _uuid(initial),
+        carded=tag is not None,
+        pan_token=token if isinstance(token, str) else None,
+        tag=str(tag or ""),
+    )
 
 
 def _uuid(value: object) -> str | None:

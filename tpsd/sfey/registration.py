@@ -27,6 +27,7 @@ from tpsd.domain.outcome import Answer
 from tpsd.domain.time import SECOND, Micros
 from tpsd.errors import ConfigError
 from tpsd.sfey.client import Raw, TpsClient
+from tpsd.sfey.device_keys import read_key_list
 from tpsd.sfey.messages import registration
 from tpsd.sfey.pairs import issued
 from tpsd.sfey.tls import certificates_in, public_bytes
@@ -101,12 +102,20 @@ class RegistrationClient:
         key_chain, signer_chain = (_chain(chains[name], places[name]) for name in ("key_chain", "signer_chain"))
         self._check(key_chain, signer_chain, terminal, request)
         company = pick(root, places["company_id"])
+        keys = read_key_list(pick(root, places["keys"]), self._profile, terminal)
+        if isinstance(keys, str):
+            raise Refused(
+                f"TPS's answer has device keys at {places['keys']} that cannot be read: {keys}; see [sfey.wire]"
+            )
         return Issued(
             _pem(key_chain),
             _pem(signer_chain),
             min(_ends(one) for one in (*key_chain, *signer_chain)),
             company if isinstance(company, int) and not isinstance(company, bool) else None,
-            *(_text(pick(root, places[name])) for name in ("terminal_id", "timezone", "currency")),
+            terminal_id=_text(pick(root, places["terminal_id"])),
+            timezone=_text(pick(root, places["timezone"])),
+            currency=_text(pick(root, places["currency"])),
+            keys=tuple(keys),
         )
 
     def _check(

@@ -29,6 +29,7 @@ class RegistrationDesk:
         self.codes: set[str] = set()
         self.for_another_key = False
         self.company_id = 1001
+        self.keys: list[dict[str, object]] = []  # device keys that come with the certificates
         self.requests: list[bytes] = []
 
     def serve(self, method: str, path: str, body: bytes) -> Reply | None:
@@ -54,6 +55,7 @@ class RegistrationDesk:
                 (places["terminal_id"], "T-7"),
                 (places["timezone"], "Europe/Tallinn"),
                 (places["currency"], "978"),
+                *([(places["keys"], self.keys)] if self.keys else []),
             ]
         )
         return Reply(200, json.dumps(answer).encode())

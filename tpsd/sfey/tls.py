@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ssl
 from pathlib import Path
 
@@ -92,6 +93,12 @@ def _load_own(context: ssl.SSLContext, cert_path: Path, key_path: Path) -> None:
         context.load_cert_chain(cert_path, key_path)
     except ssl.SSLError as exc:
         raise ConfigError(f"{cert_path}: OpenSSL refuses this certificate or its key ({exc.reason})") from exc
+
+
+def read_subject(path: Path) -> str:
+    """A digest of whom a certificate names and who says so. Raises ConfigError."""
+    own = certificates_in(path)[0]
+    return hashlib.sha256(f"{own.subject.rfc4514_string()} by {own.issuer.rfc4514_string()}".encode()).hexdigest()
 
 
 def certificates_in(path: Path) -> list[x509.Certificate]:

@@ -136,6 +136,7 @@ DEVICE_V1 = Profile(
             "algorithm": "algorithm",
             "data": "keyData",
             "index": "keyIndex",
+            "id": "keyId",
         }
     ),
     registrations=MappingProxyType(
@@ -147,6 +148,7 @@ DEVICE_V1 = Profile(
             "terminal_id": "terminalId",
             "timezone": "timezone",
             "currency": "currencyCodeNum",
+            "keys": "deviceKeys",
         }
     ),
 )
@@ -212,6 +214,7 @@ _KNOWN: Mapping[str, tuple[Standing, str]] = {
     "key.algorithm": (_PRINTED, "what a device key is for"),
     "key.data": (_PRINTED, "a device key's data"),
     "key.index": (_PRINTED, "a device key's index; in format AES the IV"),
+    "key.id": (_ASSUMED, "by what id TPS knows a TTK, BCD digits; absent: its index where that is such digits"),
     "registration.request": (_ASSUMED, "the request for certificates: Base64 of its DER"),
     "registration.key_chain": (_ASSUMED, "DKEK-CERT and what signed it: a list of Base64 DER; absent until activation"),
     "registration.signer_chain": (_ASSUMED, "DKSK-CERT and what signed it: a list of Base64 DER"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from tpsd.bodies import Known
@@ -26,10 +27,30 @@ ESTIMATED = "time estimated"
 
 APART_US = 1000  # the wire's millisecond: two taps of one validator never claim the same instant
 
-_SHIFT = "clock_shift"  # meta: what to add to this life's schedule clock for the true time
-_LIFE = "clock_life:"  # meta: what to add to the times a life stamped before it knew better
-_GUESS = "clock_guess:"  # meta: the same for a life that never did
-_BOUND = "clock_bound"  # meta: the first tap of the last life that was corrected, and its time
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """Keys of ``meta``, each a daemon's own where a journal has several."""
+
+    daemon: str
+
+    @property
+    def shift(self) -> str:
+        """What to add to this life's schedule clock for the true time."""
+        return f"clock_shift/{self.daemon}" if self.daemon else "clock_shift"
+
+    @property
+    def bound(self) -> str:
+        """The first tap of the last life that was corrected, and its time."""
+        return f"clock_bound/{self.daemon}" if self.daemon else "clock_bound"
+
+    def life(self, name: str) -> str:
+        """What to add to the times a life stamped before it knew better."""
+        return f"clock_life:{self.daemon}/{name}" if self.daemon else f"clock_life:{name}"
+
+    def guess(self, name: str) -> str:
+        """The same for a life that never did."""
+        return f"clock_guess:{self.daemon}/{name}" if self.daemon else f"clock_guess:{name}"
 
 
 class SqlBodies:
@@ -41,7 +62,9 @@ class SqlBodies:
         epochs: Rotation,
         digest: Callable[[bytes], bytes],
         stamp: Callable[[Micros], Stamp],
+        daemon: str = "",
     ) -> None:
+        self._keys = _Keys(daemon)
         self._writer = writer
         self._epochs = epochs
         self._digest = digest
@@ -51,7 +74,7 @@ class SqlBodies:
         """See ``bodies.Bodies``."""
 
         def work(connection: Connection) -> int:
-            connection.execute(Q["set_meta"], (_SHIFT, 0))
+            connection.execute(Q["set_meta"], (self._keys.shift, 0))
             if now < floor:
                 return 0
             connection.execute(Q["mend_ages"], {"now": now, "floor": floor})
@@ -63,14 +86,14 @@ class SqlBodies:
         """See ``bodies.Bodies``."""
 
         def work(connection: Connection) -> None:
-            connection.execute(Q["set_meta"], (_SHIFT, known.schedule_shift_us))
-            connection.execute(Q["set_meta"], (_LIFE + known.life, known.shift_us))
+            connection.execute(Q["set_meta"], (self._keys.shift, known.schedule_shift_us))
+            connection.execute(Q["set_meta"], (self._keys.life(known.life), known.shift_us))
 
         await self._writer.write(work)
 
     async def correct(self, known: Known, limit: int) -> int:
         """See ``bodies.Bodies``."""
-        return await self._writer.write(lambda connection: _correct(connection, known, limit))
+        return await self._writer.write(lambda connection: _correct(connection, known, limit, self._keys))
 
     async def waiting(self, limit: int) -> Sequence[Bodiless]:
         """See ``bodies.Bodies``."""
@@ -104,23 +127,23 @@ class SqlBodies:
         return Bodiless(uuid, terminal, None)
 
 
-def _correct(connection: Connection, known: Known, limit: int) -> int:
+def _correct(connection: Connection, known: Known, limit: int, keys: _Keys) -> int:
     """Some taps of the newest life that has any: when it began bounds the lives before it."""
     life = _newest(connection)
     if life is None:
-        connection.execute(Q["forget_lives"], (_LIFE + known.life,))
+        connection.execute(Q["forget_lives"], (keys.life(known.life),))
         return 0
-    shift = connection.execute(Q["get_meta"], (_LIFE + life,)).get
-    guess = None if shift is not None else connection.execute(Q["get_meta"], (_GUESS + life,)).get
+    shift = connection.execute(Q["get_meta"], (keys.life(life),)).get
+    guess = None if shift is not None else connection.execute(Q["get_meta"], (keys.guess(life),)).get
     if shift is None and guess is None:
-        guess = _guess(connection, life, known)
-        connection.execute(Q["set_meta"], (_GUESS + life, guess))  # the same after a crash in the middle
+        guess = _guess(connection, life, known, keys)
+        connection.execute(Q["set_meta"], (keys.guess(life), guess))  # the same after a crash in the middle
     moved = guess if shift is None else shift
     note = ESTIMATED if shift is None else None
     taps = list(connection.execute(Q["untimed_taps"], (life, limit)))
     for number, received_at in taps:
         connection.execute(Q["correct_tap"], {"shift": moved, "note": note, "id": number})
-        _lower_bound(connection, number, received_at + moved)
+        _lower_bound(connection, number, received_at + moved, keys)
     return len(taps)
 
 
@@ -135,28 +158,28 @@ def _newest(connection: Connection) -> str | None:
     return newest
 
 
-def _guess(connection: Connection, life: str, known: Known) -> int:
+def _guess(connection: Connection, life: str, known: Known, keys: _Keys) -> int:
     number, last = connection.execute(Q["untimed_last"], (life,)).get
-    bound = _bound(connection, number)
+    bound = _bound(connection, number, keys)
     ended_by = known.began_at if bound is None else min(known.began_at, bound - APART_US)
     return former_shift(last, known.shift_us, Micros(ended_by), known.floor)
 
 
-def _bound(connection: Connection, number: int) -> int | None:
+def _bound(connection: Connection, number: int, keys: _Keys) -> int | None:
     """The latest that a tap of this number can have been, by the taps after it; None where these say nothing."""
-    kept: str | None = connection.execute(Q["get_meta"], (_BOUND,)).get
+    kept: str | None = connection.execute(Q["get_meta"], (keys.bound,)).get
     if kept is None:
         return None
     first, at = (int(part) for part in kept.split())
     return at if number < first else None
 
 
-def _lower_bound(connection: Connection, number: int, at: int) -> None:
+def _lower_bound(connection: Connection, number: int, at: int, keys: _Keys) -> None:
     """Taps before this one were no later; newer lives say nothing of lives that are bounded already."""
-    known = connection.execute(Q["get_meta"], (_BOUND,)).get
-    bound = _bound(connection, number)
+    known = connection.execute(Q["get_meta"], (keys.bound,)).get
+    bound = _bound(connection, number, keys)
     if known is None or bound is not None:
-        connection.execute(Q["set_meta"], (_BOUND, f"{number} {at if bound is None else min(at, bound)}"))
+        connection.execute(Q["set_meta"], (keys.bound, f"{number} {at if bound is None else min(at, bound)}"))
 
 
 def _give(connection: Connection, body: Body, sealed: Sealed, digest: bytes, stamp: Stamp) -> int:

@@ -21,6 +21,12 @@ def list_version(connection: Connection) -> int | None:
     return version
 
 
+def token_key(connection: Connection) -> str | None:
+    """The version of the token key in force, as lists that come now carry it; None where there is none."""
+    version: str | None = connection.execute(Q["token_key_in_force"]).get
+    return version
+
+
 def denied(connection: Connection, candidate: Candidate) -> bool:
     """Whether a live list holds the card, by any of its names."""
     names = (*(() if candidate.token is None else (candidate.token,)), *candidate.also)
@@ -48,6 +54,7 @@ def past(connection: Connection, candidate: Candidate) -> CardPast | None:
 
 def journey(connection: Connection, operator: int, token: str) -> Journey | None:
     """The card's open journey."""
+    connection.execute(Q["lock_journey_of_card"], (operator, token))
     row = connection.execute(Q["journey_of_card"], (operator, token)).get
     return None if row is None else journey_of(row)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -155,7 +156,7 @@ def reject(
         (report.serial, *_numbers(report), digest, report.type_name, lane, lane, terminal, None, report.received_at,
          report.received_at, None, None, None, None, None, None, int(report.oda), int(report.shown),
          int(told.verdict), told.reason, None, Disposition.REJECTED.value, None, config_digest,
-         cards.list_version(connection), untrusted, None, None, None),
+         cards.list_version(connection), untrusted, None, None, None, None),
     )  # fmt: skip
     number = connection.last_insert_rowid()
     insert_sealed(connection, f"tap:{number}", "payload", payload(f"tap:{number}"), stamp.ran)
@@ -289,7 +290,7 @@ def insert_tap(
          reason, decision.note, decision.disposition.value if decision.disposition else None, uuid,
          candidate.config_digest, version, candidate.clock_life,
          json.dumps(dict(candidate.facts)) if candidate.facts else None,
-         received_less_age(report) if candidate.realtime else None, candidate.zone),
+         received_less_age(report) if candidate.realtime else None, candidate.zone, candidate.token_key),
     )  # fmt: skip
     return connection.last_insert_rowid()
 
@@ -318,19 +319,28 @@ def insert_notices(
         )
 
 
+LADDERS_KEPT = 16  # of those that were read or written last: a configuration has one, and reloads are rare
+
+
 def ladder_id(connection: Connection, ladder: Ladder) -> int:
     """The row of these tiers, written when they are new."""
-    tiers = json.dumps([[tier.tries, tier.every_us] for tier in ladder])
+    tiers = _tiers(ladder)
     found = connection.execute(Q["ladder_id"], (tiers,)).get
     if found is None:
         connection.execute(Q["insert_ladder"], (tiers,))
-        found = connection.last_insert_rowid()
+        found = connection.execute(Q["ladder_id"], (tiers,)).get  # another daemon may have written it meanwhile
     return int(found)
 
 
+@lru_cache(maxsize=LADDERS_KEPT)
 def ladder_of(tiers: str) -> Ladder:
     """The tiers as the table ``ladder`` keeps them."""
     return tuple(Tier(tries, every_us) for tries, every_us in json.loads(tiers))
+
+
+@lru_cache(maxsize=LADDERS_KEPT)
+def _tiers(ladder: Ladder) -> str:
+    return json.dumps([[tier.tries, tier.every_us] for tier in ladder])
 
 
 # --- commit 2 ---------------------------------------------------------------------------------------------------

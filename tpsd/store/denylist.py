@@ -90,15 +90,16 @@ def totals(connection: Connection) -> DenyTotals:
 
 
 def _add(connection: Connection, tokens: Sequence[bytes], audit: AuditDraft) -> DenyChange:
-    live = [number for (number,) in connection.execute(Q["deny_live"], {"source": BY_HAND})]
+    now = cards.token_key(connection)
+    live = [number for number, key in connection.execute(Q["deny_live"], {"source": BY_HAND}) if key == now]
     if not live:
-        connection.execute(Q["deny_begin"], (BY_HAND, "live", audit.at, audit.at))
+        connection.execute(Q["deny_begin"], (BY_HAND, "live", audit.at, audit.at, now))
         live = [connection.last_insert_rowid()]
     return _changed(connection, tokens, enter(connection, live[0], tokens), audit)
 
 
 def _remove(connection: Connection, tokens: Sequence[bytes], source: str | None, audit: AuditDraft) -> DenyChange:
-    live = [number for (number,) in connection.execute(Q["deny_live"], {"source": source})]
+    live = [number for number, _ in connection.execute(Q["deny_live"], {"source": source})]
     return _changed(connection, tokens, strike(connection, live, tokens), audit)
 
 
@@ -111,7 +112,7 @@ def _changed(connection: Connection, tokens: Sequence[bytes], changed: int, audi
 
 
 def _begin(connection: Connection, source: str, at: Micros) -> int:
-    connection.execute(Q["deny_begin"], (source, "filling", at, None))
+    connection.execute(Q["deny_begin"], (source, "filling", at, None, cards.token_key(connection)))
     return connection.last_insert_rowid()
 
 

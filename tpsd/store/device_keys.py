@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Final
+from uuid import UUID
 
+from tpsd.core.device_keys import SALT
 from tpsd.domain.audit import AuditDraft
-from tpsd.domain.device_key import DeviceKey, KeyRow, KeysKept, KeyToKeep, OpenedKey
+from tpsd.domain.device_key import DeviceKey, KeyRow, KeysKept, KeyToKeep, OpenedKey, TokenKeyUse
+from tpsd.domain.notice import NoticeDraft
 from tpsd.domain.time import Micros
 from tpsd.errors import NotFoundError, RefusedError
 from tpsd.store import audit as audits
+from tpsd.store import cards
+from tpsd.store.commits import insert_notices
 from tpsd.store.connection import Connection
 from tpsd.store.queries import Q
 from tpsd.store.seal import Entropy, unwrap, wrap
 from tpsd.store.writer import Writer
+
+TOKEN_KEY: Final = "token_key"
+"""Of the journal's meta: the version of the token key in force, which lists that come take along (cards.sql)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +35,7 @@ class _Ready:
     check_value: str | None
     why: str
     sealed: bytes
+    key_id: str | None = None
 
 
 class SqlDeviceKeys:
@@ -50,6 +61,12 @@ class SqlDeviceKeys:
             lambda connection: [KeyRow(*row) for row in connection.execute(Q["device_key_rows"])]
         )
 
+    async def uses(self) -> list[TokenKeyUse]:
+        """See ``devicekeys.DeviceKeys``."""
+        return await self._writer.read(
+            lambda connection: [TokenKeyUse(*row) for row in connection.execute(Q["token_key_uses"])]
+        )
+
     async def secret(self, number: int) -> bytes:
         """See ``devicekeys.DeviceKeys``."""
         row = await self._writer.read(
@@ -69,18 +86,38 @@ class SqlDeviceKeys:
             found = _row(connection, number)
             if found.retired_at is not None:
                 raise RefusedError(f"key {number} was retired already")
-            connection.execute(Q["device_key_retire"], (at, number))
-            audits.write(connection, audit, _named(found))
+            for (same,) in list(connection.execute(Q["device_key_same"], (number, found.type, found.check_value))):
+                connection.execute(Q["device_key_retire"], (at, same))
+                audits.write(connection, audit, _named(_row(connection, same)))
             return _row(connection, number)
+
+        return await self._writer.write(work)
+
+    async def put_in_force(self, token_key: str | None) -> None:
+        """See ``devicekeys.DeviceKeys``."""
+        if token_key == await self._writer.read(cards.token_key):
+            return
+        await self._writer.write(partial(_put_in_force, token_key=token_key))
+
+    async def refuse(self, uuid: UUID, key: KeyRow, notice: NoticeDraft, at: Micros, now: Micros) -> bool:
+        """See ``devicekeys.DeviceKeys``."""
+
+        def work(connection: Connection) -> bool:
+            if not (_made_with(connection, uuid, key) and _refused(connection, key, at)):
+                return False
+            insert_notices(connection, (notice,), None, None, now)
+            return True
 
         return await self._writer.write(work)
 
     def _ready(self, one: KeyToKeep) -> _Ready:
         key, made = one.key, one.made
-        digest = self._digest("\0".join((key.type, key.format, key.algorithm, key.index, key.data)).encode())
+        parts = (key.type, key.format, key.algorithm, key.index, key.data, *((key.id,) if key.id else ()))
+        digest = self._digest("\0".join(parts).encode())
         label = self._label(key.type, key.terminal, digest)
         if isinstance(made, OpenedKey):
-            return _Ready(key, digest, made.check_value, "", wrap(self._kek, made.secret, label, self._entropy))
+            sealed = wrap(self._kek, made.secret, label, self._entropy)
+            return _Ready(key, digest, made.check_value, "", sealed, made.key_id)
         return _Ready(key, digest, None, made.why, wrap(self._kek, key.data.encode(), label, self._entropy))
 
     def _label(self, kind: str, terminal: str, digest: bytes) -> str:
@@ -92,10 +129,13 @@ def _keep(connection: Connection, keys: Sequence[_Ready], at: Micros, audit: Aud
     for one in keys:
         key = one.key
         found = connection.execute(Q["device_key_known"], (key.type, key.terminal, one.digest)).fetchone()
+        if found is None and connection.execute(Q["device_key_retired"], (key.type, one.check_value)).get is not None:
+            known, retired = known + 1, retired + 1
+            continue
         if found is None:
             new += 1
             row = (key.type, key.index, key.format, key.algorithm, key.terminal, one.digest)
-            connection.execute(Q["device_key_insert"], (*row, one.check_value, one.why, one.sealed, at))
+            connection.execute(Q["device_key_insert"], (*row, one.check_value, one.why, one.sealed, at, one.key_id))
             if audit is not None:
                 audits.write(connection, audit, _named(_row(connection, connection.last_insert_rowid())))
             continue
@@ -103,8 +143,30 @@ def _keep(connection: Connection, keys: Sequence[_Ready], at: Micros, audit: Aud
         number, check_value, retired_at = found
         retired += retired_at is not None
         if retired_at is None and check_value is None and one.check_value is not None:
-            connection.execute(Q["device_key_opened"], (one.check_value, one.sealed, number))
+            connection.execute(Q["device_key_opened"], (one.check_value, one.sealed, one.key_id, number))
     return KeysKept(new, known, retired)
+
+
+def _made_with(connection: Connection, uuid: UUID, key: KeyRow) -> bool:
+    if key.type == SALT:
+        return bool(connection.execute(Q["device_key_of_request"], (str(uuid),)).get == key.check_value)
+    return connection.execute(Q["tapped_since_device_key"], (str(uuid), key.id)).get is not None
+
+
+def _refused(connection: Connection, key: KeyRow, at: Micros) -> bool:
+    """A SALT is one for all, a TTK its terminal's; whether it had not been refused before."""
+    if key.type == SALT:
+        connection.execute(Q["device_key_refuse"], (at, SALT, key.check_value))
+    else:
+        connection.execute(Q["device_key_refuse_one"], (at, key.id))
+    return connection.changes() > 0
+
+
+def _put_in_force(connection: Connection, token_key: str | None) -> None:
+    if token_key is None:
+        connection.execute(Q["end_meta"], (TOKEN_KEY,))
+    else:
+        connection.execute(Q["set_meta"], (TOKEN_KEY, token_key))
 
 
 def _row(connection: Connection, number: int) -> KeyRow:

@@ -2,6 +2,10 @@
 
 ``?`` and ``?2`` take from a sequence, ``:name`` from a mapping. Words in quotes, comments and casts (``::``) stay;
 which index SQLite is to take is nothing that PostgreSQL lets itself be told.
+
+A journal there has many daemons, so a query may have marks that SQLite takes for comments: ``/* own a */`` behind a
+condition keeps to the rows of this daemon, ``/* lock a */`` locks the rows found, ``/* claim a */`` those that nobody
+else has locked. ``a`` names the table where there are several.
 """
 
 from __future__ import annotations
@@ -13,9 +17,12 @@ from functools import lru_cache
 from typing import Any
 
 from tpsd.store.connection import Bindings
-from tpsd.store.queries import Q, Query, load
+from tpsd.store.queries import F, Q, Query, load
 
-_TOKENS = re.compile(r"'(?:[^']|'')*'|--[^\n]*|::| INDEXED BY \w+|\?(?P<at>\d+)?|:(?P<name>[a-z_]+)")
+_TOKENS = re.compile(
+    r"'(?:[^']|'')*'|--[^\n]*|::| INDEXED BY \w+|\?(?P<at>\d+)?|:(?P<name>[a-z_]+)"
+    r"|/\* (?P<mark>own|lock|claim)(?: (?P<table>\w+))? \*/"
+)
 _GIVES_ROWS = re.compile(r"\s*(?:--[^\n]*\s+)*(?:SELECT|WITH|INSERT|UPDATE|DELETE)\b", re.IGNORECASE)
 
 RAW_MAX = 256  # statements without a name, of which there are a few about transactions, and those of tests
@@ -50,6 +57,8 @@ def worded(sql: str) -> Worded:
         elif found[0].startswith("?"):
             last = int(found["at"]) if found["at"] else last + 1
             taken = last - 1
+        elif found["mark"] is not None:
+            return _marked(found["mark"], found["table"])
         else:
             return "" if found[0].startswith(" INDEXED") else found[0]
         if taken not in takes:
@@ -60,9 +69,16 @@ def worded(sql: str) -> Worded:
     return Worded(text, tuple(takes), _GIVES_ROWS.match(sql) is not None)
 
 
+def _marked(mark: str, table: str | None) -> str:
+    if mark == "own":
+        return f"AND {'' if table is None else table + '.'}daemon = current_setting('tpsd.daemon', true)"
+    locking = "FOR UPDATE" if table is None else f"FOR UPDATE OF {table}"
+    return f"{locking} SKIP LOCKED" if mark == "claim" else locking
+
+
 def postgres() -> dict[str, Worded]:
     """Every query in PostgreSQL's words: its own where it has some, else SQLite's."""
-    return {name: worded(sql) for name, sql in {**Q, **load("postgres")}.items()}
+    return {name: worded(sql) for name, sql in {**Q, **load("postgres"), **F}.items()}
 
 
 def words_of(statement: str, dialect: Mapping[str, Worded]) -> Worded:

@@ -37,7 +37,11 @@ class SqlDoubts:
     async def begin(self, now: Micros, enquires: bool, crashed: Crashed) -> dict[str, int]:
         """See ``doubts.Doubts``."""
         stamp = self._stamp(now)
-        ended = await self._writer.write(lambda connection: _end_open(connection, stamp, crashed))
+        ended = await self._writer.write(
+            lambda connection: end_left_open(
+                connection, list(connection.execute(Q["enquiries_left_open"])), stamp, crashed
+            )
+        )
         begun = told = 0
         if enquires:
             begun = await self._writer.write(lambda connection: _begin(connection, now))
@@ -204,17 +208,17 @@ def _name(heard: Heard, conclusion: Conclusion) -> str:
     return "not_found" if conclusion.counts else "unknown"
 
 
-def _end_open(connection: Connection, stamp: Stamp, crashed: Crashed) -> int:
-    ended, now = 0, stamp.at
-    for *row, started_at in list(connection.execute(Q["enquiries_left_open"])):
+def end_left_open(connection: Connection, rows: Sequence[tuple[Any, ...]], stamp: Stamp, crashed: Crashed) -> int:
+    """Conclude enquiries whose end nobody saw; how many."""
+    now = stamp.at
+    for *row, started_at in rows:
         enquired = _enquired(connection, (*row, min(started_at, now)))
         heard, conclusion = crashed(enquired)
         if enquired.state in ASKED_ABOUT:
             _conclude(connection, enquired, heard, conclusion, stamp)
         else:
             _end_attempt(connection, enquired, heard, conclusion, now)
-        ended += 1
-    return ended
+    return len(rows)
 
 
 def _begin(connection: Connection, now: Micros) -> int:

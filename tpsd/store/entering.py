@@ -10,8 +10,10 @@ from typing import Final
 import asyncpg
 
 from tpsd.errors import JournalError
+from tpsd.leases import LEASE_US
 from tpsd.store import migrations
 from tpsd.store.faults import Faults
+from tpsd.store.queries import F
 from tpsd.store.session import COMMAND_SECONDS, OWN, Database, Session
 
 SERVER_OLDEST = 16  # whose planner and syntax the queries were written for, and the oldest the suite runs on
@@ -23,7 +25,14 @@ ALONE_SECONDS = 2  # the server has noticed by then that our former life's conne
 _DURABLE: Final = frozenset({"on", "remote_apply"})
 """Values of synchronous_commit under which neither a crash nor a failover loses what was acknowledged."""
 
-_LOCK: Final = (0x74707364, 0)  # "tpsd": the advisory lock of a database's one daemon
+_NAMES: Final = 0x74707364
+"""Of advisory locks: a daemon's name. "tpsd" as a number, and the names of others are their hash beside it."""
+
+_CHORES: Final = 0x74707365
+PRESIDING: Final = (_CHORES, 1)
+"""The lock of who does what one daemon does for all."""
+
+_MIGRATING: Final = (_CHORES, 2)
 
 _TABLE: Final = """
 CREATE TABLE IF NOT EXISTS migration (
@@ -66,14 +75,17 @@ POSTGRES: Final = Faults(
 
 
 def connect(database: Database) -> Session:
-    """The daemon's connection: alone in its database, the schema up to date. Raises JournalError."""
+    """A daemon's connection: alone under its name, the schema up to date, its new life told. Raises JournalError."""
     session = _connected(database)
     try:
         _refuse_what_cannot_hold_a_journal(session, database)
         _be_alone(session, database)
         session.seconds = WHOLE_SECONDS
+        session.execute("SELECT pg_advisory_lock(?, ?)", _MIGRATING)
         migrations.apply(session, migrations.known("postgres"), _TABLE)
+        session.execute("SELECT pg_advisory_unlock(?, ?)", _MIGRATING)
         session.seconds = COMMAND_SECONDS
+        session.execute(F["say_life"], (str(session.execute(F["register_daemon"], (LEASE_US,)).get),))
     except asyncpg.InsufficientPrivilegeError as exc:
         session.close()
         raise JournalError(
@@ -92,13 +104,21 @@ def _be_alone(session: Session, database: Database) -> None:
     """The lock is the connection's own: who loses that has lost the journal, and can write nothing more to it."""
     session.execute(f"SET lock_timeout = '{ALONE_SECONDS}s'")
     try:
-        session.execute("SELECT pg_advisory_lock(?, ?)", _LOCK)
+        session.execute("SELECT pg_advisory_lock(?, hashtext(current_setting('tpsd.daemon', true)))", (_NAMES,))
     except asyncpg.LockNotAvailableError as exc:
         raise JournalError(
-            f"{database} is in use by another daemon: a database holds one journal, and that has one daemon; "
-            "stop that one first, or name another database in [store] url"
+            f"{database} is in use by another daemon called {database.daemon}: stop that one first, or give each a "
+            "name of its own in [store] daemon"
         ) from exc
     session.execute("SET lock_timeout = 0")
+
+
+def here_still(session: Session) -> None:
+    """In every transaction first: nobody has declared this life gone, nor can before it ends. Raises JournalError."""
+    if session.execute(F["still_here"]).fetchone() is None:
+        raise JournalError(
+            "other daemons took over this one's work while it gave no sign of life: nothing was written; it starts anew"
+        )
 
 
 def try_to_connect(database: Database) -> str:

@@ -23,7 +23,11 @@ _FOLDER_MODE = 0o700
 
 
 class KeyShelf(Protocol):
-    """Where wrapped epoch keys stand: a folder, or a test's simulated disk."""
+    """Where wrapped epoch keys stand: a folder, a table, or a test's simulated disk."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether other daemons put keys there too."""
 
     def put(self, number: int, wrapped: bytes) -> None:
         """Durable when it returns. Raises SealError if that number exists."""
@@ -40,6 +44,8 @@ class KeyShelf(Protocol):
 
 class KeyFolder:
     """The shelf as a folder of mode 0700 with one file an epoch."""
+
+    shared = False
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -153,6 +159,8 @@ class EpochKeys:
 
     def key(self, number: int) -> bytes:
         """The key of a live epoch. Raises SealError for any other."""
+        if number not in self._keys and self._shelf.shared:
+            self.open(number)  # another daemon began it
         try:
             return self._keys[number]
         except KeyError:

@@ -145,15 +145,19 @@ def _begin_anew(connection: Connection, at: Micros) -> None:
     if coming and not any(coming):
         return
     connection.execute(Q["feed_demote"], (BY_FEED,))
-    connection.execute(Q["feed_begin"], (BY_FEED, at, at, 1))
+    connection.execute(Q["feed_begin"], (BY_FEED, at, at, 1, cards.token_key(connection)))
 
 
 def _growing(connection: Connection, tokens: Sequence[bytes], at: Micros, run_min: int) -> int:
-    """The run that takes new entries: the longest of the shadow, else of the list; or a new one beside it."""
-    longest = max(runs.runs_of(connection), key=lambda run: (run.shadow, run.tokens, run.number), default=None)
+    """The run that takes new entries: the longest of the shadow, else of the list under the token key in force; or a
+    new one beside it.
+    """
+    now = cards.token_key(connection)
+    alike = [run for run in runs.runs_of(connection) if run.shadow or run.token_key == now]
+    longest = max(alike, key=lambda run: (run.shadow, run.tokens, run.number), default=None)
     if longest is not None and (len(tokens) < run_min or runs.ends_before(connection, longest, tokens[0])):
         return longest.number
-    connection.execute(Q["feed_begin"], (BY_FEED, at, at, 1 if longest is not None and longest.shadow else None))
+    connection.execute(Q["feed_begin"], (BY_FEED, at, at, 1 if longest is not None and longest.shadow else None, now))
     return connection.last_insert_rowid()
 
 

@@ -46,10 +46,20 @@ class Pulse:
 
 
 class GroupCommit:
-    """Transactions on the journal's one connection, and whether what holds it still deserves trust."""
+    """Transactions on the journal's one connection, and whether what holds it still deserves trust.
 
-    def __init__(self, connection: Connection, pulse: Pulse | None = None, faults: Faults = SQLITE) -> None:
+    ``before`` is done first in each; what it raises undoes the transaction.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        pulse: Pulse | None = None,
+        faults: Faults = SQLITE,
+        before: Work[None] | None = None,
+    ) -> None:
         self._connection = connection
+        self._before = before
         self._faults = faults
         self._pulse = pulse or Pulse()
         self.broken: BaseException | None = None  # after which nothing more is done on this connection
@@ -65,6 +75,8 @@ class GroupCommit:
             self._refuse_if_broken()
             before = self._connection.total_changes()
             self._connection.execute(self._faults.begin)
+            if self._before is not None:
+                self._before(self._connection)
             self._in_savepoint(first)
             while (job := following()) is not None:
                 jobs.append(job)

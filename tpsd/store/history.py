@@ -55,9 +55,9 @@ def _orders(bindings: tuple[int, int, str], connection: Connection) -> list[tupl
 def _found(connection: Connection, reference: str) -> tuple[list[str], dict[str, Any]]:
     """The transactions that orders may have named, and the history's other fields."""
     recorded = receipts.recorded(connection, reference)
-    shift = int(connection.execute(Q["get_meta"], ("clock_shift",)).get or 0)
+    shift = int(connection.execute(Q["clock_shift"]).get)
     (terminal, received_at, repeats, shown, unseen, delivered, note, list_version, config_digest,
-     place, token) = connection.execute(Q["history_tap"], (recorded.number,)).get  # fmt: skip
+     place, token, token_key) = connection.execute(Q["history_tap"], (recorded.number,)).get  # fmt: skip
     transactions = [] if recorded.uuid is None else _transactions(connection, recorded.uuid, shift)
     own = transactions[-1] if transactions else None
     uuids = [one.uuid for one in transactions]
@@ -73,6 +73,7 @@ def _found(connection: Connection, reference: str) -> tuple[list[str], dict[str,
         "delivered": delivered,
         "note": note,
         "list_version": list_version,
+        "token_key": token_key,
         "config_digest": config_digest,
         "place": place,
         "taps": tuple(number for (number,) in connection.execute(Q["history_taps"], (recorded.uuid,))),

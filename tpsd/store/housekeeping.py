@@ -116,6 +116,8 @@ def write_probe(connection: Connection, content: bytes) -> None:
     connection.execute(Q["set_meta"], ("probe", content))
 
 
-def write_ran(connection: Connection, ran: int) -> None:
-    """Keep the running time."""
+def add_ran(connection: Connection, ran_us: int) -> int:
+    """Add some running time; how much it is now."""
+    ran = read_ran(connection) + ran_us
     connection.execute(Q["set_meta"], ("ran_us", ran))
+    return ran

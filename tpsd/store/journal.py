@@ -25,6 +25,7 @@ from tpsd.domain.upkeep import Pruned
 from tpsd.domain.views import JournalTotals, TapFilter, TapRow, TapStory
 from tpsd.doubts import Judge, never_judged
 from tpsd.errors import JournalError, JournalUnavailableError, SealError
+from tpsd.leases import Leases
 from tpsd.ports import CloseWindow, Decide, Taken
 from tpsd.store import (
     commits,
@@ -98,8 +99,12 @@ class SqlJournal:
     KEYS: ClassVar[str]
     """What a person must give where the keys do not fit."""
 
-    def __init__(self, writer: Writer, keep: Keep, entropy: Entropy, upkeep: OwnUpkeep) -> None:
+    leases: Leases | None = None
+    """Of a journal that several daemons share."""
+
+    def __init__(self, writer: Writer, keep: Keep, entropy: Entropy, upkeep: OwnUpkeep, daemon: str = "") -> None:
         self._writer = writer
+        self._daemon = daemon
         self.denylist = SqlDenyList(writer)
         self.feed = SqlFeed(writer)
         self.parameters = SqlParameters(writer)
@@ -118,7 +123,7 @@ class SqlJournal:
         self.journal_id = ""
         self.outages = SqlOutages(writer)
         self.numbers = JournalNumbers(writer)
-        self.lanes = SqlLanes(writer)
+        self.lanes = SqlLanes(writer, daemon)
         self.histories = Histories(writer)
         self.counts = Counts(writer)
         self.pulse = writer.pulse
@@ -144,10 +149,11 @@ class SqlJournal:
         def ask(connection: Connection, candidate: Candidate, decision: Decision) -> tuple[str, Claimed, Sealed | None]:
             return realtime.ask(connection, candidate, decision, parts, self.asked.seal_body, stamp)
 
-        taken, row = await self._commit_tap(
-            lambda connection: commits.take(connection, candidate, decide, parts, stamp, ask),
-            realtime=candidate.realtime,
-        )
+        def work(connection: Connection) -> tuple[Taken, ClaimedRow | None]:
+            self._alone_with(connection, candidate.digest, candidate.token)
+            return commits.take(connection, candidate, decide, parts, stamp, ask)
+
+        taken, row = await self._commit_tap(work, realtime=candidate.realtime)
         if row is None:
             return taken
         return replace(taken, asked=self._opened(row))
@@ -167,11 +173,11 @@ class SqlJournal:
         def payload(owner: str) -> Sealed:
             return self._epochs.seal(owner, "payload", report.payload)
 
-        return await self._commit_tap(
-            lambda connection: commits.reject(
-                connection, report, lane, terminal, config_digest, digest, payload, stamp, untrusted
-            )
-        )
+        def work(connection: Connection) -> Taken:
+            self._alone_with(connection, digest, None)
+            return commits.reject(connection, report, lane, terminal, config_digest, digest, payload, stamp, untrusted)
+
+        return await self._commit_tap(work)
 
     async def _commit_tap(self, work: Work[T], *, realtime: bool = False) -> T:
         """Commit 1 waits for as long as it takes."""
@@ -199,8 +205,9 @@ class SqlJournal:
                 claims.append(replace(row.claimed, body=self._open_body(row)))
             except SealError:
                 self._unopened.append(row.claimed)
-        with suppress(JournalUnavailableError) if claims else nullcontext():  # those that open are sent all the same
-            await self._fail_unopened(now)
+        if self._unopened:  # those that open are sent all the same
+            with suppress(JournalUnavailableError) if claims else nullcontext():
+                await self._fail_unopened(now)
         return claims
 
     async def settle(self, claimed: Claimed, outcome: Outcome, settlement: Settlement, ended_at: Micros) -> bool:
@@ -248,6 +255,8 @@ class SqlJournal:
     async def close_windows(self, now: Micros, close: CloseWindow) -> int:
         """Close all windows that are over, some a commit."""
         frozen = 0
+        if not self.presides:
+            return frozen
         while True:
             closed, mails = await self._writer.write(lambda connection: mailroom.close_windows(connection, now, close))
             frozen += mails
@@ -256,6 +265,8 @@ class SqlJournal:
 
     async def mails_due(self, now: Micros, limit: int) -> Sequence[MailRow]:
         """Frozen mails whose next try is due."""
+        if not self.presides:
+            return []
         return await self._writer.read(lambda connection: mailroom.mails_due(connection, now, limit))
 
     async def mail_accepted(self, mail: int, at: Micros) -> None:
@@ -268,6 +279,8 @@ class SqlJournal:
 
     async def next_mail(self) -> Micros | None:
         """When the mailer has work next."""
+        if not self.presides:
+            return None
         return await self._writer.read(lambda connection: _scalar(connection, "next_mail"))
 
     # --- the house ---
@@ -280,9 +293,9 @@ class SqlJournal:
 
     async def keep_house(self, ran_us: int) -> dict[str, int]:
         """See ``housekeeping``; every step is its own commit, and each may be interrupted by a crash."""
-        ran = self._ran + ran_us
-        await self._writer.write(lambda connection: housekeeping.write_ran(connection, ran))
-        self._ran = ran
+        if not await self._is_to_preside():
+            return await self._follow_house()
+        self._ran = ran = await self._writer.write(lambda connection: housekeeping.add_ran(connection, ran_us))
         try:
             warned = await self._warn_rested(ran)
             erased = await self._erase_rested(ran)
@@ -347,6 +360,24 @@ class SqlJournal:
 
     # --- within ---
 
+    @property
+    def presides(self) -> bool:
+        """Whether this daemon does what one does for all who share the journal."""
+        return self.leases is None or self.leases.presides
+
+    async def _is_to_preside(self) -> bool:
+        """Whether this daemon is to keep the house from now on."""
+        return self.presides
+
+    async def _follow_house(self) -> dict[str, int]:
+        """Another daemon keeps the house: take note of how far it is."""
+        self._ran = await self._writer.read(housekeeping.read_ran)
+        await self._epochs.follow()
+        return {}
+
+    def _alone_with(self, connection: Connection, digest: bytes, token: str | None) -> None:
+        """Until the transaction ends nobody else decides about this tap, nor about its card: SQLite has nobody else."""
+
     async def _unlock(self, identity: Identity, keys: Secrets) -> None:
         """Open or make the journal's own keys, check what it was used with, and open or begin an epoch."""
 
@@ -371,7 +402,7 @@ class SqlJournal:
         self.device_keys = SqlDeviceKeys(self._writer, keys.kek, self.journal_id, self.digest, keys.entropy)
         self.identities = SqlIdentities(self._writer, keys.kek, self.journal_id, keys.entropy)
         self.operations = SqlOperations(self._writer, self._epochs, self.digest, self._stamp)
-        self.bodies = SqlBodies(self._writer, self._epochs, self.digest, self._stamp)
+        self.bodies = SqlBodies(self._writer, self._epochs, self.digest, self._stamp, self._daemon)
         self.asked = SqlAsked(self._writer, self._epochs, self.digest, self._stamp, identity.company_id)
         self.doubts = SqlDoubts(self._writer, self.asked, self._stamp)
         try:
@@ -379,7 +410,7 @@ class SqlJournal:
             self._wounds = await wounds.reopen_epochs(self._writer, epoch_keys, self._ran)
             if self._wounds:
                 live = await self._writer.read(housekeeping.live_epochs)
-            await self._epochs.open(live, self._ran)
+            await self._epochs.open(live, self._ran, alone=await self._is_to_preside())
         except SealError as exc:
             raise JournalError(f"the keys do not fit this journal ({exc}): {self.KEYS}") from exc
 

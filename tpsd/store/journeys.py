@@ -24,23 +24,25 @@ from tpsd.store.queries import Q
 def open_one(
     connection: Connection,
     operator: int,
-    token: CardToken,
+    card: tuple[CardToken, str | None],
     check_in: str,
     opened_at: Micros,
     place: tuple[str | None, str],
 ) -> None:
-    """A check-in was approved; ``place`` is its zone and its lane."""
-    connection.execute(Q["open_journey"], (operator, token, check_in, opened_at, *place))
+    """A check-in was approved. ``card``: its token and the version of the key of that; ``place``: zone and lane."""
+    connection.execute(Q["open_journey"], (operator, *card, check_in, opened_at, *place))
 
 
 def of_check_out(connection: Connection, uuid: str) -> Journey | None:
     """The journey whose latest check-out this is."""
+    connection.execute(Q["lock_journey_of_check_out"], (uuid,))
     row = connection.execute(Q["journey_of_check_out"], (uuid,)).get
     return None if row is None else journey_of(row)
 
 
 def by_number(connection: Connection, number: int) -> Journey | None:
     """One journey."""
+    connection.execute(Q["lock_journey"], (number,))
     row = connection.execute(Q["journey_by_number"], (number,)).get
     return None if row is None else journey_of(row)
 

@@ -2,7 +2,7 @@
 
 They are written on a connection of their own: a key is durable before the transaction that begins its epoch, and so
 before the first body under it. The calls are rare (a start, one epoch a day) and wait for the database as those of a
-folder wait for its disk. Which keys there are is asked every minute, and known here: a journal has one daemon.
+folder wait for its disk.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ T = TypeVar("T")
 class KeyRows:
     """``epochs.KeyShelf`` on PostgreSQL. ``connect`` opens a connection; a lost one is opened anew."""
 
+    shared = True
+
     def __init__(self, connect: Callable[[], Session]) -> None:
         self._connect = connect
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tpsd-keys")
         self._session: Session | None = None
         self._closed = False
-        self._numbers: set[int] | None = None  # once they were read, and no change of them is in doubt
 
     def put(self, number: int, wrapped: bytes) -> None:
         """See ``epochs.KeyShelf``."""
@@ -39,10 +40,7 @@ class KeyRows:
             except asyncpg.UniqueViolationError:
                 raise SealError(f"epoch key {number} exists already: epoch numbers are never used twice") from None
 
-        known = {*self.numbers(), number}
-        self._numbers = None
         self._on_its_thread(work)
-        self._numbers = known
 
     def get(self, number: int) -> bytes:
         """See ``epochs.KeyShelf``."""
@@ -61,16 +59,11 @@ class KeyRows:
             if session.changes():
                 session.execute("VACUUM epoch_key")
 
-        known = {*self.numbers()} - {number}
-        self._numbers = None
         self._on_its_thread(work)
-        self._numbers = known
 
     def numbers(self) -> list[int]:
         """See ``epochs.KeyShelf``."""
-        if self._numbers is None:
-            self._numbers = set(self._on_its_thread(numbers_of))
-        return sorted(self._numbers)
+        return sorted(self._on_its_thread(numbers_of))
 
     def close(self) -> None:
         """Let go of the connection; again is no error."""

@@ -14,27 +14,25 @@ from tpsd.store.connection import Connection
 from tpsd.store.queries import Q
 from tpsd.store.writer import Writer
 
-# Of a row's key; the lane's name follows.
-_CLOSED = "lane_closed/"
-_DEVICE = "lane_device/"
-
 
 class SqlLanes:
-    """``closures.Closures`` and ``fittings.Fittings`` on a journal's writer."""
+    """``closures.Closures`` and ``fittings.Fittings`` on a journal's writer, of one daemon where there are several."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writer, daemon: str = "") -> None:
         self._writer = writer
+        of_daemon = f"{daemon}/" if daemon else ""
+        self._closed, self._device = f"lane_closed/{of_daemon}", f"lane_device/{of_daemon}"
 
     async def closed(self) -> dict[str, LaneClosed]:
         """See ``closures.Closures``."""
-        return {name: LaneClosed(**json.loads(value)) for name, value in (await self._lanes(_CLOSED)).items()}
+        return {name: LaneClosed(**json.loads(value)) for name, value in (await self._lanes(self._closed)).items()}
 
     async def close(self, name: str, closed: LaneClosed, audit: AuditDraft) -> None:
         """See ``closures.Closures``."""
         value = json.dumps({"who": closed.who, "at": closed.at, "why": closed.why})
 
         def work(connection: Connection) -> None:
-            connection.execute(Q["set_meta"], (_CLOSED + name, value))
+            connection.execute(Q["set_meta"], (self._closed + name, value))
             audit_log.write(connection, audit, name)
 
         await self._writer.write(work)
@@ -43,20 +41,20 @@ class SqlLanes:
         """See ``closures.Closures``."""
 
         def work(connection: Connection) -> None:
-            connection.execute(Q["end_meta"], (_CLOSED + name,))
+            connection.execute(Q["end_meta"], (self._closed + name,))
             audit_log.write(connection, audit, name)
 
         await self._writer.write(work)
 
     async def devices(self) -> dict[str, str]:
         """See ``fittings.Fittings``."""
-        return await self._lanes(_DEVICE)
+        return await self._lanes(self._device)
 
     async def fitted(self, name: str, serial: str, notice: NoticeDraft | None, now: Micros) -> None:
         """See ``fittings.Fittings``."""
 
         def work(connection: Connection) -> None:
-            connection.execute(Q["set_meta"], (_DEVICE + name, serial))
+            connection.execute(Q["set_meta"], (self._device + name, serial))
             if notice is not None:
                 insert_notices(connection, (notice,), None, None, now)
 

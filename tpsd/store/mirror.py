@@ -47,7 +47,7 @@ async def follow(source: Writer, target: Writer, page: int = PAGE) -> int | None
 def _page(connection: Connection, after: bytes, size: int) -> tuple[list[bytes], bytes | None]:
     """The next cards of all lists in force, and up to which they are whole; None: to the end."""
     pages = []
-    for (number,) in list(connection.execute(Q["deny_live"], {"source": None})):
+    for number, *_ in list(connection.execute(Q["deny_live"], {"source": None})):
         pages.append([bytes(token) for (token,) in connection.execute(Q["deny_page"], (number, after, size))])
     end = min((page[-1] for page in pages if len(page) == size), default=None)
     return sorted({token for page in pages for token in page if end is None or token <= end}), end
@@ -56,7 +56,7 @@ def _page(connection: Connection, after: bytes, size: int) -> tuple[list[bytes],
 def _generation(connection: Connection) -> int:
     found = connection.execute(S["spool_list"]).get
     if found is None:
-        connection.execute(Q["deny_begin"], (SOURCE, "live", 0, 0))
+        connection.execute(Q["deny_begin"], (SOURCE, "live", 0, 0, None))
         found = connection.last_insert_rowid()
     return int(found)
 

@@ -65,6 +65,7 @@ class SqlOperations(RestingReader):
         def work(connection: Connection) -> list[Judged]:
             judged = []
             for uuid, due in zip(uuids, dues, strict=True):
+                connection.execute(Q["lock_authorisation"], (uuid,))
                 row = _standing(connection, uuid)
                 verdict = judge(row)
                 judged.append(Judged(row, verdict))
@@ -102,6 +103,7 @@ class SqlOperations(RestingReader):
         def work(connection: Connection) -> list[Judged]:
             judged = []
             for one, sealed, due in zip(made, parts, dues, strict=True):
+                connection.execute(Q["lock_authorisation"], (one.old,))
                 row = _standing(connection, one.old)
                 verdict = judge(row)
                 judged.append(Judged(row, verdict))

@@ -12,6 +12,7 @@ from tpsd.store.queries import Q
 from tpsd.store.writer import Writer
 
 RECORDS_MAX = 100_000  # of a type, old and new: 50 MB of journal
+TERMINAL_RECORDS_MAX = 10_000  # of a type that each terminal has: some hundred are usual, and there may be fifty lanes
 OLD_SLICE = 1000  # records of a list that is over, in the commit of a page: some milliseconds
 
 
@@ -22,52 +23,69 @@ class SqlParameters:
         self._writer = writer
         self._records_max = records_max
 
-    async def state(self, kind: Parameters) -> ParameterState:
-        """From the type's row."""
-        return await self._writer.read(partial(_state, kind=kind))
+    async def state(self, kind: Parameters, terminal: str = "") -> ParameterState:
+        """From the row of the type and terminal."""
+        return await self._writer.read(partial(_state, name=_name(kind, terminal)))
 
-    async def keep(self, kind: Parameters, page: RawPage, at: Micros, *, anew: bool, timed: bool) -> ParameterState:
+    async def states(self) -> list[ParameterState]:
+        """One row each."""
+        return await self._writer.read(
+            lambda connection: [_state(connection, name) for (name,) in list(connection.execute(Q["parameters_all"]))]
+        )
+
+    async def keep(
+        self, kind: Parameters, page: RawPage, at: Micros, *, anew: bool, timed: bool, terminal: str = ""
+    ) -> ParameterState:
         """One commit."""
+        most = min(self._records_max, TERMINAL_RECORDS_MAX) if terminal else self._records_max
+        name = _name(kind, terminal)
         return await self._writer.write(
-            partial(_keep, kind=kind, page=page, at=at, anew=anew, timed=timed, records_max=self._records_max)
+            partial(_keep, name=name, page=page, at=at, anew=anew, timed=timed, records_max=most)
         )
 
 
-def _row(connection: Connection, kind: Parameters) -> tuple[int, int, int, str | None, Micros | None]:
-    return connection.execute(Q["parameters_of"], (kind.value,)).fetchone() or (0, 0, 0, None, None)
+def _name(kind: Parameters, terminal: str) -> str:
+    """What a list's rows are called: its type, and of one terminal's that too."""
+    return f"{kind.value} {terminal}" if terminal else kind.value
 
 
-def _count(connection: Connection, kind: Parameters, number: int) -> int:
-    return int(connection.execute(Q["parameters_count"], (kind.value, number)).get)
+def _row(connection: Connection, name: str) -> tuple[int, int, int, str | None, Micros | None]:
+    return connection.execute(Q["parameters_of"], (name,)).fetchone() or (0, 0, 0, None, None)
 
 
-def _state(connection: Connection, kind: Parameters) -> ParameterState:
-    version, number, in_force, token, whole_at = _row(connection, kind)
-    coming = None if number == in_force else _count(connection, kind, number)
-    return ParameterState(kind, version, _count(connection, kind, in_force), token, whole_at, coming)
+def _count(connection: Connection, name: str, number: int) -> int:
+    return int(connection.execute(Q["parameters_count"], (name, number)).get)
+
+
+def _state(connection: Connection, name: str) -> ParameterState:
+    version, number, in_force, token, whole_at = _row(connection, name)
+    coming = None if number == in_force else _count(connection, name, number)
+    kind, _, terminal = name.partition(" ")
+    records = _count(connection, name, in_force)
+    return ParameterState(Parameters(kind), version, records, token, whole_at, coming, terminal)
 
 
 def _keep(
-    connection: Connection, kind: Parameters, page: RawPage, at: Micros, *, anew: bool, timed: bool, records_max: int
+    connection: Connection, name: str, page: RawPage, at: Micros, *, anew: bool, timed: bool, records_max: int
 ) -> ParameterState:
-    connection.execute(Q["parameters_begin"], (kind.value,))
-    version, number, in_force, token, _ = _row(connection, kind)
+    connection.execute(Q["parameters_begin"], (name,))
+    version, number, in_force, token, _ = _row(connection, name)
     version += bool(page.records)
     if anew:
-        number = _next(connection, kind, number, in_force)
+        number = _next(connection, name, number, in_force)
     for record in page.records:
         if record.action is Action.FLUSH:
-            number = _next(connection, kind, number, in_force)
+            number = _next(connection, name, number, in_force)
         else:
-            bindings = (kind.value, number, version, at, record.action.value, record.raw)
+            bindings = (name, number, version, at, record.action.value, record.raw)
             connection.execute(Q["parameters_insert"], bindings)
-    if sum(_count(connection, kind, one) for one in {number, in_force}) > records_max:
-        raise RefusedError(f"there are more than {records_max:,} records of type {kind.value}")
+    if sum(_count(connection, name, one) for one in {number, in_force}) > records_max:
+        raise RefusedError(f"there are more than {records_max:,} records of type {name}")
     in_force = number if page.complete else in_force
     connection.execute(
         Q["parameters_heard"],
         {
-            "kind": kind.value,
+            "kind": name,
             "version": version,
             "list": number,
             "in_force": in_force,
@@ -75,13 +93,13 @@ def _keep(
             "whole_at": at if page.complete and timed else None,
         },
     )
-    connection.execute(Q["parameters_old"], (kind.value, in_force, OLD_SLICE))
-    return _state(connection, kind)
+    connection.execute(Q["parameters_old"], (name, in_force, OLD_SLICE))
+    return _state(connection, name)
 
 
-def _next(connection: Connection, kind: Parameters, number: int, in_force: int) -> int:
+def _next(connection: Connection, name: str, number: int, in_force: int) -> int:
     """A list begins; what had come of another that never became whole goes."""
     if number == in_force:
         return number + 1
-    connection.execute(Q["parameters_empty"], (kind.value, number))
+    connection.execute(Q["parameters_empty"], (name, number))
     return number

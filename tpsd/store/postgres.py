@@ -1,8 +1,9 @@
-"""The journal on PostgreSQL: a database that holds one journal, and one daemon at a time (design 6)."""
+"""The journal on PostgreSQL: a database that holds one journal, for any number of daemons (design 6)."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,11 +13,15 @@ from tpsd.domain.audit import AuditDraft
 from tpsd.domain.upkeep import BackedUp, Finding
 from tpsd.errors import JournalError, JournalUnavailableError, RefusedError
 from tpsd.store import checking
-from tpsd.store.entering import POSTGRES, WHOLE_SECONDS, connect, is_small, look
+from tpsd.store.connection import Connection
+from tpsd.store.entering import POSTGRES, WHOLE_SECONDS, connect, here_still, is_small, look
 from tpsd.store.faults import Faults
+from tpsd.store.group import Work
 from tpsd.store.housekeeping import Keep
 from tpsd.store.journal import Identity, Secrets, SqlJournal
 from tpsd.store.keyrows import KeyRows, numbers_of
+from tpsd.store.leases import SqlLeases
+from tpsd.store.queries import F
 from tpsd.store.retiring import Retiring
 from tpsd.store.seal import Entropy, Pool
 from tpsd.store.session import OWN, Database, Session
@@ -31,7 +36,11 @@ class PostgresJournal(SqlJournal):
 
     KEYS: ClassVar[str] = "give the kek_file it was made with"
 
+    TELLS_ELSEWHERE: ClassVar[bool] = False
+    """Whether a tap may have been told what is not here yet."""
+
     _shelf: KeyRows
+    _leases: SqlLeases
 
     @classmethod
     async def open(
@@ -41,16 +50,17 @@ class PostgresJournal(SqlJournal):
         kek: bytes,
         keep: Keep | None = None,
         entropy: Entropy | None = None,
-        make_writer: Callable[[Callable[[], Session], Faults], ThreadedWriter] = ThreadedWriter,
+        make_writer: Callable[[Callable[[], Session], Faults, Work[None]], ThreadedWriter] = ThreadedWriter,
     ) -> Self:
         """Open the journal of a database, or make it there. Raises JournalError."""
         entropy = entropy or Pool()
-        writer = make_writer(partial(connect, database), POSTGRES)
+        writer = make_writer(partial(connect, database), POSTGRES, here_still)
         writer.start()
         shelf = KeyRows(partial(Session, database))
         try:
             examined = await writer.read(is_small)
-            journal = cls(writer, keep or Keep(), entropy, PostgresUpkeep(writer, database, examined=examined))
+            upkeep = PostgresUpkeep(writer, database, examined=examined)
+            journal = cls(writer, keep or Keep(), entropy, upkeep, database.daemon)
             journal._shelf = shelf
             await journal._unlock(identity, Secrets(kek, shelf, entropy))
         except BaseException:
@@ -58,6 +68,23 @@ class PostgresJournal(SqlJournal):
             shelf.close()
             raise
         return journal
+
+    async def _unlock(self, identity: Identity, keys: Secrets) -> None:
+        """As in any journal, and then see who else is there."""
+        self.leases = self._leases = SqlLeases(self._writer, self._daemon, self._stamp)
+        await super()._unlock(identity, keys)
+        self._leases.asked = self.asked
+        if not self.TELLS_ELSEWHERE:
+            await self._leases.confirm_whatever_comes()
+
+    async def _is_to_preside(self) -> bool:
+        """See ``SqlJournal``."""
+        return await self._leases.preside()
+
+    def _alone_with(self, connection: Connection, digest: bytes, token: str | None) -> None:
+        """See ``SqlJournal``. The tap's lock before the card's: they are never wanted the other way round."""
+        names = [digest.hex()] if token is None else [digest.hex(), token]
+        connection.execute(F["lock_names"], (json.dumps(names),))
 
     async def close(self) -> None:
         """Finish what was submitted and let go of the database."""

@@ -1,7 +1,7 @@
 """Named SQL from ``.sql`` files: ``-- name: claim_due`` begins a query, the next name or the end of file ends it.
 
 SQLite's files hold every query. Another dialect's hold those that must be worded differently there, under the same
-names and with the same bindings; the others it shares.
+names and with the same bindings; the others it shares. Queries of a fleet of daemons are PostgreSQL's alone.
 """
 
 from __future__ import annotations
@@ -37,3 +37,6 @@ def load(dialect: str) -> dict[str, Query]:
 
 
 Q = load("sqlite")
+
+F = load("fleet")
+"""What daemons that share a journal in PostgreSQL ask about one another."""

@@ -27,7 +27,7 @@ def story(connection: Connection, reference: str) -> TapStory:
     number = find(connection, reference)
     tap = _tap(connection.execute(Q["tap_row"], (number,)).get)
     (token, stop, config_digest, path, credential, body_kept, version, delivered, zone, approved_amount,
-     follows) = connection.execute(Q["tap_more"], (number,)).get  # fmt: skip
+     follows, token_key) = connection.execute(Q["tap_more"], (number,)).get  # fmt: skip
     attempts = (AttemptRow(*row) for row in connection.execute(Q["attempts_of"], (tap.uuid,)))
     notices = (NoticeLine(*row) for row in connection.execute(Q["notices_of"], {"uuid": tap.uuid, "tap": number}))
     journey = None if tap.uuid is None else connection.execute(Q["journey_of_authorisation"], (tap.uuid,)).get
@@ -42,6 +42,7 @@ def story(connection: Connection, reference: str) -> TapStory:
         attempts=tuple(attempts),
         notices=tuple(notices),
         list_version=version,
+        token_key=token_key,
         delivered=None if delivered is None else _DELIVERED[delivered],
         zone=zone,
         approved_amount=approved_amount,

@@ -300,8 +300,8 @@ def _decide_tap(connection: Connection, uuid: str, ending: Ending) -> tuple[Any,
 def _open_journey(connection: Connection, check_in: str, operator: int, tap: tuple[Any, ...] | None) -> None:
     if tap is None:
         return
-    _, opened_at, zone, token, lane = tap
-    journeys.open_one(connection, operator, token, check_in, opened_at, (zone, lane))
+    _, opened_at, zone, token, token_key, lane = tap
+    journeys.open_one(connection, operator, (token, token_key), check_in, opened_at, (zone, lane))
 
 
 _COVERED: Final = Settlement(State.NOT_CHARGED, PAID_BEFORE, None, may_have_charged=False)

@@ -45,11 +45,12 @@ class ReconnectingWriter(ThreadedWriter):
         self,
         connect: Callable[[], Connection],
         faults: Faults,
+        before: Work[None] | None = None,
         *,
-        on_connected: Callable[[Connection], None] = lambda connection: None,
+        on_connected: Callable[[Connection], object] = lambda connection: None,
     ) -> None:
-        super().__init__(connect, faults)
-        self._on_connected = on_connected
+        super().__init__(connect, faults, before)
+        self.on_connected = on_connected
         self._stop_waiting = threading.Event()
         self.away: Away | None = None
         self.losses = 0  # connections lost so far
@@ -101,7 +102,7 @@ class ReconnectingWriter(ThreadedWriter):
                 with self._wake:
                     self.away = None
                 self.on_change()
-                return GroupCommit(connection, self.pulse, self._faults)
+                return GroupCommit(connection, self.pulse, self._faults, self._before)
         return group
 
     def _connected(self) -> Connection | None:
@@ -112,7 +113,7 @@ class ReconnectingWriter(ThreadedWriter):
             return None
         try:
             with connection:
-                self._on_connected(connection)
+                self.on_connected(connection)
         except self._faults.own as exc:
             connection.close()
             self._turn_away(self._faults.words(exc))

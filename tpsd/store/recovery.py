@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection
+from typing import Any
 from uuid import UUID
 
 from tpsd.core.canary import CANARY_EVERY_US
@@ -38,45 +39,14 @@ def recover(
     """End the attempts a crash left open, hold rows whose credential is gone, pull in due times of a former clock."""
     now, ended = stamp.at, 0
     for row in list(connection.execute(Q["left_open"])):
-        (
-            uuid,
-            terminal,
-            path,
-            credential,
-            attempt,
-            sends,
-            fence,
-            may_have_charged,
-            tiers,
-            started_at,
-            why,
-            cause,
-            timing,
-            amount,
-        ) = row
-        reason = AttemptReason(why)
-        claimed = Claimed(
-            uuid=UUID(uuid),
-            number=attempt,
-            fence=fence,
-            reason=reason,
-            terminal=terminal,
-            path=path,
-            credential=credential,
-            body=b"",
-            started_at=min(started_at, now),
-            progress=Progress(sends, bool(may_have_charged), ladder_of(tiers)),
-            cause=cause if reason is AttemptReason.CANARY else None,
-            amount=amount,
-            realtime=timing == Timing.REALTIME.value,
-        )
+        claimed = left_open(row, now)
         ended += 1
         if claimed.realtime:
             end_asked(connection, claimed)
             continue
         outcome, settlement = decide(claimed)
         settle(connection, claimed, outcome, settlement, stamp)
-        journeys.follow(connection, uuid, settlement.state, stamp)
+        journeys.follow(connection, str(claimed.uuid), settlement.state, stamp)
     names = json.dumps(sorted(credentials))
     held = _hold_without_credential(connection, stamp, names)
     connection.execute(Q["free_with_credential"], (now, names))
@@ -88,6 +58,28 @@ def recover(
         "freed_with_credential": freed,
         "due_times_pulled": _pull_due_times(connection, now),
     }
+
+
+def left_open(row: tuple[Any, ...], now: Micros) -> Claimed:
+    """A claim whose end nobody saw, as ``left_open`` and its like read it."""
+    (uuid, terminal, path, credential, attempt, sends, fence, may_have_charged, tiers, started_at, why, cause, timing,
+     amount) = row  # fmt: skip
+    reason = AttemptReason(why)
+    return Claimed(
+        uuid=UUID(uuid),
+        number=attempt,
+        fence=fence,
+        reason=reason,
+        terminal=terminal,
+        path=path,
+        credential=credential,
+        body=b"",
+        started_at=min(started_at, now),
+        progress=Progress(sends, bool(may_have_charged), ladder_of(tiers)),
+        cause=cause if reason is AttemptReason.CANARY else None,
+        amount=amount,
+        realtime=timing == Timing.REALTIME.value,
+    )
 
 
 def _hold_without_credential(connection: Connection, stamp: Stamp, names: str) -> int:

@@ -5,6 +5,7 @@ Every step is a commit of its own and may be interrupted by a crash; ``open`` fi
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 
 from tpsd.domain.time import Micros
@@ -14,6 +15,8 @@ from tpsd.store.epochs import EpochKeys
 from tpsd.store.housekeeping import EpochRow
 from tpsd.store.seal import Entropy, Sealed, rewrap, seal, unseal
 from tpsd.store.writer import Writer
+
+EPOCH_LOOK_SECONDS, EPOCH_LOOKS = 0.05, 200  # a daemon that starts beside begins its epoch within ten seconds
 
 SLICES_MAX = 50  # of 100 rows a call: the rest waits for the next minute, so that closing never waits long
 
@@ -26,15 +29,37 @@ class Rotation:
         self._keys = keys
         self._entropy = entropy
 
-    async def open(self, live: list[EpochRow], ran: int) -> None:
-        """Open every live epoch's key, sweep the shelf, and begin an epoch if none is open."""
+    async def open(self, live: list[EpochRow], ran: int, *, alone: bool = True) -> None:
+        """Open every live epoch's key; ``alone``, sweep the shelf, and begin an epoch if none is open.
+
+        Where another daemon keeps the house, that one does so: then an epoch that is open is waited for.
+        """
         for epoch in live:
             self._keys.open(epoch.number)
-        await self._sweep()
+        if alone:
+            await self._sweep()
         if live and live[-1].ran_closed is None:
             self._keys.current = live[-1].number
-        else:
+        elif alone:
             await self._begin(ran)
+        else:
+            await self._wait_for_epoch()
+
+    async def follow(self) -> None:
+        """Take note of what the daemon that keeps the house has done: seal under the epoch that is open now."""
+        live = await self._writer.read(housekeeping.live_epochs)
+        if live and live[-1].ran_closed is None and live[-1].number != self._keys.current:
+            self._keys.key(live[-1].number)
+            self._keys.current = live[-1].number
+
+    async def _wait_for_epoch(self) -> None:
+        """Raises SealError when none is open in time."""
+        for _ in range(EPOCH_LOOKS):
+            await self.follow()
+            if self._keys.current:
+                return
+            await asyncio.sleep(EPOCH_LOOK_SECONDS)
+        raise SealError("the daemon that keeps the house began no epoch: look at that one's log")
 
     def seal(self, owner: str, purpose: str, plain: bytes) -> Sealed:
         """Seal under the current epoch."""

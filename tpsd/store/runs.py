@@ -27,33 +27,43 @@ SLICE_SECONDS = 0.0025  # of work a commit: there are thousands, and a tap may w
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A live generation of the feed's. ``shadow``: of the list that is to replace the others."""
+    """A live generation of the feed's. ``shadow``: of the list that is to replace the others.
+
+    ``token_key``: the version of the token key that was in force when it began.
+    """
 
     number: int
     shadow: bool
     tokens: int
+    token_key: str | None = None
+
+    @property
+    def kin(self) -> tuple[bool, str]:
+        """Of which list it is: only runs of one are joined. A new list comes whole, under whatever key."""
+        return self.shadow, "" if self.shadow else self.token_key or ""
 
 
 def runs_of(connection: Connection) -> list[Run]:
     """All runs, the oldest first."""
     return [
-        Run(number, bool(shadow), tokens) for number, shadow, tokens in connection.execute(Q["feed_lists"], (BY_FEED,))
+        Run(number, bool(shadow), tokens, token_key)
+        for number, shadow, tokens, token_key in connection.execute(Q["feed_lists"], (BY_FEED,))
     ]
 
 
 def crowd(runs: Iterable[Run]) -> list[Run]:
     """The runs that are to become one now, none where there are few of each size."""
-    by_size: dict[tuple[bool, int], list[Run]] = {}
+    by_size: dict[tuple[bool, str, int], list[Run]] = {}
     for run in runs:
-        by_size.setdefault((run.shadow, run.tokens.bit_length() // SIZE_BITS), []).append(run)
+        by_size.setdefault((*run.kin, run.tokens.bit_length() // SIZE_BITS), []).append(run)
     return next((alike for _, alike in sorted(by_size.items()) if len(alike) >= RUNS_OF_A_SIZE), [])
 
 
 def side(runs: Iterable[Run]) -> list[Run]:
-    """All runs of a list that has several, none where both lists have one."""
-    by_list: dict[bool, list[Run]] = {}
+    """All runs of a list that has several, none where each list has one."""
+    by_list: dict[tuple[bool, str], list[Run]] = {}
     for run in runs:
-        by_list.setdefault(run.shadow, []).append(run)
+        by_list.setdefault(run.kin, []).append(run)
     return next((alike for alike in by_list.values() if len(alike) > 1), [])
 
 

@@ -41,7 +41,9 @@ _SETTINGS: Final = {
     "application_name": "tpsd",
     "client_min_messages": "warning",
     "default_transaction_isolation": "read committed",
-    "idle_in_transaction_session_timeout": "0",  # between two statements of ours a tap is being decided
+    # Between two statements of ours a tap is being decided. A machine that sleeps there holds no row any longer than
+    # its lease lasts, or nobody could take over its work.
+    "idle_in_transaction_session_timeout": "20s",
     # A client that is gone without a word is noticed within half a minute, and with it what it held.
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
@@ -52,10 +54,11 @@ _SETTINGS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """Which one, and how to come in. The URL holds no password."""
+    """Which one, how to come in, and as which daemon. The URL holds no password."""
 
     url: str
     password: str | None = field(default=None, repr=False)
+    daemon: str = "tpsd"
 
     def __str__(self) -> str:
         """For people: where it is, and nothing about the role."""
@@ -103,7 +106,9 @@ class Session:
         self._prepared: dict[str, asyncpg.prepared_stmt.PreparedStatement] = {}
         self._changes = self._total = 0
         try:
-            self._connection = self._run(_connected(database, {**_SETTINGS, **(settings or {})}))
+            self._connection = self._run(
+                _connected(database, {**_SETTINGS, "tpsd.daemon": database.daemon, **(settings or {})})
+            )
         except BaseException:
             self._loop.close()
             raise

@@ -137,7 +137,7 @@ class Spool(SqliteJournal):
 
     def _read(self, row: tuple[Any, ...], sealed: Sequence[tuple[Any, ...]], notices: list[NoticeDraft]) -> Spooled:
         number, tried, at, repeats, *rest = row
-        tap, authorisation = rest[:28], rest[28:]
+        tap, authorisation = rest[:29], rest[29:]
         opened: dict[str, bytes] = {}
         for owner, purpose, *box in sealed:
             with suppress(SealError):  # it is told of as one that cannot be sent, once it is claimed
@@ -156,7 +156,7 @@ def _spooled(
     (
         serial, boot, counter, digest, type_name, pass_group, lane, terminal, kind, tapped_at, received_at, amount,
         currency, stop, place, token, masked, oda, shown, verdict, reason, note, disposition, config_digest,
-        list_version, clock_life, facts, zone,
+        list_version, clock_life, facts, zone, token_key,
     ) = tap  # fmt: skip
     uuid, type_, state, cause, path, credential, asked, asked_currency, body_digest, tiers = authorisation
     report = TapReport(
@@ -195,6 +195,7 @@ def _spooled(
         config_digest=config_digest,
         clock_life=clock_life,
         zone=zone,
+        token_key=token_key,
         facts=() if facts is None else tuple(json.loads(facts).items()),
     )
     decision = Decision(
@@ -222,7 +223,7 @@ def _first(
 ) -> list[tuple[tuple[Any, ...], list[tuple[Any, ...]], list[NoticeDraft]]]:
     found = []
     for row in list(connection.execute(S["spool_first"], (after, limit))):
-        number, uuid = row[0], row[32]
+        number, uuid = row[0], row[33]
         sealed = list(connection.execute(S["spool_sealed"], (uuid, f"tap:{number}")))
         notices = [
             NoticeDraft(NoticeKind(kind), cause, detail)

@@ -28,9 +28,11 @@ from tpsd.errors import JournalUnavailableError
 from tpsd.ports import Decide, SettledLate, Taken
 from tpsd.store.connection import Connection
 from tpsd.store.draining import draining
+from tpsd.store.faults import Faults
 from tpsd.store.group import Work
 from tpsd.store.lately import Lately
 from tpsd.store.postgres import PostgresJournal
+from tpsd.store.queries import F
 from tpsd.store.reconnecting import ReconnectingWriter, SlowError
 from tpsd.store.spool import Spool, Spooled
 from tpsd.store.writer import Urgency
@@ -41,8 +43,25 @@ DRAINED_AT_ONCE: Final = 50  # taps: as many as a group commit takes in 10 ms, a
 T = TypeVar("T")
 
 
+def confirming(connect: Callable[[], Connection], faults: Faults, before: Work[None]) -> ReconnectingWriter:
+    """A writer that tells other daemons, in each of its transactions, which taps they may take over.
+
+    None of them may be one whose COMMIT nobody heard of: the spool may have told its passenger otherwise.
+    """
+
+    def begin(connection: Connection) -> None:
+        before(connection)
+        if not writer.unsure:
+            connection.execute(F["confirm_taps"])
+
+    writer = ReconnectingWriter(connect, faults, begin)
+    return writer
+
+
 class SpooledJournal(PostgresJournal):
     """``ports.Journal`` on both. Made by ``open``, and given its spool by ``begin``."""
+
+    TELLS_ELSEWHERE = True
 
     _writer: ReconnectingWriter
     _spool: Spool
@@ -63,6 +82,7 @@ class SpooledJournal(PostgresJournal):
         self._claimed_too_soon: list[Claimed] = []
         self._ran_ahead = 0
         self._be_sure()
+        self._writer.on_connected = lambda connection: self._leases.lose()
         self._after = 0  # the tap behind which the next drain begins
         self.on_wait: Callable[[], None] = lambda: None  # a tap waits to be drained
 
@@ -237,7 +257,13 @@ class SpooledJournal(PostgresJournal):
         return len(gone)
 
     def _draining(self, tap: Spooled, now: Micros) -> Callable[[Connection], None]:
-        return draining(tap, self._epochs.seal, self.digest, self._stamp(Micros(min(tap.at, now))))
+        put = draining(tap, self._epochs.seal, self.digest, self._stamp(Micros(min(tap.at, now))))
+
+        def work(connection: Connection) -> None:
+            self._alone_with(connection, tap.candidate.digest, tap.candidate.token)
+            put(connection)
+
+        return work
 
     def _forget(self, tap: Spooled) -> None:
         candidate = tap.candidate

@@ -61,9 +61,12 @@ class Waiting(Job):
 class ThreadedWriter:
     """The writer in a thread of its own, so that a disk flush never stops the links."""
 
-    def __init__(self, connect: Callable[[], Connection], faults: Faults = SQLITE) -> None:
+    def __init__(
+        self, connect: Callable[[], Connection], faults: Faults = SQLITE, before: Work[None] | None = None
+    ) -> None:
         self._connect = connect
         self._faults = faults
+        self._before = before
         self._lanes: tuple[deque[Waiting], ...] = tuple(deque() for _ in Urgency)
         self._wake = threading.Condition()
         self._closing = False
@@ -121,7 +124,7 @@ class ThreadedWriter:
 
     def _run(self) -> None:
         try:
-            group = GroupCommit(self._connect(), self.pulse, self._faults)
+            group = GroupCommit(self._connect(), self.pulse, self._faults, self._before)
         except BaseException as exc:
             self._opened.append(exc)
             self._ready.set()
@@ -202,11 +205,13 @@ class ThreadedWriter:
 
 
 class InlineWriter:
-    """The same contract with every call run at once, one transaction each: for simulated worlds and commands."""
+    """The same contract with every call run at once, one group each: for simulated worlds, replays and commands."""
 
-    def __init__(self, connect: Callable[[], Connection]) -> None:
+    def __init__(
+        self, connect: Callable[[], Connection], group: Callable[[Connection, Pulse], GroupCommit] = GroupCommit
+    ) -> None:
         self.pulse = Pulse()
-        self._group = GroupCommit(connect(), self.pulse)
+        self._group = group(connect(), self.pulse)
         self._closed = False
 
     async def write(self, work: Work[T], urgency: Urgency = Urgency.SETTLE) -> T:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tpsd.domain.card import DIGIT_RUN, mask_run
+from tpsd.domain.card import DIGIT_RUN, PAN_DIGITS_MIN, mask_run
 
 _HEX: Final = "[0-9a-fA-F]"
 _UUID: Final = rf"(?<!{_HEX}){_HEX}{{8}}-{_HEX}{{4}}-[1-8]{_HEX}{{3}}-[89abAB]{_HEX}{{3}}-{_HEX}{{12}}(?!{_HEX})"
@@ -17,6 +17,11 @@ _KEYED: Final = r"(?<![0-9a-z])(?=[0-9]*[a-f])[0-9a-f]{64}(?![0-9a-z])"
 _DIGEST: Final = r"(?<![0-9a-z])(?=[0-9]*[a-f])(?:[0-9a-f]{32}|[0-9a-f]{16})(?![0-9a-z])"
 _NAMED_OR_DIGITS: Final = re.compile(rf"(?P<named>{_UUID}|{_KEYED}|{_DIGEST})|{DIGIT_RUN}")
 _FEWEST: Final = re.compile(DIGIT_RUN)
+_PARTS: Final = re.compile(rf"[0-9A-Za-z -]{{{PAN_DIGITS_MIN},}}")
+"""What neither a number nor a name goes beyond, so that each part can be looked at alone."""
+
+_BARE: Final = bytes.maketrans(b"0123456789", b"0" * 10)
+_ZEROS: Final = b"0" * PAN_DIGITS_MIN  # what any run of that many digits becomes, bare of what spaces it
 
 
 def masked(value: Any) -> Any:
@@ -39,9 +44,18 @@ def masked(value: Any) -> Any:
 
 def holds_number(line: str) -> bool:
     """Whether a line of a tap log holds what could be a card number; one that was written here never does."""
-    if _FEWEST.search(line) is None:
-        return False
-    return any(found["named"] is None for found in _NAMED_OR_DIGITS.finditer(line))
+    if not _may_hold(line):
+        return False  # a quick look, since replay has it at every line
+    return any(
+        found["named"] is None
+        for part in _PARTS.findall(line)
+        if _may_hold(part)
+        for found in _NAMED_OR_DIGITS.finditer(part)
+    )
+
+
+def _may_hold(text: str) -> bool:
+    return _ZEROS in text.encode(errors="replace").translate(_BARE, b" -")
 
 
 def _masked(text: str) -> str:

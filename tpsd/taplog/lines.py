@@ -169,6 +169,11 @@ def linked(lane: str, state: str, reason: str, serial: str | None) -> Fields:
     return {"event": "link", "lane": lane, "state": state, "reason": reason, "serial": serial}
 
 
+def freed(uuid: str, draw: float, new: str | None) -> Fields:
+    """A row that rested is sent again."""
+    return {"event": "freed", "uuid": uuid, "draw": round(draw, DRAW_DIGITS), "new": new}
+
+
 def ordered(order: str, subject: str, who: str, given: Mapping[str, object]) -> Fields:
     """An order by hand."""
     return {"event": "ordered", "order": order, "subject": subject, "who": who, **given}

@@ -138,6 +138,10 @@ class TapLog:
         """See ``witness.Witness``."""
         self._say(None, partial(lines.ordered, order, subject, who, dict(given)))
 
+    def freed(self, uuid: str, draw: float, new: str | None) -> None:
+        """See ``witness.Witness``."""
+        self._say(None, partial(lines.freed, uuid, draw, new))
+
     def attended(self, done: Mapping[str, int]) -> None:
         """See ``witness.Witness``."""
         self._say(None, partial(lines.attended, dict(done)))

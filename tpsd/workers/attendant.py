@@ -39,6 +39,7 @@ class Attendant:
         self._watch = JournalWatch(log, clock)
         self._until: Micros | None = None
         self.wake = asyncio.Event()
+        self.may_attend: Callable[[], bool] = lambda: True  # of daemons that share a journal one does it for all
         self.witness: Witness = UNWITNESSED
 
     def answered(self) -> None:
@@ -51,7 +52,7 @@ class Attendant:
         while True:
             self.wake.clear()
             self._until = None
-            if self._clock.trusted:
+            if self._clock.trusted and self.may_attend():
                 try:
                     self._until = await self._round()
                 except JournalUnavailableError as exc:

@@ -9,6 +9,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from uuid import UUID
 
 import structlog
 
@@ -76,6 +77,7 @@ class Authoriser:
         self.setting = setting
         self.meter: Meter = UNMETERED
         self.witness: Witness = UNWITNESSED
+        self.on_answered: Callable[[str, UUID, str], None] = lambda _cause, _uuid, _terminal: None
         self.uuids: Uuids = Drawn(rng)
 
     @property
@@ -180,6 +182,7 @@ class Authoriser:
                 await asyncio.sleep(RETRY_SECONDS)
         self._watch.works()
         self.meter.settled(outcome)
+        self.on_answered(outcome.cause, claimed.uuid, claimed.terminal)
         self.witness.answered(claimed, outcome, answered)
         self._tell(claimed, outcome, answered)
         return answered

@@ -8,22 +8,27 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
-from uuid import UUID
 
 import structlog
 
+from tpsd import uuids
 from tpsd.core.doubt import DoubtPolicy
 from tpsd.core.intake import LanePolicy, Setting
 from tpsd.core.operations import ALL_AT_ONCE_MAX, Change, InForce, Order, Refusal, Standing, judge, spread_dues
 from tpsd.core.rebuilding import Rebuilt, rebuild
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.authorisation import State
-from tpsd.domain.time import Micros
+from tpsd.domain.time import Micros, iso_micros
+from tpsd.draws import Drawn, Draws
 from tpsd.errors import JournalUnavailableError, NotFoundError, RefusedError
 from tpsd.operating import SLICE_ROWS, START, Cursor, Judged, Operations, Ordered, Selection, Tally
 from tpsd.ports import Clock
+from tpsd.uuids import Uuids
+from tpsd.witness import UNWITNESSED, Witness
 
 SLICES_A_CALL = 40  # 2,000 rows, well under a second: the caller is told how far it came, and goes on
+_NONE: Final[Mapping[str, str]] = {}
+
 CAUSES_NAMED_MAX = 10  # in a refusal: more are a list to look at, not an error
 
 log = structlog.get_logger("tpsd.desk")
@@ -45,19 +50,22 @@ class Desk:
     ) -> None:
         self._operations = operations
         self._clock = clock
-        self._rng = rng
         self._doubt = doubt
         self.credentials = credentials
         self._spread_us = spread_us
         self._on_release = on_release
         self._on_notice = on_notice
+        self.uuids: Uuids = uuids.Drawn(rng)
+        self.draws: Draws = Drawn(rng)
+        self.witness: Witness = UNWITNESSED
         self.setting: Setting
         self.lanes: Mapping[str, LanePolicy] = {}
 
     async def one(self, ordered: Ordered, reference: str) -> Standing:
         """Carry it out on one tap; the row as it was. Raises NotFoundError, RefusedError saying why not."""
         row = await self._operations.find(reference)
-        (done,) = await self._carry_out(ordered, [row], [self._clock.schedule()])
+        self.witness.ordered(ordered.order.name.lower(), row.uuid, ordered.who, {})
+        (done,) = await self._carry_out(ordered, [row], spread=False)
         if isinstance(done.verdict, Refusal):
             raise RefusedError(done.verdict.words)
         self._wake(ordered)
@@ -70,6 +78,9 @@ class Desk:
         there is no such row.
         """
         if after is None:
+            if not dry:
+                given = {"since": iso_micros(selection.since), "states": sorted(one.value for one in selection.states)}
+                self.witness.ordered(ordered.order.name.lower(), selection.cause, ordered.who, given)
             await self._begin(ordered, selection, dry=dry)
         tally, cursor, spread = Tally(), after or Cursor(), after is not None
         for _ in range(SLICES_A_CALL):
@@ -105,9 +116,10 @@ class Desk:
         selection, cursor, freed = Selection(cause, states=_HELD), Cursor(), 0
         while rows := await self._operations.page(selection, cursor, SLICE_ROWS):
             cursor = Cursor(rows[-1].created_at, rows[-1].uuid)
-            uuids, dues = [row.uuid for row in rows], self._dues(len(rows), spread=True)
+            draws = self._drawn(rows, spread=True)
             judge_one, now = self._judge_as(Order.RELEASE), self._clock.schedule()
-            done = await self._operations.carry_out(uuids, judge_one, dues, now, None)
+            done = await self._operations.carry_out(list(draws), judge_one, self._dues(draws), now, None)
+            self._tell_freed(done, draws)
             freed += sum(isinstance(one.verdict, Change) for one in done)
         return freed
 
@@ -125,7 +137,7 @@ class Desk:
 
     async def _slice(self, ordered: Ordered, rows: Sequence[Standing], *, dry: bool, spread: bool) -> Sequence[Judged]:
         if not dry:
-            return await self._carry_out(ordered, rows, self._dues(len(rows), spread=spread))
+            return await self._carry_out(ordered, rows, spread=spread)
         judge_one = self._judge_as(ordered.order)
         judged = [Judged(row, judge_one(row)) for row in rows]
         if ordered.order is not Order.REBUILD:
@@ -133,12 +145,18 @@ class Desk:
         _, refused = await self._rebuilt(rows)
         return [Judged(one.row, refused.get(one.row.uuid, one.verdict)) for one in judged]
 
-    async def _carry_out(self, ordered: Ordered, rows: Sequence[Standing], dues: Sequence[Micros]) -> Sequence[Judged]:
+    async def _carry_out(self, ordered: Ordered, rows: Sequence[Standing], *, spread: bool) -> Sequence[Judged]:
         now, judge_one, audit = self._clock.schedule(), self._judge_as(ordered.order), self._audit(ordered)
+        draws = self._drawn(rows, spread=spread)
         if ordered.order is not Order.REBUILD:
-            return await self._operations.carry_out([row.uuid for row in rows], judge_one, dues, now, audit)
+            done = await self._operations.carry_out(list(draws), judge_one, self._dues(draws), now, audit)
+            if ordered.order.sends:
+                self._tell_freed(done, draws)
+            return done
         made, refused = await self._rebuilt(rows)
-        done = await self._operations.replace(made, judge_one, dues[: len(made)], now, audit) if made else []
+        dues = self._dues({one.old: draws[one.old] for one in made})
+        done = await self._operations.replace(made, judge_one, dues, now, audit) if made else []
+        self._tell_freed(done, draws, {one.old: str(one.draft.uuid) for one in made})
         return [*done, *(Judged(row, refused[row.uuid]) for row in rows if row.uuid in refused)]
 
     async def _rebuilt(self, rows: Sequence[Standing]) -> tuple[list[Rebuilt], dict[str, Refusal]]:
@@ -152,7 +170,7 @@ class Desk:
             if row.uuid in refused:
                 continue
             tap = kept.get(row.uuid)
-            new = UUID(int=self._rng.getrandbits(128), version=4)
+            new = self.uuids.of_rebuilt(row.uuid)
             found = _UNOPENED if tap is None else rebuild(tap, self.lanes.get(row.lane), self.setting, new)
             if isinstance(found, Rebuilt):
                 made.append(found)
@@ -164,9 +182,17 @@ class Desk:
         in_force = InForce(self._doubt, self.credentials, self._clock.schedule())
         return lambda row: judge(order, row, in_force)
 
-    def _dues(self, count: int, *, spread: bool) -> list[Micros]:
-        now = self._clock.schedule()
-        return spread_dues(now, [self._rng.random() if spread else 0.0 for _ in range(count)], self._spread_us)
+    def _drawn(self, rows: Sequence[Standing], *, spread: bool) -> dict[str, float]:
+        """Where in the spread each row lies, by UUID."""
+        return {row.uuid: self.draws.of_release(row.uuid) if spread else 0.0 for row in rows}
+
+    def _dues(self, draws: Mapping[str, float]) -> list[Micros]:
+        return spread_dues(self._clock.schedule(), draws.values(), self._spread_us)
+
+    def _tell_freed(self, done: Sequence[Judged], draws: Mapping[str, float], new: Mapping[str, str] = _NONE) -> None:
+        for one in done:
+            if isinstance(one.verdict, Change):
+                self.witness.freed(one.row.uuid, draws[one.row.uuid], new.get(one.row.uuid))
 
     def _audit(self, ordered: Ordered) -> AuditDraft:
         return AuditDraft(self._clock.wall(), ordered.who, ordered.order.value, ordered.why)

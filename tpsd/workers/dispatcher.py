@@ -7,6 +7,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
+from uuid import UUID
 
 import structlog
 
@@ -14,10 +15,11 @@ from tpsd.core.canary import judged, settle_canary
 from tpsd.core.doubt import DoubtPolicy, judge_at_claim, with_enquiry
 from tpsd.core.outcomes import classify
 from tpsd.core.settlement import Settlement, settle
-from tpsd.core.uplink import put_back
+from tpsd.core.uplink import is_not_ours, put_back
 from tpsd.domain.authorisation import Claimed
 from tpsd.domain.outcome import Exchange, Outcome, Unknown
 from tpsd.domain.time import Micros
+from tpsd.draws import Drawn, Draws
 from tpsd.errors import JournalUnavailableError
 from tpsd.metering import UNMETERED, Meter
 from tpsd.ports import Clock, Journal, SettledLate, Tps
@@ -57,7 +59,6 @@ class Dispatcher:
         self._journal = journal
         self._tps = tps
         self._clock = clock
-        self._rng = rng
         self._pace = pace
         self._uplink = uplink
         self._doubt = doubt
@@ -65,10 +66,13 @@ class Dispatcher:
         self._on_doubt = on_doubt
         self._on_judged = on_judged  # TPS's application judged a canary of this cause
         self._stopping = False
+        self._all_claimed = False  # nothing was due any more behind the last claim, and none is under way
         self.wake = asyncio.Event()
         self.in_flight = 0
         self.meter: Meter = UNMETERED
         self.witness: Witness = UNWITNESSED
+        self.draws: Draws = Drawn(rng)
+        self.on_answered: Callable[[str, UUID, str], None] = lambda _cause, _uuid, _terminal: None
         self.may_claim: Callable[[], bool] = lambda: True  # who makes it true sets ``wake``
         self._watch = JournalWatch(log, clock)
 
@@ -90,9 +94,7 @@ class Dispatcher:
         self._stopping = True
         self.wake.set()
 
-    def decide(
-        self, claimed: Claimed, outcome: Outcome, ended_at: Micros, jitter_draw: float | None = None
-    ) -> Settlement:
+    def decide(self, claimed: Claimed, outcome: Outcome, ended_at: Micros, jitter_draw: float) -> Settlement:
         """The settlement of one attempt, with this daemon's jitter."""
         rule = partial(settle, asked=claimed.amount)
         if claimed.cause is not None:
@@ -102,7 +104,7 @@ class Dispatcher:
             outcome,
             started_at=claimed.started_at,
             ended_at=ended_at,
-            jitter_draw=self._rng.random() if jitter_draw is None else jitter_draw,
+            jitter_draw=jitter_draw,
             jitter_share=self._pace.jitter_share,
             terminal=claimed.terminal,
         )
@@ -110,6 +112,7 @@ class Dispatcher:
 
     async def _round(self, sends: asyncio.TaskGroup) -> Micros | None:
         """Claim into the free places; when to look again, None for not before something wakes it."""
+        self._all_claimed = False
         free = self._pace.concurrency - self.in_flight
         if free <= 0 or not self.may_claim():
             return None
@@ -128,27 +131,31 @@ class Dispatcher:
         for claimed in claims:
             self.in_flight += 1
             sends.create_task(self._send(claimed, created_by is None), name=f"send {claimed.uuid}")
+        self._all_claimed = len(claims) < free
         if len(claims) == free or created_by is not None:
             return None  # every probe of an uplink that is down wakes this
         return await self._journal.next_due()
 
     async def _send(self, claimed: Claimed, may_wait: bool) -> None:
+        is_over = False
         try:
             began = self._clock.monotonic()
             exchange = await self._tps.post(claimed.credential, claimed.path, claimed.body)
             self.witness.sent(claimed, exchange, self._clock.monotonic() - began)
-            await self._settle(claimed, _read(claimed, exchange), may_wait)
+            is_over = await self._settle(claimed, _read(claimed, exchange), may_wait)
         finally:
             self.in_flight -= 1
-            self.wake.set()
+            if not (is_over and self._all_claimed):
+                self.wake.set()
 
-    async def _settle(self, claimed: Claimed, outcome: Outcome, may_wait: bool) -> None:
+    async def _settle(self, claimed: Claimed, outcome: Outcome, may_wait: bool) -> bool:
+        """Whether that is all: nothing falls due because of it."""
         ended_at = self._clock.schedule()
         jitter = None
-        if may_wait and self._uplink.goes_back(outcome, claimed.reason):
+        if is_not_ours(outcome) or (may_wait and self._uplink.goes_back(outcome, claimed.reason)):
             settlement = put_back(claimed, outcome)
         else:
-            jitter = self._rng.random()
+            jitter = self.draws.of_attempt(claimed.uuid)
             settlement = self.decide(claimed, outcome, ended_at, jitter)
         while True:
             try:
@@ -156,12 +163,13 @@ class Dispatcher:
                 break
             except SettledLate:
                 log.error("settled_late", uuid=str(claimed.uuid), attempt=claimed.number, cause=outcome.cause)
-                return
+                return False
             except JournalUnavailableError as exc:
                 self._watch.failed("settle_failed", exc, uuid=str(claimed.uuid))
                 await asyncio.sleep(RETRY_SECONDS)
         self._watch.works()
         self.meter.settled(outcome)
+        self.on_answered(outcome.cause, claimed.uuid, claimed.terminal)
         self.witness.settled(claimed, outcome, settlement, jitter)
         log.info(
             "attempt",
@@ -173,6 +181,7 @@ class Dispatcher:
         self._tell([settlement], noticed=noticed)
         if claimed.cause is not None and judged(outcome):
             await self._on_judged(claimed.cause)
+        return claimed.cause is None and settlement.state.is_final
 
     def _tell(self, settlements: list[Settlement], *, noticed: bool = False) -> None:
         if noticed or any(settlement.notices for settlement in settlements):

@@ -14,6 +14,7 @@ from tpsd.domain.audit import AuditDraft
 from tpsd.domain.lane import LaneClosed
 from tpsd.errors import NotFoundError, RefusedError
 from tpsd.ports import Clock
+from tpsd.witness import UNWITNESSED, Witness
 from tpsd.workers.reader import Lane
 
 log = structlog.get_logger("tpsd.doorkeeper")
@@ -27,6 +28,7 @@ class Doorkeeper:
         self._lanes = lanes
         self._clock = clock
         self._closed: dict[str, LaneClosed] = {}
+        self.witness: Witness = UNWITNESSED
 
     async def begin(self) -> None:
         """Close what was closed when the last life ended."""
@@ -48,6 +50,7 @@ class Doorkeeper:
         if (closed := self._closed.get(known)) is not None:
             raise RefusedError(f"lane {known} is closed already, {closed}; open it with 'tpsd lane open {known}'")
         closed, audit = self._order("close lane", who, why)
+        self.witness.ordered("close_lane", known, who, {})
         await self._closures.close(known, closed, audit)
         self._closed[known] = closed
         self.greet(lane)
@@ -62,6 +65,7 @@ class Doorkeeper:
             reason = f" ({lane.state.reason})" if lane.state.reason else ""
             raise RefusedError(f"nobody closed lane {known}; it is {lane.state.state}{reason}: see 'tpsd lanes'")
         _, audit = self._order("open lane", who, why)
+        self.witness.ordered("open_lane", known, who, {})
         await self._closures.open(known, audit)
         del self._closed[known]
         self.greet(lane)

@@ -16,12 +16,14 @@ from tpsd.denylist import DenyFeed
 from tpsd.domain.feed import BadPage, Denial, FeedState, Heard, NoPage, Page
 from tpsd.domain.notice import NoticeDraft
 from tpsd.domain.picture import FeedFacts
-from tpsd.domain.time import SECOND, Micros, later
+from tpsd.domain.time import MINUTE, SECOND, Micros, later
 from tpsd.errors import JournalUnavailableError, RefusedError
 from tpsd.ports import Clock
 from tpsd.workers.journal_watch import JournalWatch
 
 RETRY_SECONDS = 1.0  # how often a journal that could not commit is tried again
+
+LOOK_US = MINUTE  # how often a daemon looks at the list that another one keeps
 
 log = structlog.get_logger("tpsd.feed")
 
@@ -84,6 +86,7 @@ class Feed:
         self._cause = ""  # why the last poll failed
         self.busy = False
         self.wake = asyncio.Event()
+        self.may_ask: Callable[[], bool] = lambda: True  # of daemons that share a list one asks for all
         self.beside: Callable[[], Awaitable[None]] | None = None  # what else is asked for after a poll that went well
 
     async def begin(self) -> None:
@@ -141,6 +144,11 @@ class Feed:
             await self._say(self._untold)
         poll = Round(set())
         self._state = await self._feed.state()
+        if not self.may_ask():
+            await self._tell_of_age()
+            if self.beside is not None:
+                await self.beside()
+            return LOOK_US
         if self._state.whole and self._state.waits_since is None:
             await self._turn(poll)  # a life before ended between the last page and the flip
         heard: Heard

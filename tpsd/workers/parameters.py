@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import structlog
@@ -20,48 +20,56 @@ EVERY_US: Final = HOUR
 
 log = structlog.get_logger("tpsd.parameters")
 
-AskRaw = Callable[[Parameters, str | None], Awaitable[RawHeard]]
+Stream = tuple[Parameters, str]
+"""A type, and the terminal (``TYPE:SERIAL``) whose own it is; empty: all have the same."""
+
+AskRaw = Callable[[Stream, str | None], Awaitable[RawHeard]]
 
 
 class ParameterFeed:
-    """One daemon's. ``look`` after each poll of the deny list."""
+    """One daemon's. ``look`` after each poll of the deny list. ``streams``: what there is to ask for now."""
 
-    def __init__(self, store: ParameterStore, ask: AskRaw, clock: Clock) -> None:
+    def __init__(
+        self, store: ParameterStore, ask: AskRaw, clock: Clock, streams: Callable[[], Sequence[Stream]]
+    ) -> None:
         self._store = store
         self._ask = ask
         self._clock = clock
         self._due = Micros(0)
-        self._trouble = {kind: Trouble() for kind in Parameters}
+        self._streams = streams
+        self._trouble: dict[Stream, Trouble] = {}
 
     async def look(self) -> None:
-        """Ask for each type until there is no more, if it is time. Raises JournalUnavailableError."""
+        """Ask for each stream until there is no more, if it is time. Raises JournalUnavailableError."""
         now = self._clock.schedule()
         if now < self._due:
             return
         self._due = later(now, EVERY_US)
-        for kind in Parameters:
-            wrong = await self._all_of(kind)
-            trouble = self._trouble[kind]
+        for stream in self._streams():
+            wrong = await self._all_of(stream)
+            trouble = self._trouble.setdefault(stream, Trouble())
             if wrong is None:
                 trouble.over(self._clock.monotonic())
             elif (times := trouble.happened(self._clock.monotonic(), wrong)) is not None:
-                log.warning("parameters_not_fed", kind=kind.value, cause=wrong, times=times)
+                log.warning("parameters_not_fed", kind=stream[0].value, terminal=stream[1], cause=wrong, times=times)
 
-    async def _all_of(self, kind: Parameters) -> str | None:
+    async def _all_of(self, stream: Stream) -> str | None:
         """None once TPS has no more, else why not."""
+        kind, terminal = stream
         seen: set[str] = set()
-        state = await self._store.state(kind)
+        state = await self._store.state(kind, terminal)
         before = state.version
         while True:
             asked_with = state.token
-            heard = await self._ask(kind, asked_with)
+            heard = await self._ask(stream, asked_with)
             if not isinstance(heard, RawPage):
                 return heard.cause
             if (wrong := against_contract(heard, len(heard.records), asked_with, seen)) is not None:
                 return wrong.cause
             try:
                 anew = asked_with is None and bool(state.records)
-                state = await self._store.keep(kind, heard, self._clock.wall(), anew=anew, timed=self._clock.trusted)
+                at, timed = self._clock.wall(), self._clock.trusted
+                state = await self._store.keep(kind, heard, at, anew=anew, timed=timed, terminal=terminal)
             except RefusedError:
                 return BadPage("list.length").cause
             if heard.complete:
@@ -69,5 +77,5 @@ class ParameterFeed:
             if heard.token is not None:
                 seen.add(heard.token)
         if state.version != before:
-            log.info("parameters_fed", kind=kind.value, version=state.version, records=state.records)
+            log.info("parameters_fed", kind=kind.value, terminal=terminal, version=state.version, records=state.records)
         return None

@@ -259,9 +259,11 @@ class Lane:
 
     async def _until_something(self) -> None:
         deadline = self._device.deadline
-        remaining = None if deadline is None else max(0.0, deadline - self._clock.monotonic())
+        if deadline is None:
+            await self._wake.wait()
+            return
         try:
-            async with asyncio.timeout(remaining):
+            async with asyncio.timeout(max(0.0, deadline - self._clock.monotonic())):
                 await self._wake.wait()
         except TimeoutError:
             return

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import assert_never
 
 import structlog
 
 from tpsd.domain.audit import AuditDraft
+from tpsd.domain.device_key import DeviceKey
 from tpsd.domain.identity import Answered, Awaiting, Identity, IdentityState, Issued, NotIssued
 from tpsd.errors import RefusedError
 from tpsd.identities import Identities, Registration
@@ -20,7 +21,10 @@ log = structlog.get_logger("tpsd.registrar")
 
 
 class Registrar:
-    """One daemon's. ``lanes`` are those that the configuration names now; ``company_id`` is the operator's."""
+    """One daemon's. ``lanes`` are those that the configuration names now; ``company_id`` is the operator's.
+
+    ``receive`` keeps the device keys that come with an identity.
+    """
 
     def __init__(
         self,
@@ -29,12 +33,14 @@ class Registrar:
         lanes: Callable[[], Sequence[Lane]],
         clock: Clock,
         company_id: int,
+        receive: Callable[[Sequence[DeviceKey]], Awaitable[object]],
     ) -> None:
         self._identities = identities
         self._wire = wire
         self._lanes = lanes
         self._clock = clock
         self._company_id = company_id
+        self._receive = receive
         self._turn = asyncio.Lock()  # two orders at once would make two key pairs for one lane
         self.known: dict[str, Identity] = {}
 
@@ -94,7 +100,9 @@ class Registrar:
                     f"TPS registered {identity.terminal} for company {company}, and operator.company_id is"
                     f" {self._company_id}; correct it, or have Sfey move the terminal"
                 )
-            case Issued():
+            case Issued(keys=keys):
+                if keys:
+                    await self._receive(keys)  # before it is active: then nothing is asked for again
                 active = await self._identities.activate(lane, answered, self._clock.wall())
                 log.info("terminal_active", lane=lane, terminal=identity.terminal)
                 return active

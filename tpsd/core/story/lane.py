@@ -63,6 +63,7 @@ def verdict(history: History, teller: Teller) -> Event:
         "disposition": None if tap.disposition is None else tap.disposition.value,
         "note": history.note,
         "list_version": history.list_version,
+        "token_key": history.token_key,
         "configuration": history.config_digest,
     }
     if tap.verdict is None:
@@ -129,7 +130,8 @@ def _disposed(disposition: Disposition | None) -> str | None:
 
 
 def _lists(history: History) -> str:
-    return "" if history.list_version is None else f"Deny list version {history.list_version}. "
+    listed = "" if history.list_version is None else f"Deny list version {history.list_version}. "
+    return listed + ("" if history.token_key is None else f"Card token under key {history.token_key}. ")
 
 
 _DELIVERED = {

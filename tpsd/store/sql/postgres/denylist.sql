@@ -3,7 +3,8 @@ INSERT INTO meta (key, value) VALUES ('deny_version', '1')
 ON CONFLICT (key) DO UPDATE SET value = to_jsonb(meta.value::bigint + 1)
 
 -- name: deny_live
-SELECT number FROM deny_generation WHERE state = 'live' AND (:source::text IS NULL OR source = :source) ORDER BY number
+SELECT number, token_key FROM deny_generation
+WHERE state = 'live' AND (:source::text IS NULL OR source = :source) ORDER BY number
 
 -- name: deny_slice_end
 -- No "max" of bytes before PostgreSQL 18.

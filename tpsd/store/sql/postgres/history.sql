@@ -30,3 +30,6 @@ SELECT id, at, who, what, subject, why FROM audit
 WHERE id > ?1 AND id <= ?2
   AND EXISTS (SELECT 1 FROM json_array_elements_text(?3::json) WHERE strpos(subject, value) > 0)
 ORDER BY id
+
+-- name: clock_shift
+SELECT clock_shift()

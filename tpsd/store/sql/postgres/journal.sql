@@ -1,29 +1,28 @@
 -- What PostgreSQL needs in other words than SQLite, here and beside: the same names, bindings and columns.
 
 -- name: insert_attempt
--- A value of "meta" is JSON.
 INSERT INTO attempt (uuid, number, release, reason, started_at)
-SELECT uuid, attempt, release, ?, ? + coalesce((SELECT value::bigint FROM meta WHERE key = 'clock_shift'), 0)
+SELECT uuid, attempt, release, ?, ? + clock_shift()
 FROM authorisation WHERE uuid = ?
 
 -- name: end_attempt
 UPDATE attempt
-SET ended_at = ? + coalesce((SELECT value::bigint FROM meta WHERE key = 'clock_shift'), 0), outcome = ?, cause = ?,
+SET ended_at = ? + clock_shift(), outcome = ?, cause = ?,
     may_have_charged = ?
 WHERE uuid = ? AND number = ?
 
 -- name: without_credential
 SELECT uuid FROM authorisation
-WHERE state = 'pending' AND credential NOT IN (SELECT value FROM json_array_elements_text(?::json))
+WHERE state = 'pending' AND credential NOT IN (SELECT value FROM json_array_elements_text(?::json)) /* own */
 
 -- name: hold_without_credential
 UPDATE authorisation SET state = 'held', cause = 'no_credential', due = NULL, ran_rested = ?
-WHERE state = 'pending' AND credential NOT IN (SELECT value FROM json_array_elements_text(?::json))
+WHERE state = 'pending' AND credential NOT IN (SELECT value FROM json_array_elements_text(?::json)) /* own */
 
 -- name: free_with_credential
 UPDATE authorisation SET state = 'pending', cause = NULL, due = ?, ran_rested = NULL
 WHERE state = 'held' AND cause = 'no_credential'
-  AND credential IN (SELECT value FROM json_array_elements_text(?::json))
+  AND credential IN (SELECT value FROM json_array_elements_text(?::json)) /* own */
 
 -- name: tap_rows
 -- A binding that may be NULL says of what type it is where it stands first.

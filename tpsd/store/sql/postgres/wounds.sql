@@ -9,14 +9,14 @@ WHERE uuid = :uuid
 -- name: wound_attempt_missing
 INSERT INTO attempt (uuid, number, release, reason, started_at)
 SELECT a.uuid, a.attempt, a.release, 'ladder',
-       :at + coalesce((SELECT value::bigint FROM meta WHERE key = 'clock_shift'), 0)
+       :at + clock_shift()
 FROM authorisation a
 WHERE a.uuid = :uuid AND a.attempt > 0
   AND NOT EXISTS (SELECT 1 FROM attempt t WHERE t.uuid = a.uuid AND t.number = a.attempt)
 
 -- name: wound_attempt_open
 UPDATE attempt
-SET ended_at = :at + coalesce((SELECT value::bigint FROM meta WHERE key = 'clock_shift'), 0), outcome = 'unknown',
+SET ended_at = :at + clock_shift(), outcome = 'unknown',
     cause = 'crash', may_have_charged = 1
 WHERE uuid = :uuid AND ended_at IS NULL AND reason <> 'enquiry'
   AND NOT EXISTS (SELECT 1 FROM authorisation a

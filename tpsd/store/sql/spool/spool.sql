@@ -14,6 +14,7 @@ SELECT s.tap, s.uuid, s.at, t.repeats,
        t.serial, t.boot, t.counter, t.digest, t.type_name, t.pass_group, t.lane, t.terminal, t.kind, t.tapped_at,
        t.received_at, t.amount, t.currency, t.stop, t.place, t.token, t.masked, t.oda, t.shown, t.verdict, t.reason,
        t.note, t.disposition, t.config_digest, t.list_version, t.clock_life, t.facts, t.zone,
+       t.token_key,
        a.uuid, a.type, a.state, a.cause, a.path, a.credential, a.amount, a.currency, a.body_digest, l.tiers
 FROM spooled s
 JOIN tap t ON t.id = s.tap

@@ -24,6 +24,9 @@ SELECT 1 FROM authorisation WHERE token = ? AND state IN ('in_doubt', 'awaiting_
 -- name: deny_version
 SELECT value FROM meta WHERE key = 'deny_version'
 
+-- name: token_key_in_force
+SELECT value FROM meta WHERE key = 'token_key'
+
 -- name: deny_holds
 -- CROSS JOIN: the few generations first, then one seek each; left to itself, SQLite walks the whole list.
 SELECT 1 FROM deny_generation g CROSS JOIN deny d ON d.generation = g.number AND d.token = ?

@@ -4,7 +4,7 @@
 INSERT INTO meta (key, value) VALUES ('deny_version', 1) ON CONFLICT (key) DO UPDATE SET value = value + 1
 
 -- name: deny_begin
-INSERT INTO deny_generation (source, state, began_at, live_at) VALUES (?, ?, ?, ?)
+INSERT INTO deny_generation (source, state, began_at, live_at, token_key) VALUES (?, ?, ?, ?, ?)
 
 -- name: deny_insert
 INSERT INTO deny (generation, token) VALUES (?, ?) ON CONFLICT DO NOTHING
@@ -19,7 +19,8 @@ UPDATE deny_generation SET tokens = tokens + ? WHERE number = ?
 SELECT state, source, tokens FROM deny_generation WHERE number = ?
 
 -- name: deny_live
-SELECT number FROM deny_generation WHERE state = 'live' AND (:source IS NULL OR source = :source) ORDER BY number
+SELECT number, token_key FROM deny_generation
+WHERE state = 'live' AND (:source IS NULL OR source = :source) ORDER BY number
 
 -- name: deny_supersede
 UPDATE deny_generation SET state = 'old' WHERE state = 'live' AND source = ?
@@ -34,8 +35,8 @@ UPDATE deny_generation SET state = 'old' WHERE number = ? AND state = 'filling'
 UPDATE deny_generation SET state = 'old' WHERE state = 'filling'
 
 -- name: deny_totals
-SELECT source, sum(tokens), max(live_at) FROM deny_generation
-WHERE state = 'live' AND shadow IS NULL GROUP BY source ORDER BY source
+SELECT source, sum(tokens), max(live_at), token_key FROM deny_generation
+WHERE state = 'live' AND shadow IS NULL GROUP BY source, token_key ORDER BY source, max(live_at), token_key
 
 -- name: deny_oldest
 SELECT min(number) FROM deny_generation WHERE state = 'old'
@@ -43,9 +44,9 @@ SELECT min(number) FROM deny_generation WHERE state = 'old'
 -- name: deny_to_join
 -- The feed joins its own (feed.sql), by size: this here would move its million for each page that comes.
 SELECT number FROM deny_generation
-WHERE state = 'live' AND shadow IS NULL AND source = (
-  SELECT source FROM deny_generation WHERE state = 'live' AND shadow IS NULL AND source <> :fed
-  GROUP BY source HAVING count(*) > 1 LIMIT 1
+WHERE state = 'live' AND shadow IS NULL AND (source, coalesce(token_key, '')) = (
+  SELECT source, coalesce(token_key, '') FROM deny_generation WHERE state = 'live' AND shadow IS NULL AND source <> :fed
+  GROUP BY source, coalesce(token_key, '') HAVING count(*) > 1 LIMIT 1
 )
 ORDER BY tokens, number DESC
 
@@ -70,5 +71,5 @@ WHERE number = ?
 SELECT 1 FROM deny_generation WHERE state = 'old'
 UNION ALL
 SELECT 1 FROM deny_generation WHERE state = 'live' AND shadow IS NULL AND source <> :fed
-GROUP BY source HAVING count(*) > 1
+GROUP BY source, coalesce(token_key, '') HAVING count(*) > 1
 LIMIT 1

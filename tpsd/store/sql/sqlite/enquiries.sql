@@ -23,15 +23,16 @@ SELECT uuid, terminal, timing, state, cause, attempt, fence, enquiries,
        EXISTS (SELECT 1 FROM sealed s WHERE s.owner = uuid AND s.purpose = 'body'), type,
        coalesce(approved_amount, amount)
 FROM authorisation
-WHERE state IN ('in_doubt', 'pending') AND enquiry_due <= ?
+WHERE state IN ('in_doubt', 'pending') AND enquiry_due <= ? /* own */
 ORDER BY enquiry_due, uuid
-LIMIT ?
+LIMIT ? /* claim */
 
 -- name: enquired_one
 SELECT uuid, terminal, timing, state, cause, attempt, fence, enquiries, 0, type, coalesce(approved_amount, amount)
 FROM authorisation
 WHERE uuid = ?1 AND state = 'in_doubt'
   AND NOT EXISTS (SELECT 1 FROM attempt t WHERE t.uuid = ?1 AND t.reason = 'enquiry' AND t.ended_at IS NULL)
+/* lock */
 
 -- name: mark_asked_beside
 UPDATE authorisation SET attempt = attempt + 1, fence = fence + 1 WHERE uuid = ?
@@ -41,7 +42,8 @@ UPDATE authorisation SET attempt = attempt + 1, fence = fence + 1 WHERE uuid = ?
 SELECT max(shown = 1) FROM tap WHERE uuid = ? HAVING count(*) > 0
 
 -- name: next_enquiry
-SELECT min(enquiry_due) FROM authorisation WHERE state IN ('in_doubt', 'pending') AND enquiry_due IS NOT NULL
+SELECT min(enquiry_due) FROM authorisation
+WHERE state IN ('in_doubt', 'pending') AND enquiry_due IS NOT NULL /* own */
 
 -- name: mark_enquiring
 UPDATE authorisation
@@ -49,7 +51,7 @@ SET attempt = attempt + 1, fence = fence + 1, enquiries = enquiries + 1, enquiry
 WHERE uuid = ?
 
 -- name: is_enquired
-SELECT 1 FROM authorisation WHERE uuid = ? AND fence = ? AND state = ?
+SELECT 1 FROM authorisation WHERE uuid = ? AND fence = ? AND state = ? /* lock */
 
 -- name: end_enquiry
 UPDATE attempt
@@ -88,19 +90,19 @@ SELECT a.uuid, a.terminal, a.timing, a.state, a.cause, t.number, a.fence, a.enqu
        EXISTS (SELECT 1 FROM sealed s WHERE s.owner = a.uuid AND s.purpose = 'body'), a.type,
        coalesce(a.approved_amount, a.amount), t.started_at
 FROM attempt t JOIN authorisation a ON a.uuid = t.uuid
-WHERE t.reason = 'enquiry' AND t.ended_at IS NULL
+WHERE t.reason = 'enquiry' AND t.ended_at IS NULL /* own a */
 
 -- name: pull_enquiries
-UPDATE authorisation SET enquiry_due = ? WHERE state IN ('in_doubt', 'pending') AND enquiry_due > ?
+UPDATE authorisation SET enquiry_due = ? WHERE state IN ('in_doubt', 'pending') AND enquiry_due > ? /* own */
 
 -- name: begin_enquiries
 UPDATE authorisation SET enquiry_due = ?
 WHERE state IN ('held', 'permanently_failed', 'in_doubt') AND state = 'in_doubt' AND enquiries = 0
-  AND enquiry_due IS NULL
+  AND enquiry_due IS NULL /* own */
 
 -- name: enquiries_to_end
 SELECT uuid, state, cause FROM authorisation
-WHERE state IN ('in_doubt', 'pending') AND enquiry_due IS NOT NULL
+WHERE state IN ('in_doubt', 'pending') AND enquiry_due IS NOT NULL /* own */
 LIMIT ?
 
 -- name: bodies_going

@@ -8,14 +8,14 @@ SELECT f.token, f.heard_at, f.whole_at, f.waits_since, f.loses, f.ignored, f.sha
 FROM deny_feed f WHERE f.source = ?
 
 -- name: feed_lists
-SELECT number, shadow, tokens FROM deny_generation WHERE state = 'live' AND source = ? ORDER BY number
+SELECT number, shadow, tokens, token_key FROM deny_generation WHERE state = 'live' AND source = ? ORDER BY number
 
 -- name: feed_begin
-INSERT INTO deny_generation (source, state, began_at, live_at, shadow) VALUES (?, 'live', ?, ?, ?)
+INSERT INTO deny_generation (source, state, began_at, live_at, shadow, token_key) VALUES (?, 'live', ?, ?, ?, ?)
 
 -- name: run_begin
-INSERT INTO deny_generation (source, state, began_at, live_at, shadow)
-SELECT source, state, began_at, live_at, shadow FROM deny_generation WHERE number = :like
+INSERT INTO deny_generation (source, state, began_at, live_at, shadow, token_key)
+SELECT source, state, began_at, live_at, shadow, token_key FROM deny_generation WHERE number = :like
 
 -- name: run_end
 SELECT token FROM deny WHERE generation = ? ORDER BY token DESC LIMIT 1

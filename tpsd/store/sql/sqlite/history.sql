@@ -2,7 +2,7 @@
 
 -- name: history_tap
 SELECT terminal, received_at, repeats, shown, unseen, delivered, note, list_version, config_digest,
-       coalesce(stop, zone), token
+       coalesce(stop, zone), token, token_key
 FROM tap WHERE id = ?
 
 -- name: history_card
@@ -56,3 +56,6 @@ SELECT coalesce(max(id), 0) FROM audit
 SELECT id, at, who, what, subject, why FROM audit
 WHERE id > ?1 AND id <= ?2 AND EXISTS (SELECT 1 FROM json_each(?3) WHERE instr(subject, value) > 0)
 ORDER BY id
+
+-- name: clock_shift
+SELECT coalesce((SELECT value FROM meta WHERE key = 'clock_shift'), 0)

@@ -17,10 +17,10 @@ WHERE cause = ?
   AND NOT EXISTS (SELECT 1 FROM authorisation a WHERE a.state = 'sending' AND a.cause = hold.cause)
 
 -- name: next_canary
-SELECT min(canary_due) FROM hold WHERE canary_due IS NOT NULL
+SELECT min(canary_due) FROM hold WHERE canary_due IS NOT NULL /* own */
 
 -- name: canaries_due
-SELECT cause FROM hold WHERE canary_due <= ? ORDER BY canary_due, cause LIMIT ?
+SELECT cause FROM hold WHERE canary_due <= ? /* own */ ORDER BY canary_due, cause LIMIT ? /* claim */
 
 -- name: canary_gone
 UPDATE hold SET canary_due = ? WHERE cause = ?
@@ -32,9 +32,9 @@ FROM authorisation a
 JOIN ladder l ON l.id = a.ladder
 JOIN sealed s ON s.owner = a.uuid AND s.purpose = 'body'
 WHERE a.state IN ('held', 'permanently_failed', 'in_doubt') AND a.state = 'held'
-  AND a.cause = ? AND a.may_have_charged = 0 AND a.body_digest IS NOT NULL
+  AND a.cause = ? AND a.may_have_charged = 0 AND a.body_digest IS NOT NULL /* own a */
 ORDER BY a.created_at, a.uuid
-LIMIT 1
+LIMIT 1 /* claim a */
 
 -- name: canary_sending
 UPDATE authorisation SET state = 'sending', attempt = attempt + 1, fence = fence + 1 WHERE uuid = ?
@@ -47,4 +47,4 @@ UPDATE authorisation SET state = 'held', may_have_charged = ? WHERE uuid = ?
 UPDATE authorisation SET release = release + 1, sends = 0, warned = 0 WHERE uuid = ?
 
 -- name: pull_canaries
-UPDATE hold SET canary_due = ? WHERE canary_due > ?
+UPDATE hold SET canary_due = ? WHERE canary_due > ? /* own */

@@ -32,8 +32,8 @@ VALUES (?, ?, 'deferred', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 -- name: insert_tap
 INSERT INTO tap (serial, boot, counter, digest, type_name, pass_group, lane, terminal, kind, tapped_at, received_at, amount, currency, stop,
                  place, token, masked, oda, shown, verdict, reason, note, disposition, uuid, config_digest, list_version,
-                 clock_life, facts, made_at, zone)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                 clock_life, facts, made_at, zone, token_key)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: repeat_tap
 UPDATE tap SET repeats = repeats + 1, shown = coalesce(nullif(?, 0), shown) WHERE id = ?
@@ -63,9 +63,9 @@ SELECT a.uuid, a.terminal, a.path, a.credential, a.attempt, a.sends, a.fence, a.
 FROM authorisation a
 JOIN ladder l ON l.id = a.ladder
 LEFT JOIN sealed s ON s.owner = a.uuid AND s.purpose = 'body'
-WHERE a.state = 'pending' AND a.body_digest IS NOT NULL AND a.due <= ?
+WHERE a.state = 'pending' AND a.body_digest IS NOT NULL AND a.due <= ? /* own a */
 ORDER BY a.due, a.uuid
-LIMIT ?
+LIMIT ? /* claim a */
 
 -- name: mark_sending
 UPDATE authorisation SET state = 'sending', due = NULL, attempt = attempt + 1, sends = sends + 1, fence = fence + 1
@@ -78,7 +78,7 @@ SELECT uuid, attempt, release, ?, ? + coalesce((SELECT value FROM meta WHERE key
 FROM authorisation WHERE uuid = ?
 
 -- name: fence_of
-SELECT fence FROM authorisation WHERE uuid = ? AND state = 'sending'
+SELECT fence FROM authorisation WHERE uuid = ? AND state = 'sending' /* lock */
 
 -- name: end_attempt
 UPDATE attempt
@@ -104,7 +104,7 @@ INSERT INTO notice (kind, cause, detail, tap, uuid, created_at) VALUES (?, ?, ?,
 INSERT INTO episode (kind, cause, step, opened_at, closes_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
 
 -- name: next_due
-SELECT min(due) FROM authorisation WHERE state = 'pending' AND body_digest IS NOT NULL
+SELECT min(due) FROM authorisation WHERE state = 'pending' AND body_digest IS NOT NULL /* own */
 
 -- name: left_open
 SELECT a.uuid, a.terminal, a.path, a.credential, a.attempt, a.sends, a.fence, a.may_have_charged, l.tiers,
@@ -112,7 +112,7 @@ SELECT a.uuid, a.terminal, a.path, a.credential, a.attempt, a.sends, a.fence, a.
 FROM authorisation a
 JOIN ladder l ON l.id = a.ladder
 JOIN attempt t ON t.uuid = a.uuid AND t.number = a.attempt
-WHERE a.state = 'sending'
+WHERE a.state = 'sending' /* own a */
 
 -- name: without_credential
 SELECT uuid FROM authorisation
@@ -129,10 +129,10 @@ WHERE state = 'held' AND cause = 'no_credential' AND credential IN (SELECT value
 -- name: pending_rungs
 SELECT DISTINCT a.ladder, l.tiers, a.sends
 FROM authorisation a JOIN ladder l ON l.id = a.ladder
-WHERE a.state = 'pending' AND a.due > ?
+WHERE a.state = 'pending' AND a.due > ? /* own a */
 
 -- name: pull_due
-UPDATE authorisation SET due = ? WHERE state = 'pending' AND ladder = ? AND sends = ? AND due > ?
+UPDATE authorisation SET due = ? WHERE state = 'pending' AND ladder = ? AND sends = ? AND due > ? /* own */
 
 -- name: pull_windows
 UPDATE episode SET closes_at = ? WHERE closes_at > ?
@@ -268,7 +268,7 @@ WHERE t.id = ?
 -- name: tap_more
 SELECT t.token, t.stop, t.config_digest, a.path, a.credential,
        EXISTS (SELECT 1 FROM sealed s WHERE s.owner = t.uuid OR s.owner = 'tap:' || t.id),
-       t.list_version, t.delivered, t.zone, a.approved_amount, a.initial_uuid
+       t.list_version, t.delivered, t.zone, a.approved_amount, a.initial_uuid, t.token_key
 FROM tap t LEFT JOIN authorisation a ON a.uuid = t.uuid
 WHERE t.id = ?
 

@@ -1,5 +1,15 @@
 -- Journeys, and transactions that follow another one.
 
+-- name: lock_journey_of_card
+-- Nobody else moves it until this transaction ends, here and below: SQLite has nobody else.
+SELECT 1 FROM journey WHERE operator = ? AND token = ? AND state IN ('open', 'checking_out') /* lock */
+
+-- name: lock_journey_of_check_out
+SELECT 1 FROM journey WHERE check_out = ? /* lock */
+
+-- name: lock_journey
+SELECT 1 FROM journey WHERE id = ? /* lock */
+
 -- name: journey_of_card
 -- The states are the index's own words: SQLite takes a partial index only by them.
 SELECT id, token, state, check_in, tries, opened_at, zone, held, currency, out_uuid, out_state, out_amount,
@@ -28,7 +38,8 @@ LIMIT 1
 SELECT state FROM journey WHERE id = ?
 
 -- name: open_journey
-INSERT INTO journey (operator, token, state, check_in, opened_at, zone, lane) VALUES (?, ?, 'open', ?, ?, ?, ?)
+INSERT INTO journey (operator, token, token_key, state, check_in, opened_at, zone, lane)
+VALUES (?, ?, ?, 'open', ?, ?, ?, ?)
 
 -- name: move_journey
 UPDATE journey SET state = ?, ended_at = coalesce(?, ended_at) WHERE id = ?
@@ -63,7 +74,7 @@ SELECT id, state FROM journey WHERE id < ? ORDER BY id DESC LIMIT ?
 -- name: journey_row
 SELECT j.id, j.state, j.lane, j.zone, j.opened_at, j.ended_at, j.tries, j.held, j.currency, j.check_in,
        (SELECT min(id) FROM tap t WHERE t.uuid = j.check_in), (SELECT masked FROM tap t WHERE t.uuid = j.check_in LIMIT 1),
-       j.out_uuid, j.out_state, j.out_amount
+       j.out_uuid, j.out_state, j.out_amount, (SELECT token_key FROM journey o WHERE o.id = j.id)
 FROM journey_now j
 WHERE j.id = ?
 

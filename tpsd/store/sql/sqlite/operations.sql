@@ -1,3 +1,7 @@
+-- name: lock_authorisation
+-- Nobody else changes it until this transaction ends: SQLite has nobody else.
+SELECT 1 FROM authorisation WHERE uuid = ? /* lock */
+
 -- name: standing
 SELECT a.uuid, a.state, a.cause, a.terminal, a.lane, a.credential, a.amount, a.currency, a.may_have_charged,
        a.created_at,

@@ -3,6 +3,9 @@
 -- name: parameters_of
 SELECT version, list, in_force, token, whole_at FROM feed_parameters WHERE kind = ?
 
+-- name: parameters_all
+SELECT kind FROM feed_parameters ORDER BY kind
+
 -- name: parameters_count
 SELECT count(*) FROM feed_record WHERE kind = ? AND list = ?
 

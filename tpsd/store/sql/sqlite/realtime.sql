@@ -16,7 +16,7 @@ SELECT a.attempt, a.fence, a.path, a.credential, a.amount, a.may_have_charged, l
 FROM authorisation a
 JOIN ladder l ON l.id = a.ladder
 LEFT JOIN sealed s ON s.owner = a.uuid AND s.purpose = 'body'
-WHERE a.uuid = ? AND a.state = 'awaiting_tap'
+WHERE a.uuid = ? AND a.state = 'awaiting_tap' /* lock a */
 
 -- name: ask_same
 UPDATE authorisation SET state = 'sending', attempt = attempt + 1, sends = sends + 1, fence = fence + 1
@@ -45,7 +45,7 @@ SELECT a.type, a.amount, a.terminal, a.may_have_charged,
 FROM authorisation a WHERE a.uuid = ?1
 
 -- name: undecided
-SELECT id, made_at, zone, token, lane FROM tap WHERE uuid = ? AND verdict IS NULL ORDER BY id DESC LIMIT 1
+SELECT id, made_at, zone, token, token_key, lane FROM tap WHERE uuid = ? AND verdict IS NULL ORDER BY id DESC LIMIT 1
 
 -- name: decide_tap
 UPDATE tap SET verdict = ?, reason = ?, unseen = max(unseen, ?), delivered = ? WHERE id = ? AND verdict IS NULL

@@ -1,0 +1,66 @@
+"""Bugs of daemons that share a journal: two of them do one's work, or nobody does."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.planted.bug import Bug
+
+FLEET: Final = (
+    Bug(
+        "a lease is not renewed",
+        "tpsd/store/sql/fleet/leases.sql",
+        "UPDATE daemon SET lease_until = now_us() + ? WHERE name",
+        "UPDATE daemon SET lease_until = lease_until + 0 * ? WHERE name",
+        ("tests/store/test_postgres_leases.py",),
+    ),
+    Bug(
+        "who was declared gone goes on writing",
+        "tpsd/store/sql/fleet/leases.sql",
+        "AND life = current_setting('tpsd.life', true)::bigint AND gone_at IS NULL\nFOR SHARE",
+        "AND life = current_setting('tpsd.life', true)::bigint\nFOR SHARE",
+        ("tests/store/test_postgres_leases.py",),
+    ),
+    Bug(
+        "a send begins however little of the lease is left",
+        "tpsd/leases.py",
+        "if self._schedule() + self._send_us <= self._until:",
+        "if self._schedule() <= self._until:",
+        ("tests/unit/test_leaseholder.py",),
+    ),
+    Bug(
+        "the lease is not looked at before the bytes leave",
+        "tpsd/sfey/client.py",
+        "            if body is not None and not self._may_send():",
+        "            if False:",
+        ("tests/integration/test_tps_client.py",),
+    ),
+    Bug(
+        "what others leave is found only when somebody says so",
+        "tpsd/workers/leaseholder.py",
+        "        self._on_round()\n",
+        "",
+        ("tests/unit/test_leaseholder.py",),
+    ),
+    Bug(
+        "a realtime tap of a dead daemon is sent by another",
+        "tpsd/store/leases.py",
+        "            if claimed.realtime:\n",
+        "            if False:\n",
+        ("tests/store/test_postgres_leases.py",),
+    ),
+    Bug(
+        "work is taken over under whatever credential",
+        "schemas/sql/postgres/0006_daemons.sql",
+        "WHERE m.whom = theirs.whom",
+        "WHERE m.whom <> ''",
+        ("tests/store/test_postgres_leases.py",),
+    ),
+    Bug(
+        "a tap that its daemon has not confirmed is sent by another",
+        "tpsd/store/sql/fleet/leases.sql",
+        "WHERE NOT EXISTS (SELECT 1 FROM tap t WHERE t.uuid = a.uuid AND t.id > o.confirmed)",
+        "WHERE true",
+        ("tests/store/test_postgres_leases.py",),
+    ),
+)
