@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -85,13 +85,15 @@ class Gate:
 
     async def connected(self) -> None:
         """Once it has found its server again."""
-        journal, back = self.journal, asyncio.Event()
-        loop = asyncio.get_running_loop()
-        journal.on_connection(lambda: loop.call_soon_threadsafe(back.set))
-        while not journal.is_connected:
-            back.clear()
-            await asyncio.wait_for(back.wait(), 30)
-        journal.recovered(journal.losses)
+        await self._once(lambda: self.journal.is_connected)
+        self.journal.recovered(self.journal.losses)
+
+    async def _once(self, true: Callable[[], bool]) -> None:
+        loop, heard = asyncio.get_running_loop(), asyncio.Event()
+        self.journal.on_connection(lambda: loop.call_soon_threadsafe(heard.set))
+        while not true():
+            heard.clear()
+            await asyncio.wait_for(heard.wait(), 30)
 
     async def drained(self) -> None:
         """Until nothing waits."""
@@ -101,8 +103,10 @@ class Gate:
     async def lose(self) -> None:
         """The connection is gone, nobody gets in, and it knows."""
         await asyncio.to_thread(self.server.shut)
+        before = self.journal.losses
         with pytest.raises(JournalUnavailableError):
             await self.journal.next_due()
+        await self._once(lambda: self.journal.losses > before)
 
     async def find(self) -> None:
         """The server is there again, and everything is where it belongs."""

@@ -61,7 +61,7 @@ class SqlLeases:
 
     def lose(self) -> None:
         """Its connection is another one: whoever presides now, this daemon does not. From any thread."""
-        self._presides = False
+        self._presides_since = None
 
     async def confirm_whatever_comes(self) -> None:
         """Nothing is told anywhere else: what is committed was, or will be."""

@@ -89,10 +89,7 @@ class ReconnectingWriter(ThreadedWriter):
     def _after_round(self, group: GroupCommit) -> GroupCommit:
         if group.broken is None:
             return group
-        with self._wake:
-            self.losses += 1
-            self.unsure = True
-        self._turn_away(self._faults.words(group.broken))
+        self._turn_away(self._faults.words(group.broken), lost=True)
         group.close()
         pause = AGAIN_FIRST_SECONDS
         while not self._stop_waiting.wait(pause):
@@ -123,12 +120,15 @@ class ReconnectingWriter(ThreadedWriter):
             raise
         return connection
 
-    def _turn_away(self, why: str) -> None:
+    def _turn_away(self, why: str, *, lost: bool = False) -> None:
         """Nobody is taken until there is a connection, and nobody who waits is kept waiting."""
         with self._wake:
             since = time.monotonic() if self.away is None else self.away.since
             self.away = Away(since, why)
             self.pulse.trouble = str(_unavailable(self.away))
+            if lost:
+                self.losses += 1
+                self.unsure = True
             left = [job for lane in self._lanes for job in lane]
             for lane in self._lanes:
                 lane.clear()
