@@ -97,6 +97,7 @@ async def test_a_daemon_that_is_well(playing: Opens) -> None:
                         "deny_list",
                         "tap_log",
                         "spool",
+                        "fleet",
                         "preflight",
                     ),
                     True,
