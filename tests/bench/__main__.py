@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.bench import (
+    claims,
     decoder,
     denylist,
     drain,
@@ -39,6 +40,7 @@ BENCHES = {
     "realtime": realtime.run,
     "drain": drain.run,
     "spool": spool.run,
+    "claims": claims.run,
     "start": start.run,
     "memory": memory.run,
     "writes": writes.run,

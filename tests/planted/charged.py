@@ -132,4 +132,25 @@ CHARGED: Final = (
         "        return\n",
         ("tests/store/test_spooled.py", "tests/property/test_draining.py"),
     ),
+    Bug(
+        "a journal that moved stays in its file too",
+        "tpsd/store/moving.py",
+        '            self._source.pragma("application_id", BACKUP_ID)\n',
+        "",
+        ("tests/store/test_moving.py",),
+    ),
+    Bug(
+        "a copy may be used before its file is marked",
+        "tpsd/store/moving.py",
+        "        self._leave(begun, by, where)\n        self._arrive(begun, by, whence)\n",
+        "        self._arrive(begun, by, whence)\n        self._leave(begun, by, where)\n",
+        ("tests/store/test_moving.py",),
+    ),
+    Bug(
+        "a late end is written over another where many end at once",
+        "tpsd/store/sql/fleet/settling.sql",
+        " AND a.fence = given.fence",
+        "",
+        ("tests/store/test_postgres_together.py",),
+    ),
 )

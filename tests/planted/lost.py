@@ -76,8 +76,8 @@ LOST: Final = (
     Bug(
         "what came of a send is lost on a crash",
         "tpsd/store/commits.py",
-        "        (stamp.at, OUTCOME_NAMES[type(outcome)], outcome.cause, int(not outcome.clean)",
-        "        (None, OUTCOME_NAMES[type(outcome)], outcome.cause, int(not outcome.clean)",
+        'Q["end_attempt"], (stamp.at, *ended(outcome)',
+        'Q["end_attempt"], (None, *ended(outcome)',
         ("tests/store/test_contract_sends.py", "tests/store/test_contract_start.py"),
     ),
     Bug(

@@ -102,8 +102,8 @@ class Gate:
 
     async def lose(self) -> None:
         """The connection is gone, nobody gets in, and it knows."""
-        await asyncio.to_thread(self.server.shut)
         before = self.journal.losses
+        await asyncio.to_thread(self.server.shut)
         with pytest.raises(JournalUnavailableError):
             await self.journal.next_due()
         await self._once(lambda: self.journal.losses > before)

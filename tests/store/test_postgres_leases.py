@@ -12,6 +12,7 @@ import pytest
 
 from tests.store.builders import (
     APPROVED,
+    NO_CONNECTION,
     NOW,
     SILENCE,
     UNAVAILABLE,
@@ -27,12 +28,25 @@ from tests.store.builders import (
 )
 from tests.store.databases import Databases, PostgresEngine
 from tests.store.engines import IDENTITY, KEK
-from tests.store.passengers import ENQUIRING, PAYING, asked_of, check_in, check_out, enquire, wait_for
+from tests.store.passengers import (
+    AT_THE_OTHER_GATE,
+    ENQUIRING,
+    OTHER_GATE,
+    PAYING,
+    asked_of,
+    check_in,
+    check_out,
+    enquire,
+    order_refund,
+    pay,
+    sent,
+    wait_for,
+)
 from tpsd.core.answering import settle as settle_asked
 from tpsd.core.outcomes import classify
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.lane import LaneClosed
-from tpsd.domain.time import DAY, HOUR, MINUTE
+from tpsd.domain.time import DAY, HOUR, MINUTE, Micros
 from tpsd.domain.views import TapFilter
 from tpsd.errors import JournalError
 from tpsd.leases import LEASE_US, TAKE_OVER_US, Endings, Neighbour
@@ -195,6 +209,23 @@ class TestWork:
         assert [claimed.uuid for claimed in await one.claim(NOW, 10)] == [mine[0]]
         assert await one.next_due() is None
 
+    async def test_what_may_have_charged_is_claimed_in_its_turn_and_looked_at_first(self, fleet: Fleet) -> None:
+        one = await fleet.daemon("one")
+        for counter in (1, 2, 3):
+            await take(one, counter, uuid=UUID(int=counter))
+        first, second, third = await one.claim(NOW, 10)
+        await settle(one, first, SILENCE)
+        await settle(one, second, UNAVAILABLE)
+        await settle(one, third, NO_CONNECTION)
+        await take(one, 4, now=after(30))
+        looked_at: list[Micros] = []
+        claims = await one.claim(LATER, 3, judge=looked_at.append)
+        assert looked_at == [NOW, NOW]
+        assert [claimed.number for claimed in claims] == [1, 2, 2]
+        (left,) = await one.claim(LATER, 3)
+        assert left.uuid == third.uuid
+        assert all(claimed.body for claimed in (*claims, left))
+
     async def test_a_start_ends_only_its_own_attempts(self, fleet: Fleet) -> None:
         one, two = await fleet.daemon("one"), await fleet.daemon("two")
         await take(one, 1)
@@ -329,6 +360,26 @@ class TestShared:
         await check_out(two, 2)
         assert [row.state for row in await one.taps(TapFilter())] == ["approved", "approved"]
         assert await one.upkeep.check() == []
+
+    @pytest.mark.parametrize(("whom", "name"), [("the company", "ours"), ("somebody else", "one/common")])
+    async def test_a_try_to_check_out_goes_on_only_under_the_same_certificate(
+        self, fleet: Fleet, whom: str, name: str
+    ) -> None:
+        """One that nobody holds is refused by the line to TPS: the same bytes never go under another's name."""
+        lane = replace(OTHER_GATE, credential="common")
+        one, two = await fleet.daemon("one"), await fleet.daemon("two", {"ours": whom, "common": "a third"})
+        await check_in(one)
+        await check_out(one, 2, SILENCE, lane=lane)
+        claimed = asked_of(await wait_for(two, 3, **(AT_THE_OTHER_GATE | {"lane": lane})))
+        assert (claimed.number, claimed.credential) == (2, name)
+
+    @pytest.mark.parametrize(("whom", "name"), [("the company", "ours"), ("somebody else", "one/common")])
+    async def test_a_refund_ordered_at_another_goes_under_the_same_certificate(
+        self, fleet: Fleet, whom: str, name: str
+    ) -> None:
+        one, two = await fleet.daemon("one"), await fleet.daemon("two", {"ours": whom, "common": "a third"})
+        await pay(one)
+        assert sent(await order_refund(two)).credential == name
 
     async def test_bodies_sealed_by_one_open_at_the_other_also_under_a_new_epoch(self, fleet: Fleet) -> None:
         one, two = await fleet.daemon("one"), await fleet.daemon("two")

@@ -80,6 +80,7 @@ class TestWording:
             ("a = ? /* own */", "a = $1 AND daemon = current_setting('tpsd.daemon', true)", (0,)),
             ("b.a = 1 /* own b */", "b.a = 1 AND b.daemon = current_setting('tpsd.daemon', true)", ()),
             ("LIMIT ? /* claim a */", "LIMIT $1 FOR UPDATE OF a SKIP LOCKED", (0,)),
+            ("a.credential /* held */, 1", "own_credential(a.daemon, a.credential), 1", ()),
             ("a = 1 /* lock */", "a = 1 FOR UPDATE", ()),
             ("a = 1 /* of our own: 'why?' */", "a = 1 /* of our own: 'why?' */", ()),
         ],

@@ -5,7 +5,8 @@ which index SQLite is to take is nothing that PostgreSQL lets itself be told.
 
 A journal there has many daemons, so a query may have marks that SQLite takes for comments: ``/* own a */`` behind a
 condition keeps to the rows of this daemon, ``/* lock a */`` locks the rows found, ``/* claim a */`` those that nobody
-else has locked. ``a`` names the table where there are several.
+else has locked; ``a`` names the table where there are several. ``a.credential /* held */`` is the name under which this
+daemon holds what ``a``'s daemon calls so, or one under which nobody holds anything.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from tpsd.store.queries import F, Q, Query, load
 _TOKENS = re.compile(
     r"'(?:[^']|'')*'|--[^\n]*|::| INDEXED BY \w+|\?(?P<at>\d+)?|:(?P<name>[a-z_]+)"
     r"|/\* (?P<mark>own|lock|claim)(?: (?P<table>\w+))? \*/"
+    r"|(?P<of>\w+)\.credential /\* held \*/"
 )
 _GIVES_ROWS = re.compile(r"\s*(?:--[^\n]*\s+)*(?:SELECT|WITH|INSERT|UPDATE|DELETE)\b", re.IGNORECASE)
 
@@ -57,6 +59,8 @@ def worded(sql: str) -> Worded:
         elif found[0].startswith("?"):
             last = int(found["at"]) if found["at"] else last + 1
             taken = last - 1
+        elif found["of"] is not None:
+            return f"own_credential({found['of']}.daemon, {found['of']}.credential)"
         elif found["mark"] is not None:
             return _marked(found["mark"], found["table"])
         else:

@@ -61,6 +61,7 @@ from tpsd.store.queries import Q
 from tpsd.store.reporting import Counts
 from tpsd.store.rotation import SLICES_MAX, Rotation
 from tpsd.store.seal import KEY_BYTES, Entropy, Pool, Sealed, keyed_digest, unwrap, wrap
+from tpsd.store.settling import Settling
 from tpsd.store.totals import totals
 from tpsd.store.writer import Urgency, Writer
 from tpsd.upkeep import Upkeep
@@ -194,7 +195,9 @@ class SqlJournal:
 
         def work(connection: Connection) -> list[ClaimedRow]:
             canaries = holds.claim_canaries(connection, now, limit) if created_by is None else []
-            return [*canaries, *commits.claim(connection, now, limit - len(canaries), created_by, aside)]
+            left = limit - len(canaries)
+            whole = [] if created_by is not None else self._claim_together(connection, now, left)
+            return [*canaries, *whole, *commits.claim(connection, now, left - len(whole), created_by, aside)]
 
         if not await self.outages.spread():
             return []
@@ -219,7 +222,12 @@ class SqlJournal:
             told = journeys.follow(connection, str(claimed.uuid), settlement.state, stamp)
             return told or bool(settlement.notices)
 
-        return await self._writer.write(work)
+        return await self._writer.write(self._with_others(work, Settling(claimed, outcome, settlement, stamp)))
+
+    def _with_others(self, alone: Work[bool], settling: Settling) -> Work[bool]:
+        """The work of a settlement, or what may be done with that of others: SQLite has nothing for it."""
+        del settling
+        return alone
 
     async def next_due(self) -> Micros | None:
         """The earliest due time of a pending row, or of a canary."""
@@ -374,6 +382,11 @@ class SqlJournal:
         self._ran = await self._writer.read(housekeeping.read_ran)
         await self._epochs.follow()
         return {}
+
+    def _claim_together(self, connection: Connection, now: Micros, limit: int) -> list[ClaimedRow]:
+        """Those of the oldest due rows that can be claimed in one statement, where the engine has one."""
+        del connection, now, limit
+        return []
 
     def _alone_with(self, connection: Connection, digest: bytes, token: str | None) -> None:
         """Until the transaction ends nobody else decides about this tap, nor about its card: SQLite has nobody else."""

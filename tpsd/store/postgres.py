@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
 from tpsd.domain.audit import AuditDraft
+from tpsd.domain.authorisation import AttemptReason
+from tpsd.domain.time import Micros
 from tpsd.domain.upkeep import BackedUp, Finding
 from tpsd.errors import JournalError, JournalUnavailableError, RefusedError
-from tpsd.store import checking
+from tpsd.store import checking, commits
+from tpsd.store.commits import ClaimedRow
 from tpsd.store.connection import Connection
 from tpsd.store.entering import POSTGRES, WHOLE_SECONDS, connect, here_still, is_small, look
 from tpsd.store.faults import Faults
-from tpsd.store.group import Work
+from tpsd.store.group import Together, Work
 from tpsd.store.housekeeping import Keep
 from tpsd.store.journal import Identity, Secrets, SqlJournal
 from tpsd.store.keyrows import KeyRows, numbers_of
@@ -25,6 +28,7 @@ from tpsd.store.queries import F
 from tpsd.store.retiring import Retiring
 from tpsd.store.seal import Entropy, Pool
 from tpsd.store.session import OWN, Database, Session
+from tpsd.store.settling import Settling, settle_together
 from tpsd.store.viewing import Reading
 from tpsd.store.writer import ThreadedWriter, Writer
 
@@ -69,6 +73,10 @@ class PostgresJournal(SqlJournal):
             raise
         return journal
 
+    def _with_others(self, alone: Work[bool], settling: Settling) -> Work[bool]:
+        """See ``SqlJournal``."""
+        return Together(alone, settle_together, settling) if settling.is_plain else alone
+
     async def _unlock(self, identity: Identity, keys: Secrets) -> None:
         """As in any journal, and then see who else is there."""
         self.leases = self._leases = SqlLeases(self._writer, self._daemon, self._stamp)
@@ -80,6 +88,11 @@ class PostgresJournal(SqlJournal):
     async def _is_to_preside(self) -> bool:
         """See ``SqlJournal``."""
         return await self._leases.preside()
+
+    def _claim_together(self, connection: Connection, now: Micros, limit: int) -> list[ClaimedRow]:
+        """See ``SqlJournal``."""
+        rows = connection.execute(F["claim_together"], (now, limit, now))
+        return [commits.begun(row, AttemptReason.LADDER, now) for row in rows]
 
     def _alone_with(self, connection: Connection, digest: bytes, token: str | None) -> None:
         """See ``SqlJournal``. The tap's lock before the card's: they are never wanted the other way round."""

@@ -57,6 +57,18 @@ CREATE FUNCTION clock_shift() RETURNS bigint LANGUAGE sql STABLE AS $$
                    WHERE key = 'clock_shift/' || coalesce(current_setting('tpsd.daemon', true), '')), 0)
 $$;
 
+-- Under which name this daemon holds what another calls so: its own name for it, or one that nobody holds.
+CREATE FUNCTION own_credential(of_daemon text, called text) RETURNS text LANGUAGE sql STABLE AS $$
+  SELECT CASE WHEN of_daemon = current_setting('tpsd.daemon', true) THEN called
+              ELSE coalesce((SELECT min(m.key)
+                             FROM daemon d
+                             JOIN daemon me ON me.name = current_setting('tpsd.daemon', true)
+                             CROSS JOIN LATERAL jsonb_each_text(me.credentials) m
+                             WHERE d.name = of_daemon AND m.value = d.credentials ->> called),
+                            of_daemon || '/' || called)
+         END
+$$;
+
 -- The database's clock, which every daemon's due times follow: microseconds since 1970 UTC.
 CREATE FUNCTION now_us() RETURNS bigint LANGUAGE sql VOLATILE AS $$
   SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint

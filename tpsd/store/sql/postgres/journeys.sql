@@ -1,6 +1,6 @@
 -- name: original
 SELECT a.uuid, a.type, a.state, a.lane, a.terminal,
-       coalesce(t.serial, substr(a.terminal, strpos(a.terminal, ':') + 1)), coalesce(t.type_name, ''), a.credential,
+       coalesce(t.serial, substr(a.terminal, strpos(a.terminal, ':') + 1)), coalesce(t.type_name, ''), a.credential /* held */,
        a.amount, coalesce(a.approved_amount, a.amount), a.currency,
        coalesce((SELECT max(x.ended_at) FROM attempt x WHERE x.uuid = a.uuid AND x.outcome = 'approved'), a.settled_at),
        (SELECT j.id FROM journey j WHERE j.check_in = a.uuid)

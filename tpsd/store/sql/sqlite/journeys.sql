@@ -85,7 +85,7 @@ SELECT state, count(*) FROM journey GROUP BY state
 -- Its validator is that of its own tap; of one without, that of the tap it follows where the terminal is the same.
 -- When it was charged is an attempt's, in true time: a schedule clock may have begun in 1970.
 SELECT a.uuid, a.type, a.state, a.lane, a.terminal,
-       coalesce(t.serial, substr(a.terminal, instr(a.terminal, ':') + 1)), coalesce(t.type_name, ''), a.credential,
+       coalesce(t.serial, substr(a.terminal, instr(a.terminal, ':') + 1)), coalesce(t.type_name, ''), a.credential /* held */,
        a.amount, coalesce(a.approved_amount, a.amount), a.currency,
        coalesce((SELECT max(x.ended_at) FROM attempt x WHERE x.uuid = a.uuid AND x.outcome = 'approved'), a.settled_at),
        (SELECT j.id FROM journey j WHERE j.check_in = a.uuid)

@@ -3,7 +3,7 @@
 SELECT 1 FROM authorisation WHERE uuid = ? /* lock */
 
 -- name: standing
-SELECT a.uuid, a.state, a.cause, a.terminal, a.lane, a.credential, a.amount, a.currency, a.may_have_charged,
+SELECT a.uuid, a.state, a.cause, a.terminal, a.lane, a.credential /* held */, a.amount, a.currency, a.may_have_charged,
        a.created_at,
        a.body_digest IS NOT NULL AND EXISTS (SELECT 1 FROM sealed s WHERE s.owner = a.uuid AND s.purpose = 'body'),
        EXISTS (SELECT 1 FROM sealed s WHERE s.owner = a.uuid AND s.purpose = 'tap'),

@@ -11,7 +11,7 @@ INSERT INTO authorisation (uuid, type, timing, lane, terminal, state, path, cred
 VALUES (?, ?, 'deferred', ?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: awaited
-SELECT a.attempt, a.fence, a.path, a.credential, a.amount, a.may_have_charged, l.tiers,
+SELECT a.attempt, a.fence, a.path, a.credential /* held */, a.amount, a.may_have_charged, l.tiers,
        s.epoch, s.wrapped_key, s.nonce, s.data
 FROM authorisation a
 JOIN ladder l ON l.id = a.ladder
