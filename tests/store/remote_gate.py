@@ -91,9 +91,10 @@ class Gate:
     async def _once(self, true: Callable[[], bool]) -> None:
         loop, heard = asyncio.get_running_loop(), asyncio.Event()
         self.journal.on_connection(lambda: loop.call_soon_threadsafe(heard.set))
-        while not true():
-            heard.clear()
-            await asyncio.wait_for(heard.wait(), 30)
+        async with asyncio.timeout(30):
+            while not true():
+                heard.clear()
+                await heard.wait()
 
     async def drained(self) -> None:
         """Until nothing waits."""
