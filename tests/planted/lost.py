@@ -108,4 +108,18 @@ LOST: Final = (
         "    (State.RESCUING, Input.DONE): (State.IDLE, (Effect.PLAN_AGAIN, Effect.PAUSE)),",
         ("tests/unit/test_vivopay_session.py",),
     ),
+    Bug(
+        "a tap that came again while it was drained is forgotten with what it said",
+        "tpsd/store/sql/spool/spool.sql",
+        "WHERE s.tap = ? AND t.repeats = ?",
+        "WHERE s.tap = ? AND t.repeats >= 0 * ?",
+        ("tests/store/test_spooled.py",),
+    ),
+    Bug(
+        "the spool forgets a tap before the database has it",
+        "tpsd/store/spooled.py",
+        "if error is None]",
+        "if error is None or error]",
+        ("tests/store/test_spooled.py", "tests/integration/test_daemon_spool.py"),
+    ),
 )

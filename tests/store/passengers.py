@@ -147,11 +147,17 @@ def following(journal: Journal) -> Follow:
 
 
 async def order_check_out(
-    journal: Journal, journey: str = "1", amount: int = FARE, *, now: Micros = NOW, **fields: Any
+    journal: Journal,
+    journey: str = "1",
+    amount: int = FARE,
+    *,
+    now: Micros = NOW,
+    enquires: bool = False,
+    **fields: Any,
 ) -> Ordered | Refusal:
     """The operator's command; the other fields are the order's."""
     order = CheckOutOrder(amount, **fields)
-    return await journal.asked.check_out(journey, order, following(journal), now, CHECKOUT)
+    return await journal.asked.check_out(journey, order, following(journal), now, CHECKOUT, enquires=enquires)
 
 
 async def order_refund(

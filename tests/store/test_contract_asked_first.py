@@ -323,9 +323,11 @@ async def test_killed_after_it_was_paid(engine: Engine, journal: Journal) -> Non
 
 async def test_a_payment_found_charged_is_refunded_in_the_same_commit(journal: SqlJournal) -> None:
     await doubtful(journal)
+    assert await journal.asked.found_in_doubt() == 0
     await enquire(journal, APPROVED, gives_back=True)
     story = await journal.story("1")
     assert (story.tap.state, await notices(journal)) == ("approved", [])
+    assert await journal.asked.found_in_doubt() == 1
     refund = await claim_one(journal, after(60))
     assert (refund.reason, refund.amount, refund.terminal) == (AttemptReason.LADDER, HELD, TERMINAL)
     assert b'"transactionType":"RETAIL_REFUND"' in refund.body

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from uuid import UUID
 
 import pytest
 
@@ -254,13 +255,38 @@ async def test_one_that_waits_for_a_tap_waits_no_more(journal: SqlJournal, excha
     await check_in(journal)
     await check_out(journal, 2, exchange)
     assert (await journal.story("2")).body_kept
+    doubts = [row.tap_id for row in await journal.operations.awaited_rows(10)]
+    assert doubts == (["VAL00043:3:2"] if exchange == UNAVAILABLE else []), "people see what may have charged"
     claimed = sent(await order_check_out(journal))
     story = await journal.story("2")
     assert (story.tap.state, story.body_kept) == ("failed", False)
+    assert await journal.operations.awaited_rows(10) == []
     assert (await journey_of(journal)).check_out == str(claimed.uuid)
     taken = await wait_for(journal, 3, kind=0x06, **AT_THE_OTHER_GATE)
     assert taken.told is not None
     assert taken.told.reason == "no_check_in"
+
+
+@pytest.mark.parametrize("charged", [True, False])
+async def test_tps_is_asked_about_the_try_that_waits_before_a_person_charges(
+    journal: SqlJournal, charged: bool
+) -> None:
+    await check_in(journal)
+    await check_out(journal, 2, UNAVAILABLE, policy=ENQUIRING)
+    assert "TPS is asked first whether" in refused(await order_check_out(journal, enquires=True))
+    story = await journal.story("2")
+    assert (story.tap.state, story.body_kept, await audited(journal)) == ("in_doubt", False, [])
+    taken = await wait_for(journal, 3, kind=0x06, **AT_THE_OTHER_GATE)
+    assert taken.told is not None
+    assert (taken.asked, taken.told.reason) == (None, "in_doubt"), "no tap sends it again"
+    assert "TPS is being asked" in refused(await order_check_out(journal, enquires=True))
+    if charged:
+        await enquire(journal, APPROVED)
+        assert (await journey_of(journal)).state == "closed"
+        assert "is closed" in refused(await order_check_out(journal, enquires=True))
+    else:
+        await enquire_in_vain(journal)
+        sent(await order_check_out(journal, enquires=True))
 
 
 async def test_an_expired_one_days_later(journal: SqlJournal) -> None:
@@ -310,6 +336,15 @@ async def test_a_refund_is_written_before_a_byte_leaves(engine: Engine, journal:
 async def test_a_payment_is_found_by(journal: Journal, reference: str) -> None:
     await pay(journal, uuid=ONE)
     sent(await order_refund(journal, reference))
+
+
+async def test_half_a_name_that_two_payments_share_gives_nothing_back(journal: SqlJournal) -> None:
+    await pay(journal, uuid=ONE)
+    await pay(journal, counter=2, uuid=UUID(int=ONE.int + 1))
+    with pytest.raises(NotFoundError, match="more than one UUID begins with 0c7f3f6e: give more of it"):
+        await order_refund(journal, str(ONE)[:8])
+    assert (await audited(journal), (await journal.totals()).states) == ([], {"approved": 2})
+    sent(await order_refund(journal, str(ONE)))
 
 
 async def test_what_can_be_refunded(journal: Journal) -> None:

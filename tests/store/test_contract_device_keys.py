@@ -36,6 +36,18 @@ async def test_keys_are_kept_once_and_shown_by_check_value(journal: SqlJournal) 
     assert await journal.device_keys.secret(salt.id) == b"cryptic text"
 
 
+async def test_a_key_that_a_person_brought_is_audited_once_and_none_of_it_told(journal: SqlJournal) -> None:
+    brought = AuditDraft(NOW, "anna (1000)", "terminal register", "a new gate")
+    for _ in range(2):
+        await journal.device_keys.keep([prepared(TTK, None), prepared(TR34, None)], NOW, brought)
+    rows = await journal.operations.audited(10)
+    assert {(row.what, row.subject) for row in rows} == {
+        ("terminal register", f"TTK {CHECK} (key 1)"),
+        ("terminal register", "SALT TR34 (key 2)"),
+    }
+    assert len(rows) == 2
+
+
 async def test_another_key_of_the_same_index_is_a_version_beside_it(journal: SqlJournal) -> None:
     await kept(journal, TTK)
     assert await kept(journal, replace(TTK, data="11" * 16)) == KeysKept(1, 0, 0)

@@ -29,6 +29,7 @@ from tests.store.builders import (
     take_many,
 )
 from tests.store.engines import Engine
+from tests.store.passengers import resolve
 from tpsd.core.doubt import DoubtPolicy, judge_at_claim, with_enquiry
 from tpsd.core.enquiry import CONTROL_US, ENQUIRIES, Conclusion, Heard, conclude, read
 from tpsd.core.settlement import Settlement
@@ -40,6 +41,7 @@ from tpsd.domain.time import DAY, HOUR, MINUTE, Micros
 from tpsd.doubts import Judge
 from tpsd.ports import Journal
 from tpsd.store.housekeeping import Keep
+from tpsd.store.journal import SqlJournal
 
 ASKING = DoubtPolicy(36 * HOUR, enquires=True)
 NOT_FOUND = Answer(404)
@@ -354,6 +356,33 @@ async def test_a_crash_in_an_enquiry_beside_a_send_ends_both(engine: Engine, jou
     assert [attempt.cause for attempt in story.attempts] == ["timeout", "system.303", "crash", "crash"]
     assert (story.tap.state, await again.doubts.next_due()) == ("pending", None)
     await again.close()
+
+
+@pytest.mark.parametrize("charged", [True, False])
+async def test_a_crash_in_an_enquiry_about_what_a_person_settled_leaves_it_settled(
+    engine: Engine, journal: SqlJournal, charged: bool
+) -> None:
+    uuid = uuid4()
+    await in_doubt(journal, uuid=uuid)
+    assert await journal.doubts.claim_one(str(uuid), after(60)) is not None
+    await resolve(journal, str(uuid), charged=charged)
+    before = await journal.story("1")
+    again = await engine.after_sigkill().open()
+    assert (await again.doubts.begin(after(100), True, crash_at(after(100))))["enquiries_ended_unknown"] == 1
+    story = await again.story("1")
+    assert story.tap == before.tap
+    assert (story.attempts[-1].outcome, story.attempts[-1].cause) == ("unknown", "crash")
+    assert (await again.doubts.next_due(), await again.next_due()) == (None, None)
+    assert await again.upkeep.check() == []
+    await again.close()
+
+
+async def test_a_row_on_the_ladder_that_waited_for_an_enquiry_only_goes_on(journal: Journal) -> None:
+    await repeated(journal)
+    assert (await journal.doubts.begin(after(70), False, crash_at(after(70))))["left_in_doubt"] == 1
+    assert (await journal.doubts.next_due(), await journal.next_due()) == (None, after(120))
+    assert await causes(journal) == []
+    assert (await claim_one(journal, after(120))).number == 3
 
 
 async def test_rows_that_came_into_doubt_unasked_are_asked_about_once_there_is_an_enquiry(journal: Journal) -> None:

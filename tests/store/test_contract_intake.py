@@ -245,6 +245,16 @@ async def test_an_undecidable_tap_is_kept_rejected_with_its_payload_and_one_alar
     assert await causes(journal) == [f"alarm/internal@{TERMINAL}"]
 
 
+async def test_an_undecidable_tap_of_a_used_identity_is_kept_beside_the_first(journal: Journal) -> None:
+    await take(journal)
+    swapped = report(content=b" of another board")
+    taken = await journal.reject(swapped, "gate-1", TERMINAL, "c0ffee", NOW)
+    assert (taken.number, taken.new, taken.told) == (2, True, Told(Verdict.TRY_AGAIN, "internal"))
+    assert not (await journal.reject(swapped, "gate-1", TERMINAL, "c0ffee", NOW)).new
+    assert (await take(journal)).told == ACCEPTED
+    assert [row.repeats for row in await journal.taps(TapFilter())] == [1, 1]
+
+
 async def test_an_undecidable_tap_without_a_name_is_kept_too(journal: Journal) -> None:
     assert (await journal.reject(report(None), "gate-1", TERMINAL, "c0ffee", NOW)).new
     assert not (await journal.reject(report(None), "gate-1", TERMINAL, "c0ffee", NOW)).new

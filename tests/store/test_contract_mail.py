@@ -19,8 +19,8 @@ from tests.store.builders import (
     take_many,
 )
 from tests.store.engines import Engine
-from tpsd.core.notices import Totals
-from tpsd.domain.notice import Episode, MailRow, NoticeRow
+from tpsd.core.notices import Totals, cause_key
+from tpsd.domain.notice import Episode, MailRow, NoticeDraft, NoticeKind, NoticeRow
 from tpsd.domain.tap import Shown
 from tpsd.domain.time import Micros
 from tpsd.ports import Journal, WindowPlan
@@ -60,6 +60,16 @@ async def test_a_window_closes_after_a_minute_and_not_before(journal: Journal) -
         f"VAL00042:3:{counter} 250 476173******0119 system.60" for counter in (1, 2)
     ]
     assert (mail.created_at, mail.tries, mail.due) == (after(60), 0, after(60))
+
+
+async def test_a_notice_that_is_about_no_tap_is_mailed_once(engine: Engine, journal: Journal) -> None:
+    cause = cause_key(NoticeKind.ALARM, "list_age", "gate-1")
+    await journal.tell(NoticeDraft(NoticeKind.ALARM, cause, "the deny list is 30 hours old"), NOW)
+    again = await engine.after_sigkill().open()
+    assert [await close(again, at) for at in (after(59), after(60), after(7200))] == [0, 1, 0]
+    (mail,) = await mails(again, after(60))
+    assert mail.message_id.startswith(f"<{cause}-")
+    await again.close()
 
 
 async def test_each_cause_has_a_window_of_its_own(journal: Journal) -> None:

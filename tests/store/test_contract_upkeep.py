@@ -1,10 +1,14 @@
 """The journal as a whole: looked through, pruned and copied while it is at work, and restored."""
 
 import asyncio
+import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from tests.full_disk import files_up_to
 from tests.intake_taps import told_of
 from tests.store.builders import (
     APPROVED,
@@ -408,6 +412,34 @@ class TestRestore:
         ):
             with pytest.raises(RefusedError, match=words):
                 bring_back(engine, source, folder / "journal.db")
+
+    async def test_a_backup_with_a_value_that_cannot_be(
+        self, engine: SqliteEngine, journal: SqlJournal, folder: Path
+    ) -> None:
+        await approved(journal, 1)
+        await journal.upkeep.backup(folder / "today", BY)
+        with closing(sqlite3.connect(folder / "today")) as backup, backup:
+            backup.execute("PRAGMA ignore_check_constraints = ON")
+            backup.execute("UPDATE authorisation SET amount = -amount")
+        with pytest.raises(JournalError, match=r"is damaged \(CHECK constraint failed.*take an older backup"):
+            bring_back(engine, folder / "today", folder / "journal.db")
+        assert not (folder / "journal.db").exists()
+
+    async def test_without_room_the_journal_that_stands_there_stays(
+        self, engine: SqliteEngine, journal: SqlJournal, folder: Path
+    ) -> None:
+        await approved(journal, 1)
+        await journal.upkeep.backup(folder / "today", BY)
+        await approved(journal, 2)
+        await journal.close()
+        with files_up_to(4096), pytest.raises(JournalError, match=r"\(File too large\): nothing was restored"):
+            bring_back(engine, folder / "today", engine.path, force=True)
+        with (folder / "today").open("r+b") as backup:
+            backup.truncate(shutil.disk_usage(folder).free)  # a hole: it takes no room itself
+        with pytest.raises(RefusedError, match=r"MiB free and needs .* MiB: make room"):
+            bring_back(engine, folder / "today", engine.path, force=True)
+        assert [entry.name for entry in engine.path.parent.iterdir() if "restor" in entry.name] == []
+        assert await story_of(engine, 2) == "approved"
 
     async def test_a_damaged_backup(self, engine: SqliteEngine, journal: SqlJournal, folder: Path) -> None:
         await take_many(journal, range(1, 101))

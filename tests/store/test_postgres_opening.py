@@ -1,5 +1,6 @@
 """Opening a journal on PostgreSQL: what is refused, each in one line that says what to do and nothing secret."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -9,8 +10,10 @@ from tests.cluster import GUARDED, Cluster
 from tests.store.builders import NOW, claim_one, take
 from tests.store.databases import Databases, PostgresEngine
 from tests.store.engines import IDENTITY, KEK
+from tpsd.domain.time import HOUR, MINUTE
 from tpsd.domain.views import TapFilter
-from tpsd.errors import JournalError, SealError
+from tpsd.errors import JournalError, JournalUnavailableError, SealError
+from tpsd.store.entering import holds_a_journal, try_to_connect
 from tpsd.store.migrations import known
 from tpsd.store.postgres import PostgresJournal, PostgresView
 from tpsd.store.session import Database
@@ -94,6 +97,27 @@ async def test_a_role_that_may_not_make_tables(cluster: Cluster, empty: str) -> 
     cluster.run("CREATE ROLE looker LOGIN")
     words = await refused(opened(cluster.url(empty).replace("//tpsd@", "//looker@")))
     assert "make it the owner of its database" in words
+
+
+async def test_a_role_with_no_connection_left(cluster: Cluster, empty: str) -> None:
+    cluster.run("CREATE ROLE narrow LOGIN CONNECTION LIMIT 0")
+    words = await refused(opened(cluster.url(empty).replace("//tpsd@", "//narrow@")))
+    assert "has no connection left: raise max_connections" in words
+
+
+async def test_a_database_that_takes_nobody(cluster: Cluster, empty: str) -> None:
+    cluster.run(f"ALTER DATABASE {empty} ALLOW_CONNECTIONS false")
+    assert f"database {empty} at {cluster.folder} refuses the connection" in await refused(opened(cluster.url(empty)))
+    cluster.run(f"ALTER DATABASE {empty} ALLOW_CONNECTIONS true")
+
+
+async def test_looked_for_without_making_one(cluster: Cluster, empty: str, engine: PostgresEngine) -> None:
+    for url, made in ((cluster.url(empty), False), (engine.url, True)):
+        assert (await asyncio.to_thread(try_to_connect, Database(url))).startswith("PostgreSQL 16.")
+        assert await asyncio.to_thread(holds_a_journal, Database(url)) is made
+    nowhere = Database(cluster.url("nowhere"))
+    assert "is not there" in await refused(asyncio.to_thread(holds_a_journal, nowhere))
+    assert "is not there" in await refused(asyncio.to_thread(try_to_connect, nowhere))
 
 
 async def test_no_server(tmp_path: Any) -> None:
@@ -194,6 +218,16 @@ class TestLooking:
             with pytest.raises(JournalError, match=r"cannot be read \(ReadOnlySQLTransactionError"):
                 await view.read(lambda connection: connection.execute("DELETE FROM meta"))
 
+    async def test_what_contradicts_itself_is_found(self, engine: PostgresEngine) -> None:
+        journal = await engine.open()
+        await take(journal, 1)
+        await journal.close()
+        view = PostgresView(Database(engine.url))
+        assert await view.check() == []
+        engine.lose_key(1)
+        assert [finding.rule for finding in await view.check()] == ["key_missing"]
+        await view.close()
+
     async def test_where_no_journal_is(self, cluster: Cluster, empty: str) -> None:
         view = PostgresView(Database(cluster.url(empty)))
         assert "holds no journal: start tpsd once" in await refused(view.totals())
@@ -204,6 +238,30 @@ class TestLooking:
         view = PostgresView(Database(engine.url))
         assert "is at schema 0, which an earlier version made" in await refused(view.totals())
         await view.close()
+
+
+class TestKeys:
+    """Epoch keys are rows, made on a connection of their own."""
+
+    async def test_a_number_is_used_once(self, engine: PostgresEngine) -> None:
+        journal = await engine.open()
+        before = journal._shelf.get(1)
+        with pytest.raises(SealError, match="epoch key 1 exists already: epoch numbers are never used twice"):
+            journal._shelf.put(1, bytes(64))
+        assert journal._shelf.get(1) == before
+        await journal.close()
+
+    async def test_a_shelf_that_cannot_be_read_holds_up_the_house_and_no_tap(self, engine: PostgresEngine) -> None:
+        journal = await engine.open()
+        await take(journal, 1)
+        engine.tamper(("ALTER TABLE epoch_key RENAME TO mislaid",))
+        with pytest.raises(JournalUnavailableError, match=r"cannot be kept in order.*UndefinedTableError.*tried again"):
+            await journal.keep_house(25 * HOUR)
+        assert (await take(journal, 2)).new
+        engine.tamper(("ALTER TABLE mislaid RENAME TO epoch_key",))
+        assert (await journal.keep_house(MINUTE))["epochs_begun"] == 1
+        assert all(claimed.body for claimed in await journal.claim(NOW, 10))
+        await journal.close()
 
 
 class TestLostConnection:

@@ -53,6 +53,17 @@ async def test_a_folder_in_the_journals_place(engine: SqliteEngine) -> None:
         await engine.open()
 
 
+async def test_a_link_to_a_disk_that_is_not_there(engine: SqliteEngine) -> None:
+    engine.path.symlink_to(engine.folder / "unplugged" / "journal.db")
+    for _ in range(2):
+        with pytest.raises(JournalError, match=r"journal\.db cannot be opened: .*No such file or directory"):
+            await engine.open()
+    (engine.folder / "unplugged").mkdir()
+    journal = await engine.open()
+    assert (await take(journal)).new
+    await journal.close()
+
+
 async def test_a_lock_that_cannot_be_made(engine: SqliteEngine) -> None:
     engine.path.with_name("journal.db.lock").mkdir()
     with pytest.raises(JournalError, match=r"journal\.db\.lock cannot be made: Is a directory"):

@@ -4,8 +4,10 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,10 @@ from tpsd.domain.upkeep import Finding
 from tpsd.errors import JournalError, JournalUnavailableError, RefusedError
 from tpsd.store import checking, copying, housekeeping, opening, pruning
 from tpsd.store.commits import Q
+from tpsd.store.housekeeping import Keep
 from tpsd.store.restoring import unmark
 from tpsd.store.sqlite import SqliteJournal
+from tpsd.store.upkeep import Upkeep
 from tpsd.store.viewing import JournalView
 
 BY = AuditDraft(NOW, "alice (1000)", "store backup", "before the update")
@@ -344,3 +348,113 @@ async def test_only_a_copy_of_ours_becomes_a_journal_again(
     with pytest.raises(JournalError, match="cannot be written"):
         unmark(tmp_path / "text")
     assert (tmp_path / "text").read_text() == "no such thing" * 100
+
+
+async def test_a_copy_made_in_slices_has_what_was_written_meanwhile(engine: SqliteEngine, tmp_path: Path) -> None:
+    journal = await filled(engine)
+    copy = copying.Copy(tmp_path / "today")
+    await journal._writer.read(copy.begin)
+    a_slice_each = count(0, 0.6 * copying.SLICE_SECONDS).__next__
+    slices = 0
+    while not await journal._writer.read(lambda connection: copy.step(a_slice_each)):
+        slices += 1
+        assert (await take(journal, 10_000 + slices)).new
+    assert slices > 1
+    copy.finish()
+    await journal.close()
+    with closing(sqlite3.connect(tmp_path / "today")) as copied:
+        assert copied.execute("SELECT count(*) FROM tap").fetchone() == (3000 + slices,)
+        assert copied.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+async def test_a_damaged_journal_has_no_backup(engine: SqliteEngine, journal: SqliteJournal, tmp_path: Path) -> None:
+    def tamper(connection: apsw.Connection) -> None:
+        connection.execute("PRAGMA ignore_check_constraints = ON; UPDATE tap SET verdict = 11 WHERE counter = 1")
+
+    await journal._writer.write(tamper)
+    (tmp_path / "stick").mkdir()
+    with pytest.raises(JournalError, match=r"the journal is damaged \(CHECK constraint failed.*so is a copy of it"):
+        await journal.upkeep.backup(tmp_path / "stick" / "today", BY)
+    assert list((tmp_path / "stick").iterdir()) == []
+    await journal.close()
+    with pytest.raises(JournalError, match=r"is damaged \(CHECK constraint failed.*restore a backup"):
+        await engine.open()
+
+
+async def test_of_a_closed_journal_there_is_no_backup(journal: SqliteJournal, tmp_path: Path) -> None:
+    await journal.close()
+    (tmp_path / "stick").mkdir()
+    with pytest.raises(JournalError, match="closed"):
+        await journal.upkeep.backup(tmp_path / "stick" / "today", BY)
+    assert list((tmp_path / "stick").iterdir()) == []
+
+
+async def test_a_check_that_nobody_waits_for_ends_and_leaves_the_journal_as_it_was(
+    engine: SqliteEngine, journal: SqliteJournal
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def keys() -> list[int]:
+        begun.set()
+        assert go_on.wait(60)
+        return engine.epoch_keys()
+
+    check = asyncio.create_task(Upkeep(journal._writer, engine.path, keys).check())
+    await asyncio.to_thread(begun.wait, 60)
+    check.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await check
+    go_on.set()
+    assert await journal.upkeep.check() == []
+    for counter in range(1, 41):
+        await take_many(journal, range(counter * 100, counter * 100 + 20))
+    assert engine.path.with_name("journal.db-wal").stat().st_size < 2 * 1000 * 4096
+
+
+async def test_a_key_outlives_the_last_of_more_rows_than_a_minute_wraps_anew(engine: SqliteEngine) -> None:
+    journal = await filled(engine)
+    await journal.keep_house(housekeeping.EPOCH_US)
+    done = await journal.keep_house(housekeeping.REWRAP_AFTER_US)
+    moved = done["rows_rewrapped"]
+    assert (moved, done["keys_destroyed"]) == (5000, 0)
+    assert engine.epoch_keys()[0] == 1, "what is left of its rows needs it"
+    done = await journal.keep_house(1)
+    assert (done["rows_rewrapped"], done["keys_destroyed"]) == (1000, 1)
+    assert 1 not in engine.epoch_keys()
+    assert all(claimed.body for claimed in await journal.claim(NOW, 3000))
+    assert await journal.upkeep.check() == []
+    await journal.close()
+
+
+async def test_what_may_not_go_yet_does_not_stop_what_may(engine: SqliteEngine) -> None:
+    """A round looks at so many taps and no more; the next one begins where it ended."""
+    journal = await filled(engine)
+    await take_many(journal, range(3000, 5000))
+    await take(journal, 9000, card=card(expiry="2001"))
+    for _ in range(3):
+        await journal.keep_house(DAY)
+    await journal.close()
+    journal = await engine.open(keep=Keep(retention_us=DAY))
+    await take(journal, 9001, now=after(100 * DAY / 1e6))
+    assert (await journal.keep_house(1))["taps_pruned"] == 0
+    assert (await journal.keep_house(1))["taps_pruned"] == 1
+    assert (await journal.totals()).states == {"pending": 5001}
+    await journal.close()
+
+
+async def test_a_sweep_that_a_full_disk_stopped_is_made_before_the_next_list(tmp_path: Path) -> None:
+    engine = SqliteEngine(tmp_path / "engine", inline=True)
+    left = await engine.open()
+    cards = b"".join(number.to_bytes(32, "big") for number in range(1000))
+    await left.denylist.fill(await left.denylist.begin("file", NOW), cards)
+    killed = engine.after_sigkill()
+    await left.close()
+    with small_disk() as disk:
+        journal = await killed.open()
+        disk.fill()
+        with pytest.raises(JournalUnavailableError):
+            await journal.denylist.tidy(10)
+        disk.capacity = 2**40
+        assert await journal.denylist.tidy(10) == 1000
+        assert await journal.denylist.tidy(10) == 0
+        await journal.close()

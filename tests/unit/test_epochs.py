@@ -1,10 +1,10 @@
 """Epoch keys on their shelf: made once, private, opened by the right key alone, and really destroyed."""
 
-import os
 from pathlib import Path
 
 import pytest
 
+from tests.full_disk import files_up_to
 from tpsd.errors import SealError
 from tpsd.store.epochs import EpochKeys, KeyFolder
 
@@ -143,12 +143,13 @@ def _shelf_without_folder(folder: Path) -> KeyFolder:
     return shelf
 
 
-def test_a_full_disk_leaves_no_half_key(folder: Path) -> None:
-    # /dev/full takes nothing: its name stands where the key's file would be made.
-    KeyFolder(folder)
+@pytest.mark.parametrize("room", [0, 30])
+def test_a_full_disk_leaves_no_half_key(folder: Path, room: int) -> None:
     shelf = keys(folder)
-    os.symlink("/dev/full", folder / "epoch-00000001.key")
-    with pytest.raises(SealError):
+    with files_up_to(room), pytest.raises(SealError, match=r"epoch-00000001\.key cannot be written: File too large"):
         shelf.make(1)
+    assert list(folder.iterdir()) == []
     with pytest.raises(SealError, match="not open"):
         shelf.key(1)
+    shelf.make(1)
+    assert keys_open(folder, 1) == shelf.key(1), "its number is free still"

@@ -46,7 +46,8 @@ def test_a_good_request() -> None:
     finding = inspect(DEVICE_V1, transaction(DEVICE_V1, TAP)[1])
     cut = Micros(TAPPED_AT // 1000 * 1000)
     assert finding.system_code is None
-    assert finding.asked == Asked(str(TAP.uuid), "VAL00042", cut, 250, "MTT")
+    tag = base64.b64encode(TAP.tag).decode()
+    assert finding.asked == Asked(str(TAP.uuid), "VAL00042", cut, 250, "MTT", tag=tag)
 
 
 @pytest.mark.parametrize("form", ["iso_seconds", "epoch_millis"])

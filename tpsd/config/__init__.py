@@ -34,6 +34,7 @@ from tpsd.config.relations import (
     key_files,
     listen_address,
     mail_settings,
+    spool_path,
     store_path,
     warnings,
 )
@@ -70,6 +71,7 @@ __all__ = [
     "read_password",
     "read_token",
     "read_ttk",
+    "spool_path",
     "stale_accepts_below",
     "store_path",
     "uses_fed_keys",

@@ -96,10 +96,10 @@ def take(
 
     Where TPS is asked at once, the claim comes beside: commits 1 and 2 are one then.
     """
-    facts = _facts(connection, candidate)
+    facts = facts_of(connection, candidate)
     decision = decide(candidate, facts)
     if decision.known is not None:
-        _apply_repeat(connection, candidate, decision, parts, stamp)
+        apply_repeat(connection, candidate, decision, parts, stamp)
         taken = Taken(
             decision.known,
             decision.told,
@@ -114,9 +114,9 @@ def take(
         uuid, claimed, sealed = ask(connection, candidate, decision)
         asked = ClaimedRow(claimed, sealed)
     elif decision.state is not None:
-        uuid = _insert_authorisation(connection, candidate, decision, parts, stamp)
+        uuid = insert_authorisation(connection, candidate, decision, parts, stamp)
     version = cards.list_version(connection)
-    number = _insert_tap(connection, candidate, decision, uuid, version)
+    number = insert_tap(connection, candidate, decision, uuid, version)
     insert_notices(connection, decision.notices, number, uuid, stamp.at)
     asking = decision.asking
     taken = Taken(
@@ -177,7 +177,8 @@ def _numbers(report: TapReport) -> tuple[int | None, int | None]:
     return (None, None) if report.tap_id is None else (report.tap_id.boot, report.tap_id.counter)
 
 
-def _facts(connection: Connection, candidate: Candidate) -> Facts:
+def facts_of(connection: Connection, candidate: Candidate) -> Facts:
+    """What is known here when it arrives."""
     rows = _rows_of_identity(connection, candidate.report, candidate.digest)
     known = next((_known(row) for row in rows if row[1] == candidate.digest), None)
     held = None
@@ -212,13 +213,14 @@ def _known(row: tuple[Any, ...]) -> KnownTap:
     )
 
 
-def _apply_repeat(
+def apply_repeat(
     connection: Connection,
     candidate: Candidate,
     decision: Decision,
     parts: SealedParts | None,
     stamp: Stamp,
 ) -> None:
+    """Write what a tap that is known already changes."""
     number = decision.known
     connection.execute(Q["repeat_tap"], (int(candidate.report.shown), number))
     if connection.changes() == 0:  # pruned: nothing but the answer is left
@@ -234,20 +236,21 @@ def _apply_repeat(
         case Effect.UNSEEN:
             connection.execute(Q["mark_unseen"], (number,))
         case Effect.REVIVE:
-            uuid = _insert_authorisation(connection, candidate, decision, parts, stamp)
+            uuid = insert_authorisation(connection, candidate, decision, parts, stamp)
             connection.execute(Q["revive_tap"], (uuid, decision.note, number))
         case Effect.NONE:
             pass
     insert_notices(connection, decision.notices, number, uuid, stamp.at)
 
 
-def _insert_authorisation(
+def insert_authorisation(
     connection: Connection,
     candidate: Candidate,
     decision: Decision,
     parts: SealedParts | None,
     stamp: Stamp,
 ) -> str:
+    """Write a deferred tap's authorisation and its sealed parts; its UUID."""
     draft, state = candidate.draft, decision.state
     if draft is None or parts is None or state is None:
         raise ValueError("an authorisation needs a draft and its sealed body")
@@ -274,9 +277,10 @@ def begin_hold(connection: Connection, cause: str, terminal: str | None, now: Mi
     connection.execute(Q["begin_hold"], (cause, terminal, now, next_canary(cause, now)))
 
 
-def _insert_tap(
+def insert_tap(
     connection: Connection, candidate: Candidate, decision: Decision, uuid: str | None, version: int | None
 ) -> int:
+    """Write the tap; its number. ``version``: the deny list's by which it was judged."""
     report, told = candidate.report, decision.told
     verdict, reason = (None, ASKING) if told is None else (int(told.verdict), told.reason)
     connection.execute(

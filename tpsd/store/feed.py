@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import assert_never
 
 from tpsd.core.feed import FEED_TOKENS_MAX, Flush, Put, Strike, Take, held_back
 from tpsd.domain.audit import AuditDraft
@@ -108,6 +109,8 @@ def _keep(
                 inserted += enter(connection, _growing(connection, tokens, at, bounds.run), tokens)
             case Strike(tokens):
                 deleted += strike(connection, [run.number for run in runs.runs_of(connection)], tokens)
+            case _:
+                assert_never(step)
     lists = runs.runs_of(connection)
     if sum(run.tokens for run in lists) > bounds.tokens:
         raise RefusedError(f"the feed has more than {bounds.tokens:,} entries")

@@ -46,7 +46,7 @@ class Together(Generic[T, V]):
 SUSPENDABLE = CO_COROUTINE | CO_GENERATOR | CO_ASYNC_GENERATOR
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Job:
     """One piece of work and what came of it."""
 
@@ -83,7 +83,7 @@ class GroupCommit:
         self._before = before
         self._faults = faults
         self._pulse = pulse or Pulse()
-        self._broken: BaseException | None = None
+        self.broken: BaseException | None = None  # after which nothing more is done on this connection
         self._untouched = False  # the savepoint: nothing was written behind it
 
     def write(self, first: Job, following: Callable[[], Job | None]) -> list[Job]:
@@ -215,12 +215,12 @@ class GroupCommit:
                 self._connection.execute("ROLLBACK")
 
     def _refuse_if_broken(self) -> None:
-        if self._broken is not None:
-            raise JournalError(self._faults.broken.format(words=self._faults.words(self._broken)))
+        if self.broken is not None:
+            raise JournalError(self._faults.broken.format(words=self._faults.words(self.broken)))
 
     def _unavailable(self, cause: BaseException) -> JournalUnavailableError:
         if isinstance(cause, self._faults.breaking):
-            self._broken = cause
+            self.broken = cause
         error = JournalUnavailableError(self._faults.unavailable.format(words=self._faults.words(cause)))
         error.__cause__ = cause
         return error

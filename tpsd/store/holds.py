@@ -5,9 +5,9 @@ A row of ``hold`` stands as long as its terminal's new taps must join the held o
 
 from __future__ import annotations
 
-from tpsd.core.canary import CANARY_EVERY_US, next_canary
+from tpsd.core.canary import next_canary
 from tpsd.domain.authorisation import AttemptReason
-from tpsd.domain.time import Micros, later
+from tpsd.domain.time import Micros
 from tpsd.store.commits import ClaimedRow, begin_attempt
 from tpsd.store.connection import Connection
 from tpsd.store.queries import Q
@@ -42,9 +42,3 @@ def end_if_empty(connection: Connection, cause: str) -> None:
     """End a hold under which nothing is held any more."""
     connection.execute(Q["lock_hold"], (cause,))
     connection.execute(Q["end_empty_hold"], (cause,))
-
-
-def pull_canaries(connection: Connection, now: Micros) -> None:
-    """After a start: no canary waits longer by this life's clock than it would have by the former."""
-    latest = later(now, CANARY_EVERY_US)
-    connection.execute(Q["pull_canaries"], (latest, latest))

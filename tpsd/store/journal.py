@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from tpsd.asking import Judge as AskedJudge
 from tpsd.core.candidate import Candidate, Decision
@@ -18,6 +18,7 @@ from tpsd.core.settlement import Settlement
 from tpsd.domain.authorisation import Claimed, State
 from tpsd.domain.notice import MailRow, NoticeDraft, NoticeKind
 from tpsd.domain.outcome import NotSent, Outcome
+from tpsd.domain.picture import SpoolFacts
 from tpsd.domain.tap import TapReport
 from tpsd.domain.time import Micros
 from tpsd.domain.upkeep import Pruned
@@ -64,6 +65,8 @@ from tpsd.store.settling import Settling
 from tpsd.store.totals import totals
 from tpsd.store.writer import Urgency, Writer
 from tpsd.upkeep import Upkeep
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +154,7 @@ class SqlJournal:
             self._alone_with(connection, candidate.digest, candidate.token)
             return commits.take(connection, candidate, decide, parts, stamp, ask)
 
-        taken, row = await self._writer.write(work, Urgency.INTAKE)
+        taken, row = await self._commit_tap(work, realtime=candidate.realtime)
         if row is None:
             return taken
         return replace(taken, asked=self._opened(row))
@@ -175,6 +178,11 @@ class SqlJournal:
             self._alone_with(connection, digest, None)
             return commits.reject(connection, report, lane, terminal, config_digest, digest, payload, stamp, untrusted)
 
+        return await self._commit_tap(work)
+
+    async def _commit_tap(self, work: Work[T], *, realtime: bool = False) -> T:
+        """Commit 1 waits for as long as it takes."""
+        del realtime
         return await self._writer.write(work, Urgency.INTAKE)
 
     # --- commits 2 and 3 ---
@@ -331,6 +339,18 @@ class SqlJournal:
                 break
             erased += some
         return erased
+
+    # --- a spool before it, where it has one: see ``spooled`` ---
+
+    @property
+    def may_claim(self) -> bool:
+        """Whether everything that was told is in the journal itself, so that rows may be sent."""
+        return True
+
+    async def spool_facts(self, wall: Micros) -> SpoolFacts | None:
+        """What waits in the spool, ages from ``wall``; None where there is none."""
+        del wall
+        return None
 
     # --- for people ---
 
