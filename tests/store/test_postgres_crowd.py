@@ -47,9 +47,10 @@ from tpsd.asking import Ordered
 from tpsd.core.answering import Ending, Waiting
 from tpsd.core.answering import settle as settle_asked
 from tpsd.core.asking import JourneyMovedError
-from tpsd.core.enquiry import conclude, read
+from tpsd.core.enquiry import Conclusion, Heard, conclude, read
 from tpsd.core.outcomes import classify
 from tpsd.domain.authorisation import Claimed
+from tpsd.domain.doubt import Enquired
 from tpsd.domain.outcome import Exchange, NoAnswer
 from tpsd.domain.time import HOUR, Micros
 from tpsd.domain.views import TapFilter
@@ -64,6 +65,7 @@ DAEMONS = ("east", "south", "west")
 TURNS = 60  # of each daemon: some seconds in all
 RIDERS = 4  # so few that they meet
 AT_ONCE = 4  # things that a daemon does at once
+TRIES = 5  # at writing what came of something: two may wait for each other, and the server undoes one
 
 
 class Tps:
@@ -172,19 +174,19 @@ class Worker:
         taken = await wait_for(self.journal, counter, now=self.now, enquires=True, **(fields | one))
         if answered and taken.asked is not None:
             exchange = await self.tps.post(taken.asked, self.name)
-            await answer(self.journal, taken.asked, exchange, policy=ENQUIRING, now=self.now)
+            await self._written(answer, taken.asked, exchange, policy=ENQUIRING, now=self.now)
         return taken
 
     async def _sends(self, limit: int = 3) -> None:
         for claimed in await self.journal.claim(self.now, limit):
             outcome, settlement = outcome_of(claimed, await self.tps.post(claimed, self.name), self.now)
-            await self.journal.settle(claimed, outcome, settlement, self.now)
+            await self._written(_settled, claimed, outcome, settlement, self.now)
 
     async def _enquires(self) -> None:
         for enquired in await self.journal.doubts.claim(self.now, 3):
             heard = read(self.tps.asked(enquired.uuid))
             conclusion = conclude(enquired, heard, believed=True, ended_at=self.now, gives_back=True)
-            await self.journal.doubts.conclude(enquired, heard, conclusion, self.now, following(self.journal))
+            await self._written(_concluded, enquired, heard, conclusion, self.now)
 
     async def _house(self) -> None:
         assert self.journal.leases is not None
@@ -206,10 +208,33 @@ class Worker:
         ordered = await order(self.journal, number, amount=100, now=self.now)
         if isinstance(ordered, Ordered) and ordered.claimed is not None:
             exchange = await self.tps.post(ordered.claimed, self.name)
-            await answer(self.journal, ordered.claimed, exchange, policy=ENQUIRING, now=self.now)
+            await self._written(answer, ordered.claimed, exchange, policy=ENQUIRING, now=self.now)
+
+    async def _written(self, write: Callable[..., Any], *given: Any, **more: Any) -> None:
+        """What came of something is written as its loop does it: until the journal takes it, or another was first."""
+        for _ in range(TRIES):
+            try:
+                await write(self.journal, *given, **more)
+            except SettledLate:
+                self.counts["SettledLate"] += 1
+            except JournalUnavailableError:
+                self.counts["tried again"] += 1
+                continue
+            return
+        raise AssertionError("it was never written")
 
     def _asked(self, waiting: Waiting) -> Ending:
         return settle_asked(waiting, classify(NoAnswer("crash")), ENQUIRING, number=1, ended_at=self.now)
+
+
+async def _settled(journal: PostgresJournal, *given: Any) -> None:
+    await journal.settle(*given)
+
+
+async def _concluded(
+    journal: PostgresJournal, enquired: Enquired, heard: Heard, conclusion: Conclusion, now: Micros
+) -> None:
+    await journal.doubts.conclude(enquired, heard, conclusion, now, following(journal))
 
 
 @pytest.fixture

@@ -94,7 +94,7 @@ async def pair(place: PostgresEngine, monkeypatch: pytest.MonkeyPatch) -> AsyncI
 async def begun(place: PostgresEngine, name: str, identity: Identity = IDENTITY) -> PostgresJournal:
     journal = await PostgresJournal.open(Database(place.url, daemon=name), identity, KEK, Keep())
     assert journal.leases is not None
-    await journal.leases.describe({"common": "the company", "gate-2": "the company"})
+    await journal.leases.describe({"common": "the company", "gate-2": "the gate"})
     await journal.leases.renew()
     return journal
 
@@ -408,6 +408,35 @@ class TestCanaries:
         await pair.stops.settled()
         assert (await pair.two.taps(TapFilter()))[0].state == "held"
         assert len(await pair.two.claim(after(24 * 3600), 10)) == 1, "its canary would never go"
+
+
+class TestTries:
+    """A check-out goes on at another daemon than it began at."""
+
+    async def test_who_sends_it_ends_it(self, place: PostgresEngine, pair: Pair) -> None:
+        await check_in(pair.one)
+        await check_out(pair.one, 2, SILENCE)
+        claimed = asked_of(await wait_for(pair.two, 3, **AT_THE_OTHER_GATE))
+        await pair.one.close()
+        pair.one = await begun(place, "one")
+        done = await pair.one.recover(NOW, ["common", "gate-2"], crashed, crashed_asked)
+        assert done["attempts_ended_unknown"] == 0, "it is under way at the other"
+        await answer(pair.two, claimed, APPROVED)
+        assert (await journey_of(pair.two)).state == "closed"
+
+    async def test_from_who_sends_it_it_is_taken_over(self, place: PostgresEngine, pair: Pair) -> None:
+        await check_in(pair.two)
+        await check_out(pair.two, 2, SILENCE)
+        asked_of(await wait_for(pair.one, 3, **AT_THE_OTHER_GATE))
+        place.tamper(["UPDATE daemon SET lease_until = 0 WHERE name = 'one'"])
+        assert pair.two.leases is not None
+        (neighbour,) = (await pair.two.leases.renew()).others
+        assert await pair.two.leases.declare_gone(neighbour)
+        done = await pair.two.leases.take_over(after(60), Endings(crashed, crashed_asked, None))
+        assert done["sends_ended_unknown"] == 1
+        claimed = asked_of(await wait_for(pair.two, 4, **AT_THE_OTHER_GATE))
+        assert (claimed.number, claimed.credential) == (3, "gate-2")
+        await answer(pair.two, claimed, APPROVED)
 
 
 class TestCrossed:
