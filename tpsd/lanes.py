@@ -136,7 +136,7 @@ class Lanes:
                 lane = self._lane(section, new)
                 self._begin(lane)
             else:
-                lane.adopt(policy_of(section), setting)
+                lane.adopt(policy_under(new, section), setting)
             kept.append(lane)
         self.running[:] = kept
 
@@ -251,6 +251,17 @@ def policy_of(section: LaneSection) -> LanePolicy:
     )
 
 
+def policy_under(config: Configuration, section: LaneSection) -> LanePolicy:
+    """What a lane allows and charges, alone in its pass-back group unless one is named.
+
+    Other daemons that share the journal have lanes of the same name.
+    """
+    policy = policy_of(section)
+    if policy.pass_group is not None or settings.database_url(config) is None:
+        return policy
+    return replace(policy, pass_group=f"{settings.daemon_name(config)}/{policy.name}")
+
+
 def _operator(config: Configuration) -> Operator:
     operator = config.operator
     return Operator(operator.company_id, operator.stock_location_id, operator.currency)
@@ -259,7 +270,8 @@ def _operator(config: Configuration) -> Operator:
 def _parts(section: LaneSection, port: Port, config: Configuration, device: Device, rng: random.Random) -> LaneParts:
     backoff = Backoff(rng, LONGEST_NETWORK_SECONDS if isinstance(port, NetworkPort) else LONGEST_SECONDS)
     texts = load_texts(language_of(section, config))
-    return LaneParts(port, device, policy_of(section), texts, backoff.pause, backoff.reset, section.protocol)
+    policy = policy_under(config, section)
+    return LaneParts(port, device, policy, texts, backoff.pause, backoff.reset, section.protocol)
 
 
 def _device(section: LaneSection, config: Configuration, rng: random.Random) -> Device:

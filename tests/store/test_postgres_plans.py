@@ -98,7 +98,7 @@ HOT = {
     "bodies_going": "authorisation_",
     "pending_page": "authorisation_due",
     "pending_counts": "authorisation_due",
-    "pending_lanes": "authorisation_due",
+    "pending_lanes": "authorisation_own_due",
     "resting_page": "authorisation_cause",
     "resting_counts": "authorisation_cause",
     "resting_by_cause": "authorisation_cause",

@@ -11,7 +11,8 @@ from tests.store.builders import after, take
 from tests.store.databases import PostgresEngine
 from tests.store.remote_gate import Gate, rows
 from tests.store.test_postgres_leases import LATER, Fleet, place, taken_over
-from tpsd.domain.time import HOUR
+from tpsd.domain.time import HOUR, MINUTE
+from tpsd.errors import JournalUnavailableError
 from tpsd.store.spooled import SpooledJournal
 
 __all__ = ["place"]
@@ -117,3 +118,26 @@ async def test_without_its_spool_it_confirms_whatever_comes(gate: Gate, fleet: F
     two = await fleet.daemon("two")
     fleet.run_out(ONE)
     assert await taken_over(two) == {"sends_taken_over": 2}
+
+
+async def test_one_that_comes_back_after_days_seals_under_the_key_of_today(gate: Gate, fleet: Fleet) -> None:
+    """Its connection was ended when it was gone; it finds another without a start."""
+    async with gate.open() as journal:
+        await introduced(journal)
+        two = await fleet.daemon("two")
+        fleet.run_out(ONE)
+        await taken_over(two)
+        fleet.gone_since(ONE, 10 * MINUTE)
+        assert two.leases is not None
+        for _ in range(100):  # the server needs a moment to end it
+            await two.leases.renew()
+            if two.presides:
+                break
+        for _ in range(4):
+            await two.keep_house(25 * HOUR)
+        with pytest.raises(JournalUnavailableError):
+            await journal.next_due()
+        await gate.connected()
+        await take(journal, 1)
+        assert await two.upkeep.check() == []
+        assert [claimed.body != b"" for claimed in await journal.claim(after(60), 10)] == [True]

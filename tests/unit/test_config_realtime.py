@@ -15,7 +15,7 @@ from tpsd.core.journeys import EXPIRES_AFTER_US
 from tpsd.domain.tap import Kind
 from tpsd.domain.time import HOUR, SECOND
 from tpsd.errors import ConfigError
-from tpsd.lanes import policy_of
+from tpsd.lanes import policy_of, policy_under
 
 LANE = {"name": "gate-1", "port": "/dev/ttyNOT0", "fare": 250}
 ZONED = {"name": "in", "port": "/dev/ttyNOT1", "tokens": "validator", "zone": "A", "kind": "RETAIL_CHECK_IN"}
@@ -257,3 +257,18 @@ def test_a_reload_may_change_fares_and_patience_but_not_the_rule_of_doubt(tmp_pa
     assert found.lanes.adjusted == ("in",)
     refunds = load(given(tmp_path, [ZONED, OUT], zones=[ROW], realtime={"found_approved": "refund"}))
     assert changes(before, refunds).refused == ("realtime.found_approved is 'tell' and would be 'refund'",)
+
+
+@pytest.mark.parametrize(
+    ("fields", "store", "group"),
+    [
+        ({}, {}, None),
+        ({}, {"url": "postgresql://tpsd@db/gate", "daemon": "bus-7"}, "bus-7/gate-1"),
+        ({"pass_back_group": "north"}, {"url": "postgresql://tpsd@db/gate", "daemon": "bus-7"}, "north"),
+    ],
+)
+def test_a_lane_shares_pass_back_with_no_other_daemons_of_its_name(
+    tmp_path: Path, fields: dict[str, Any], store: dict[str, str], group: str | None
+) -> None:
+    config = load(given(tmp_path, [LANE | fields], **({"store": store} if store else {})))
+    assert policy_under(config, config.lanes[0]).pass_group == group

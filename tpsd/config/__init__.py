@@ -29,6 +29,7 @@ from tpsd.config.keys import exchange_key, exposed, read_hex_key, read_password,
 from tpsd.config.load import load
 from tpsd.config.problems import Problem
 from tpsd.config.relations import (
+    daemon_name,
     database_url,
     key_files,
     listen_address,
@@ -46,6 +47,7 @@ __all__ = [
     "check_out_limit",
     "clock_floor",
     "config_digest",
+    "daemon_name",
     "database_url",
     "doubt",
     "effective",

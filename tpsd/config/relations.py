@@ -5,8 +5,11 @@ from __future__ import annotations
 import ipaddress
 import math
 import os
+import re
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 from device.vivopay.limits import DECISION_SECONDS
@@ -30,6 +33,8 @@ from tpsd.errors import ConfigError
 from tpsd.mail.settings import SmtpConfig
 from tpsd.sfey.wire import PROFILES, override
 
+NAME_LENGTH = 32  # characters of a daemon's name, as the configuration has it
+_NOT_IN_NAMES: Final = re.compile(r"[^a-z0-9_-]")
 SOCKET_PATH_MAX = 107  # bytes: sockaddr_un.sun_path holds 108 with its NUL
 TRIES_MAX = 12  # resends in one release: invariant I3, and the schemes' limits on resubmission
 KEY_NAMES = ("kek_file", "token_key_file", "ttk_file", "exchange_key_file")
@@ -54,6 +59,16 @@ def warnings(config: Configuration) -> list[Problem]:
 def database_url(config: Configuration) -> str | None:
     """The PostgreSQL database of the journal; None where that is a file."""
     return config.store.url if config.store.url.startswith(POSTGRES) else None
+
+
+def daemon_name(config: Configuration) -> str:
+    """This daemon among those that share a database."""
+    return config.store.daemon or machine_name(socket.gethostname())
+
+
+def machine_name(host: str) -> str:
+    """A machine's name as a daemon's: without its domain, and without what such a name may not have."""
+    return _NOT_IN_NAMES.sub("-", host.partition(".")[0].lower())[:NAME_LENGTH] or "tpsd"
 
 
 def store_path(config: Configuration) -> Path:

@@ -258,9 +258,13 @@ def _end_of_one(connection: Connection, reference: str) -> str:
 def _tell_unseen(connection: Connection, since: Micros, stamp: Stamp) -> int:
     """Some accepting verdicts that no link ever took: the fare is charged, and nobody was shown it."""
     found = list(connection.execute(Q["undelivered"], (since, SLICE_ROWS)))
+    told = 0
     for tap, uuid in found:
         connection.execute(Q["undelivered_told"], (tap,))
+        if not connection.changes():
+            continue  # its link took it after all
+        told += 1
         words = "the verdict never reached the validator, so the passenger may have been turned away"
         notice = NoticeDraft(NoticeKind.UNSEEN, cause_key(NoticeKind.UNSEEN, "link"), words)
         insert_notices(connection, (notice,), tap, uuid, stamp.at)
-    return len(found)
+    return told

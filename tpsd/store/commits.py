@@ -189,10 +189,11 @@ def facts_of(connection: Connection, candidate: Candidate) -> Facts:
         past, denied = cards.past(connection, candidate), cards.denied(connection, candidate)
         facts = replace(facts, card_past=past, denied=denied)
     if known is None and candidate.realtime and candidate.token is not None:
+        # In this order: what another daemon's answer ends between two of them has left its journey, or its doubt.
+        facts = replace(facts, under_way=cards.under_way(connection, candidate))
         facts = replace(
             facts,
             journey=cards.journey(connection, candidate.operator, candidate.token),
-            under_way=cards.under_way(connection, candidate),
             doubtful=cards.doubtful(connection, candidate) if candidate.enquires else None,
         )
     return facts
@@ -230,7 +231,8 @@ def apply_repeat(
     match decision.effect:
         case Effect.CANCEL:
             connection.execute(Q["cancel_unsent"], (decision.cause, stamp.at, uuid))
-            connection.execute(Q["erase"], (uuid,))
+            if connection.changes():  # else another daemon is sending it by now
+                connection.execute(Q["erase"], (uuid,))
         case Effect.UNSEEN:
             connection.execute(Q["mark_unseen"], (number,))
         case Effect.REVIVE:
@@ -312,11 +314,11 @@ def insert_notices(
     """Write notices, and open the first window of a cause that has none."""
     for draft in drafts:
         connection.execute(Q["insert_notice"], (draft.kind.value, draft.cause, draft.detail, tap, uuid, now))
-        episode = open_episode(draft, now)
-        connection.execute(
-            Q["open_episode"],
-            (draft.kind.value, draft.cause, episode.step, episode.opened_at, episode.closes_at),
-        )
+        cause, episode = (draft.kind.value, draft.cause), open_episode(draft, now)
+        window = (*cause, episode.step, episode.opened_at, episode.closes_at)
+        connection.execute(Q["open_episode"], window)
+        while connection.execute(Q["keep_episode"], cause).get is None:  # another daemon has just ended it
+            connection.execute(Q["open_episode"], window)
 
 
 LADDERS_KEPT = 16  # of those that were read or written last: a configuration has one, and reloads are rare

@@ -5,8 +5,9 @@ which index SQLite is to take is nothing that PostgreSQL lets itself be told.
 
 A journal there has many daemons, so a query may have marks that SQLite takes for comments: ``/* own a */`` behind a
 condition keeps to the rows of this daemon, ``/* lock a */`` locks the rows found, ``/* claim a */`` those that nobody
-else has locked; ``a`` names the table where there are several. ``a.credential /* held */`` is the name under which this
-daemon holds what ``a``'s daemon calls so, or one under which nobody holds anything.
+else has locked, ``/* keep a */`` keeps others from locking or deleting them; ``a`` names the table where there are
+several. ``a.credential /* held */`` is the name under which this daemon holds what ``a``'s daemon calls so, or one
+under which nobody holds anything.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from tpsd.store.queries import F, Q, Query, load
 
 _TOKENS = re.compile(
     r"'(?:[^']|'')*'|--[^\n]*|::| INDEXED BY \w+|\?(?P<at>\d+)?|:(?P<name>[a-z_]+)"
-    r"|/\* (?P<mark>own|lock|claim)(?: (?P<table>\w+))? \*/"
+    r"|/\* (?P<mark>own|lock|claim|keep)(?: (?P<table>\w+))? \*/"
     r"|(?P<of>\w+)\.credential /\* held \*/"
 )
 _GIVES_ROWS = re.compile(r"\s*(?:--[^\n]*\s+)*(?:SELECT|WITH|INSERT|UPDATE|DELETE)\b", re.IGNORECASE)
@@ -76,7 +77,8 @@ def worded(sql: str) -> Worded:
 def _marked(mark: str, table: str | None) -> str:
     if mark == "own":
         return f"AND {'' if table is None else table + '.'}daemon = current_setting('tpsd.daemon', true)"
-    locking = "FOR UPDATE" if table is None else f"FOR UPDATE OF {table}"
+    locking = "FOR KEY SHARE" if mark == "keep" else "FOR UPDATE"
+    locking += "" if table is None else f" OF {table}"
     return f"{locking} SKIP LOCKED" if mark == "claim" else locking
 
 

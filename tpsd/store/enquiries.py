@@ -139,6 +139,7 @@ def _claim(connection: Connection, now: Micros, limit: int) -> list[Enquired]:
 
 
 def _claim_one(connection: Connection, uuid: str, now: Micros) -> Enquired | None:
+    connection.execute(Q["lock_authorisation"], (uuid,))  # first: what another began while we waited is then seen
     row = connection.execute(Q["enquired_one"], (uuid,)).get
     if row is None:
         return None

@@ -26,7 +26,7 @@ ALONE_SECONDS = 2  # the server has noticed by then that our former life's conne
 _DURABLE: Final = frozenset({"on", "remote_apply"})
 """Values of synchronous_commit under which neither a crash nor a failover loses what was acknowledged."""
 
-_NAMES: Final = 0x74707364
+NAMES: Final = 0x74707364
 """Of advisory locks: a daemon's name. "tpsd" as a number, and the names of others are their hash beside it."""
 
 _CHORES: Final = 0x74707365
@@ -72,6 +72,7 @@ POSTGRES: Final = Faults(
         "stays closed until tpsd starts again and has looked; look at the server"
     ),
     unavailable="PostgreSQL cannot be written or read ({words}): nothing was acknowledged; look at the server",
+    crossed=(asyncpg.DeadlockDetectedError,),
 )
 
 
@@ -110,7 +111,7 @@ def _be_alone(session: Session, database: Database) -> None:
     """The lock is the connection's own: who loses that has lost the journal, and can write nothing more to it."""
     session.execute(f"SET lock_timeout = '{ALONE_SECONDS}s'")
     try:
-        session.execute("SELECT pg_advisory_lock(?, hashtext(current_setting('tpsd.daemon', true)))", (_NAMES,))
+        session.execute("SELECT pg_advisory_lock(?, hashtext(current_setting('tpsd.daemon', true)))", (NAMES,))
     except asyncpg.LockNotAvailableError as exc:
         raise JournalError(
             f"{database} is in use by another daemon called {database.daemon}: stop that one first, or give each a "

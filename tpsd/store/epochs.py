@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import zlib
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -179,6 +180,10 @@ class EpochKeys:
                 unwrap(self._kek, stored[:WRAPPED_BYTES], self._label(number))
         self._keys.pop(number, None)
         self._shelf.destroy(number)
+
+    def keep(self, numbers: Collection[int]) -> None:
+        """Forget the other keys here: who keeps the house has destroyed them on the shelf."""
+        self._keys = {number: key for number, key in self._keys.items() if number in numbers}
 
     def on_shelf(self) -> list[int]:
         """All numbers that have a key on the shelf."""

@@ -13,7 +13,8 @@ class Faults:
 
     ``breaking``: never retried over, since what was written before is doubtful until the journal is opened, and
     checked, anew. ``trouble``: not the fault of the write that met it, so that the whole group is lost. ``own``: all
-    that the engine raises, whose text may be shown.
+    that the engine raises, whose text may be shown. ``crossed``: two groups waited for each other; each of their writes
+    may be done again by itself.
     """
 
     own: tuple[type[BaseException], ...]
@@ -22,6 +23,7 @@ class Faults:
     begin: str
     broken: str
     unavailable: str
+    crossed: tuple[type[BaseException], ...] = ()
 
     def words(self, cause: BaseException) -> str:
         """What a person is told of an error; text that is not the engine's may hold what was to be written."""

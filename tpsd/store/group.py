@@ -103,8 +103,18 @@ class GroupCommit:
             self._connection.execute("COMMIT")
             self._succeed(self._connection.total_changes() != before, time.monotonic() - began)
         except BaseException as exc:
-            self._fail(jobs, exc)
+            if len(jobs) > 1 and isinstance(exc, self._faults.crossed):
+                self._each_alone(jobs)
+            else:
+                self._fail(jobs, exc)
         return jobs
+
+    def _each_alone(self, jobs: list[Job]) -> None:
+        """Nothing of the group was written: in a transaction of its own each holds few locks, and in one order."""
+        self._undo()
+        for job in jobs:
+            job.result = job.error = None
+            self.write(job, lambda: None)
 
     def read(self, job: Job) -> None:
         """Run one job outside any transaction; never raises."""
@@ -194,12 +204,15 @@ class GroupCommit:
             self._pulse.on_commit(seconds)
 
     def _fail(self, jobs: list[Job], cause: BaseException) -> None:
-        with suppress(*self._faults.own):
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+        self._undo()
         for job in jobs:
             job.error = cause if isinstance(cause, JournalError) else self._unavailable(cause)
         self._pulse.trouble = str(jobs[0].error)
+
+    def _undo(self) -> None:
+        with suppress(*self._faults.own):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
     def _refuse_if_broken(self) -> None:
         if self.broken is not None:

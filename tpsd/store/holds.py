@@ -40,4 +40,5 @@ def end(connection: Connection, cause: str) -> None:
 
 def end_if_empty(connection: Connection, cause: str) -> None:
     """End a hold under which nothing is held any more."""
+    connection.execute(Q["lock_hold"], (cause,))
     connection.execute(Q["end_empty_hold"], (cause,))

@@ -391,19 +391,23 @@ class SqlJournal:
     def _alone_with(self, connection: Connection, digest: bytes, token: str | None) -> None:
         """Until the transaction ends nobody else decides about this tap, nor about its card: SQLite has nobody else."""
 
+    def _others_here(self, connection: Connection) -> bool:
+        """Whether other daemons use the journal now."""
+        del connection
+        return False
+
     async def _unlock(self, identity: Identity, keys: Secrets) -> None:
         """Open or make the journal's own keys, check what it was used with, and open or begin an epoch."""
 
         def first(connection: Connection) -> tuple[str, bytes, int, list[housekeeping.EpochRow]]:
-            journal_id = _meta(connection, "journal_id")
-            if journal_id is None:
-                journal_id = keys.entropy(8).hex()
-                label = f"digest key of journal {journal_id}"
-                _set_meta(connection, "journal_id", journal_id)
-                _set_meta(connection, "digest_key", wrap(keys.kek, keys.entropy(KEY_BYTES), label, keys.entropy))
-            _check_identity(connection, identity)
+            if _meta(connection, "journal_id") is None:
+                made = keys.entropy(8).hex()
+                label = f"digest key of journal {made}"
+                _make_meta(connection, "journal_id", made)  # unless another daemon has made it meanwhile
+                _make_meta(connection, "digest_key", wrap(keys.kek, keys.entropy(KEY_BYTES), label, keys.entropy))
+            _check_identity(connection, identity, self._others_here(connection))
             return (
-                str(journal_id),
+                str(_meta(connection, "journal_id")),
                 bytes(_meta(connection, "digest_key")),
                 housekeeping.read_ran(connection),
                 housekeeping.live_epochs(connection),
@@ -472,10 +476,18 @@ class SqlJournal:
         await self._writer.write(lambda connection: connection.execute(Q[name], bindings) and None)
 
 
-def _check_identity(connection: Connection, identity: Identity) -> None:
+def _check_identity(connection: Connection, identity: Identity, shared: bool) -> None:
     now = {"mode": identity.mode, "host": identity.host, "company": str(identity.company_id)}
+    for name, value in now.items():
+        _make_meta(connection, name, value)
     before = {name: _meta(connection, name) for name in now}
-    different = [name for name in now if before[name] is not None and before[name] != now[name]]
+    different = [name for name in now if before[name] != now[name]]
+    if different and shared:
+        what = ", ".join(f"{name} is {before[name]} there, {now[name]} here" for name in different)
+        raise JournalError(
+            f"other daemons are using this journal for another set-up ({what}): stop them first, correct the "
+            "configuration, or use another journal"
+        )
     # A wrong company is mended in the configuration, and its refused taps are rebuilt under the right one.
     query = "any_not_rebuildable" if different == ["company"] else "any_unfinished"
     if different and connection.execute(Q[query]).get:
@@ -490,6 +502,11 @@ def _check_identity(connection: Connection, identity: Identity) -> None:
 
 def _meta(connection: Connection, key: str) -> Any:
     return connection.execute(Q["get_meta"], (key,)).get
+
+
+def _make_meta(connection: Connection, key: str, value: object) -> None:
+    """What is there already stays."""
+    connection.execute(Q["make_meta"], (key, value))
 
 
 def _set_meta(connection: Connection, key: str, value: object) -> None:

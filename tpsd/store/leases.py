@@ -9,12 +9,12 @@ from tpsd.core.notices import cause_key
 from tpsd.domain.notice import NoticeDraft, NoticeKind
 from tpsd.domain.time import DAY, Micros
 from tpsd.errors import JournalError
-from tpsd.leases import LEASE_US, Endings, Neighbour, Renewed
+from tpsd.leases import LEASE_US, RENEW_US, Endings, Neighbour, Renewed
 from tpsd.store import enquiries, journeys, recovery
 from tpsd.store.asked import SqlAsked
 from tpsd.store.commits import Stamp, insert_notices, settle
 from tpsd.store.connection import Connection
-from tpsd.store.entering import PRESIDING
+from tpsd.store.entering import NAMES, PRESIDING
 from tpsd.store.queries import F, Q
 from tpsd.store.writer import Urgency, Writer
 
@@ -22,6 +22,9 @@ SLICE_ROWS: Final = 20  # rows a commit, some 10 ms of work: a passenger's tap w
 
 GONE_FOR_GOOD_US: Final = 1 * DAY
 """After that a daemon is not expected back with what it alone knows of its last taps."""
+
+HANG_UP_US: Final = RENEW_US
+"""So long one that was declared gone may come and hear that it was; then its connection is ended for it."""
 
 Slice = Callable[[Connection], int]
 
@@ -81,6 +84,8 @@ class SqlLeases:
         def work(connection: Connection) -> Renewed:
             now = connection.execute(F["renew_lease"], (LEASE_US,)).get
             rows = list(connection.execute(F["neighbours"]))
+            if any(gone_at is not None for *_, gone_at in rows):
+                connection.execute(F["hang_up"], (NAMES, HANG_UP_US))
             others = [Neighbour(name, life, left) for name, life, left, gone_at in rows if gone_at is None]
             return Renewed(Micros(now), others, {name: gone_at for name, *_, gone_at in rows if gone_at is not None})
 

@@ -99,6 +99,10 @@ class PostgresJournal(SqlJournal):
         names = [digest.hex()] if token is None else [digest.hex(), token]
         connection.execute(F["lock_names"], (json.dumps(names),))
 
+    def _others_here(self, connection: Connection) -> bool:
+        """See ``SqlJournal``."""
+        return connection.execute(F["others_here"]).get is not None
+
     async def close(self) -> None:
         """Finish what was submitted and let go of the database."""
         try:

@@ -17,6 +17,7 @@ from tpsd.core.following import Original, giving_back
 from tpsd.core.journeys import Input
 from tpsd.core.settlement import Settlement
 from tpsd.domain.authorisation import AttemptReason, Claimed, Draft, Progress, State
+from tpsd.domain.journey import Journey, JourneyState
 from tpsd.domain.outcome import Outcome
 from tpsd.domain.tap import Kind, Shown, Told
 from tpsd.domain.time import Micros
@@ -245,11 +246,19 @@ def original_of(connection: Connection, uuid: str) -> Original:
 def attend(connection: Connection, expired: Micros, enquires: bool, stamp: Stamp, limit: int) -> int:
     """Some journeys that nobody ended in time."""
     found = [number for (number,) in connection.execute(Q["overdue_journeys"], (expired, limit))]
+    ended = 0
     for number in found:
         journey = journeys.by_number(connection, number)
-        if journey is not None:
+        if journey is not None and _is_overdue(journey):
             journeys.move(connection, journey, Input.OVERDUE, stamp, enquires)
-    return len(found)
+            ended += 1
+    return ended
+
+
+def _is_overdue(journey: Journey) -> bool:
+    """Whether nobody ends it, now that it is locked: since it was found another daemon may have begun to."""
+    under_way = journey.last is not None and journey.last.state is State.SENDING
+    return journey.state in (JourneyState.OPEN, JourneyState.CHECKING_OUT) and not under_way
 
 
 def _waiting(connection: Connection, claimed: Claimed) -> Waiting:

@@ -47,10 +47,14 @@ class Rotation:
 
     async def follow(self) -> None:
         """Take note of what the daemon that keeps the house has done: seal under the epoch that is open now."""
-        live = await self._writer.read(housekeeping.live_epochs)
+        self.note(await self._writer.read(housekeeping.live_epochs))
+
+    def note(self, live: list[EpochRow]) -> None:
+        """See ``follow``; from any thread."""
         if live and live[-1].ran_closed is None and live[-1].number != self._keys.current:
             self._keys.key(live[-1].number)
             self._keys.current = live[-1].number
+        self._keys.keep({epoch.number for epoch in live})
 
     async def _wait_for_epoch(self) -> None:
         """Raises SealError when none is open in time."""

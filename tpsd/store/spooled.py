@@ -24,8 +24,9 @@ from tpsd.domain.picture import SpoolFacts
 from tpsd.domain.tap import Shown, TapReport
 from tpsd.domain.time import SECOND, Micros
 from tpsd.doubts import Judge, never_judged
-from tpsd.errors import JournalUnavailableError
+from tpsd.errors import JournalUnavailableError, SealError
 from tpsd.ports import Decide, SettledLate, Taken
+from tpsd.store import housekeeping
 from tpsd.store.connection import Connection
 from tpsd.store.draining import draining
 from tpsd.store.faults import Faults
@@ -82,9 +83,17 @@ class SpooledJournal(PostgresJournal):
         self._claimed_too_soon: list[Claimed] = []
         self._ran_ahead = 0
         self._be_sure()
-        self._writer.on_connected = lambda connection: self._leases.lose()
+        self._writer.on_connected = self._look_again
         self._after = 0  # the tap behind which the next drain begins
         self.on_wait: Callable[[], None] = lambda: None  # a tap waits to be drained
+
+    def _look_again(self, connection: Connection) -> None:
+        """Before anything is written on a new connection: the house may have been another's, for days."""
+        self._leases.lose()
+        try:
+            self._epochs.note(housekeeping.live_epochs(connection))
+        except SealError as exc:
+            raise JournalUnavailableError(f"the epoch keys cannot be read: {exc}") from exc
 
     def on_connection(self, heard: Callable[[], object]) -> None:
         """``heard`` is called in the writer's thread when the connection is lost, and when there is one again."""

@@ -39,6 +39,21 @@ SELECT now_us()
 SELECT name, life, lease_until - now_us(), gone_at FROM daemon
 WHERE name <> current_setting('tpsd.daemon', true) ORDER BY name
 
+-- name: others_here
+SELECT 1 FROM daemon
+WHERE name <> current_setting('tpsd.daemon', true) AND gone_at IS NULL AND lease_until > now_us() LIMIT 1
+
+-- name: hang_up
+-- The connections of former lives that others declared gone some time ago: a machine that sleeps or is cut off would
+-- keep its name, and what one does for all, until the server notices. A new life's connection began later.
+SELECT count(pg_terminate_backend(l.pid)) FROM daemon d
+JOIN pg_locks l ON l.locktype = 'advisory' AND l.classid = ?1 AND l.objsubid = 2 AND l.granted
+  AND l.objid = (hashtext(d.name)::bigint & 4294967295)::oid
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+JOIN pg_stat_activity s ON s.pid = l.pid AND s.usename = current_user
+WHERE d.name <> current_setting('tpsd.daemon', true) AND d.gone_at < now_us() - ?2
+  AND s.backend_start < to_timestamp(d.lease_until / 1000000.0)
+
 -- name: declare_gone
 -- One in the middle of a commit is looked at again.
 UPDATE daemon SET gone_at = now_us()

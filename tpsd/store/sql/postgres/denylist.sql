@@ -4,7 +4,7 @@ ON CONFLICT (key) DO UPDATE SET value = to_jsonb(meta.value::bigint + 1)
 
 -- name: deny_live
 SELECT number, token_key FROM deny_generation
-WHERE state = 'live' AND (:source::text IS NULL OR source = :source) ORDER BY number
+WHERE state = 'live' AND (:source::text IS NULL OR source = :source) ORDER BY number /* keep */
 
 -- name: deny_slice_end
 -- No "max" of bytes before PostgreSQL 18.

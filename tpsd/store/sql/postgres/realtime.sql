@@ -8,3 +8,14 @@ FROM authorisation a WHERE a.uuid = ?1
 
 -- name: decide_tap
 UPDATE tap SET verdict = ?, reason = ?, unseen = greatest(unseen, ?), delivered = ? WHERE id = ? AND verdict IS NULL
+
+-- name: ask_same
+-- Who sends it ends it, and from that one it is taken over, whoever asked before. Under a certificate that this daemon
+-- does not hold nothing is sent, so it stays whose it was.
+UPDATE authorisation
+SET state = 'sending', attempt = attempt + 1, sends = sends + 1, fence = fence + 1,
+    daemon = CASE WHEN own_credential(daemon, credential) = daemon || '/' || credential THEN daemon
+                  ELSE current_setting('tpsd.daemon', true) END,
+    credential = CASE WHEN own_credential(daemon, credential) = daemon || '/' || credential THEN credential
+                      ELSE own_credential(daemon, credential) END
+WHERE uuid = ? AND state = 'awaiting_tap'

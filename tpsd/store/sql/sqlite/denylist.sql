@@ -20,7 +20,7 @@ SELECT state, source, tokens FROM deny_generation WHERE number = ?
 
 -- name: deny_live
 SELECT number, token_key FROM deny_generation
-WHERE state = 'live' AND (:source IS NULL OR source = :source) ORDER BY number
+WHERE state = 'live' AND (:source IS NULL OR source = :source) ORDER BY number /* keep */
 
 -- name: deny_supersede
 UPDATE deny_generation SET state = 'old' WHERE state = 'live' AND source = ?
@@ -48,7 +48,7 @@ WHERE state = 'live' AND shadow IS NULL AND (source, coalesce(token_key, '')) = 
   SELECT source, coalesce(token_key, '') FROM deny_generation WHERE state = 'live' AND shadow IS NULL AND source <> :fed
   GROUP BY source, coalesce(token_key, '') HAVING count(*) > 1 LIMIT 1
 )
-ORDER BY tokens, number DESC
+ORDER BY tokens, number DESC /* lock */
 
 -- name: deny_slice_end
 SELECT max(token) FROM (SELECT token FROM deny WHERE generation = ? ORDER BY token LIMIT ?)

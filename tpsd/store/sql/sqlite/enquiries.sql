@@ -32,7 +32,6 @@ SELECT uuid, terminal, timing, state, cause, attempt, fence, enquiries, 0, type,
 FROM authorisation
 WHERE uuid = ?1 AND state = 'in_doubt'
   AND NOT EXISTS (SELECT 1 FROM attempt t WHERE t.uuid = ?1 AND t.reason = 'enquiry' AND t.ended_at IS NULL)
-/* lock */
 
 -- name: mark_asked_beside
 UPDATE authorisation SET attempt = attempt + 1, fence = fence + 1 WHERE uuid = ?
@@ -90,7 +89,7 @@ SELECT a.uuid, a.terminal, a.timing, a.state, a.cause, t.number, a.fence, a.enqu
        EXISTS (SELECT 1 FROM sealed s WHERE s.owner = a.uuid AND s.purpose = 'body'), a.type,
        coalesce(a.approved_amount, a.amount), t.started_at
 FROM attempt t JOIN authorisation a ON a.uuid = t.uuid
-WHERE t.reason = 'enquiry' AND t.ended_at IS NULL /* own a */
+WHERE t.reason = 'enquiry' AND t.ended_at IS NULL /* own a */ /* lock a */
 
 -- name: pull_enquiries
 UPDATE authorisation SET enquiry_due = ? WHERE state IN ('in_doubt', 'pending') AND enquiry_due > ? /* own */

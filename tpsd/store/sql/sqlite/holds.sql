@@ -7,6 +7,10 @@ SELECT cause FROM hold WHERE terminal = ? ORDER BY since DESC, cause DESC LIMIT 
 -- name: end_hold
 DELETE FROM hold WHERE cause = ?
 
+-- name: lock_hold
+-- Nobody begins to hold under it until this transaction ends: SQLite has nobody else.
+SELECT 1 FROM hold WHERE cause = ? /* lock */
+
 -- name: end_empty_hold
 -- A canary under way is one of the held and keeps its cause while it is sent.
 DELETE FROM hold
@@ -17,10 +21,10 @@ WHERE cause = ?
   AND NOT EXISTS (SELECT 1 FROM authorisation a WHERE a.state = 'sending' AND a.cause = hold.cause)
 
 -- name: next_canary
-SELECT min(canary_due) FROM hold WHERE canary_due IS NOT NULL /* own */
+SELECT min(canary_due) FROM hold WHERE canary_due IS NOT NULL
 
 -- name: canaries_due
-SELECT cause FROM hold WHERE canary_due <= ? /* own */ ORDER BY canary_due, cause LIMIT ? /* claim */
+SELECT cause FROM hold WHERE canary_due <= ? ORDER BY canary_due, cause LIMIT ?
 
 -- name: canary_gone
 UPDATE hold SET canary_due = ? WHERE cause = ?

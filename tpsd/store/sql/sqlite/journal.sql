@@ -108,6 +108,10 @@ INSERT INTO notice (kind, cause, detail, tap, uuid, created_at) VALUES (?, ?, ?,
 -- name: open_episode
 INSERT INTO episode (kind, cause, step, opened_at, closes_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
 
+-- name: keep_episode
+-- Nobody closes its window before what was noted is there to be seen.
+SELECT 1 FROM episode WHERE kind = ? AND cause = ? /* keep */
+
 -- name: next_due
 SELECT min(due) FROM authorisation WHERE state = 'pending' AND body_digest IS NOT NULL /* own */
 
@@ -117,7 +121,7 @@ SELECT a.uuid, a.terminal, a.path, a.credential, a.attempt, a.sends, a.fence, a.
 FROM authorisation a
 JOIN ladder l ON l.id = a.ladder
 JOIN attempt t ON t.uuid = a.uuid AND t.number = a.attempt
-WHERE a.state = 'sending' /* own a */
+WHERE a.state = 'sending' /* own a */ /* lock a */
 
 -- name: without_credential
 SELECT uuid FROM authorisation
@@ -147,7 +151,7 @@ UPDATE mail SET due = ? WHERE accepted_at IS NULL AND due > ?
 
 -- name: windows_over
 SELECT kind, cause, step, opened_at, closes_at, mails, listed, amount_sum
-FROM episode WHERE closes_at <= ? ORDER BY closes_at, kind, cause LIMIT ?
+FROM episode WHERE closes_at <= ? ORDER BY closes_at, kind, cause LIMIT ? /* claim */
 
 -- name: notices_waiting
 SELECT n.id, n.kind, n.cause, n.detail, n.created_at, n.tap, t.serial, t.boot, t.counter, n.uuid,
@@ -228,7 +232,7 @@ WHERE number = ? AND ran_closed IS NOT NULL AND NOT EXISTS (SELECT 1 FROM sealed
 SELECT a.uuid FROM authorisation a
 WHERE a.state IN ('held', 'permanently_failed', 'in_doubt')  -- the index's own words, or it is not taken
   AND a.state = ? AND a.ran_rested <= ? AND EXISTS (SELECT 1 FROM sealed s WHERE s.owner = a.uuid)
-LIMIT ?
+LIMIT ? /* claim a */
 
 -- name: payloads_kept_too_long
 SELECT owner FROM sealed WHERE purpose = 'payload' AND ran_sealed <= ? LIMIT ?
@@ -238,6 +242,9 @@ SELECT value FROM meta WHERE key = ?
 
 -- name: set_meta
 INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value
+
+-- name: make_meta
+INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT DO NOTHING
 
 -- name: any_unfinished
 SELECT 1 FROM authorisation

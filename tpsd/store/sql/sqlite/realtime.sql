@@ -68,7 +68,7 @@ SELECT id, uuid FROM tap WHERE delivered = 0 AND received_at < ? ORDER BY receiv
 SELECT min(received_at) FROM tap WHERE delivered = 0
 
 -- name: undelivered_told
-UPDATE tap SET delivered = 2 WHERE id = ?
+UPDATE tap SET delivered = 2 WHERE id = ? AND delivered = 0
 
 -- name: decide_restored
 UPDATE tap SET verdict = 2, reason = 'restored' WHERE verdict IS NULL AND uuid IS NOT NULL
