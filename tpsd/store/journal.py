@@ -361,15 +361,11 @@ class SqlJournal:
         """Open or make the journal's own keys, check what it was used with, and open or begin an epoch."""
 
         def first(connection: Connection) -> tuple[str, bytes, int, list[housekeeping.EpochRow]]:
-            journal_id = _meta(connection, "journal_id")
-            if journal_id is None:
-                journal_id = keys.entropy(8).hex()
-                label = f"digest key of journal {journal_id}"
-                _set_meta(connection, "journal_id", journal_id)
-                _set_meta(connection, "digest_key", wrap(keys.kek, keys.entropy(KEY_BYTES), label, keys.entropy))
+            if _meta(connection, "journal_id") is None:
+                _name(connection, keys)
             _check_identity(connection, identity)
             return (
-                str(journal_id),
+                str(_meta(connection, "journal_id")),
                 bytes(_meta(connection, "digest_key")),
                 housekeeping.read_ran(connection),
                 housekeeping.live_epochs(connection),
@@ -436,6 +432,15 @@ class SqlJournal:
 
     async def _execute(self, name: str, bindings: tuple[object, ...]) -> None:
         await self._writer.write(lambda connection: connection.execute(Q[name], bindings) and None)
+
+
+def _name(connection: Connection, keys: Secrets) -> None:
+    """A new journal's id and digest key. Of daemons that come to it at once one gives them; the others wait for it."""
+    journal_id = keys.entropy(8).hex()
+    connection.execute(Q["begin_meta"], ("journal_id", journal_id))
+    if connection.changes():
+        label = f"digest key of journal {journal_id}"
+        _set_meta(connection, "digest_key", wrap(keys.kek, keys.entropy(KEY_BYTES), label, keys.entropy))
 
 
 def _check_identity(connection: Connection, identity: Identity) -> None:

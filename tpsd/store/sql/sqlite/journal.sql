@@ -231,6 +231,10 @@ SELECT owner FROM sealed WHERE purpose = 'payload' AND ran_sealed <= ? LIMIT ?
 -- name: get_meta
 SELECT value FROM meta WHERE key = ?
 
+-- name: begin_meta
+-- On PostgreSQL another that writes the same key is waited for, and then nothing is written.
+INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO NOTHING
+
 -- name: set_meta
 INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value
 
