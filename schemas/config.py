@@ -117,6 +117,17 @@ class Store(Section):
         le=400,
         description="running days a final tap stays whole (1 KB); then identity and verdict alone (110 bytes), to 400",
     )
+    spool: AbsolutePath | None = Field(
+        default=None,
+        description="file on a local disk that takes deferred taps while the database is away or slow, with"
+        " `keys.epoch_dir` for its keys; default: a lost connection ends the daemon",
+    )
+    slow_ms: StrictInt = Field(
+        default=200,
+        ge=20,
+        le=2000,
+        description="milliseconds a tap waits for the database before it goes to the spool; a passenger has 500",
+    )
 
 
 class Keys(Section):
@@ -127,7 +138,7 @@ class Keys(Section):
     )
     epoch_dir: AbsolutePath = Field(
         description="folder of the wrapped epoch keys; never in the store's folder, which gets copied;"
-        " a journal on PostgreSQL keeps them as rows"
+        " a journal on PostgreSQL keeps them as rows, and its spool here"
     )
     token_key_file: KeyFile | None = Field(
         default=None,

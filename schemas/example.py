@@ -48,6 +48,7 @@ SAMPLES: Mapping[str, Any] = {
     "sfey.wire": {"field.tag": "tag"},
     "store.daemon": "gate-3",
     "store.password_file": f"{_CREDENTIALS}/database.password",
+    "store.spool": "/var/lib/tpsd/spool/spool.db",
     "keys.token_key_file": f"{_CREDENTIALS}/salt.hex",
     "keys.ttk_file": f"{_CREDENTIALS}/ttk",
     "keys.exchange_key_file": f"{_CREDENTIALS}/exchange.hex",

@@ -49,16 +49,22 @@ _SETTINGS = {
     "checkpoint_timeout": "1h",
 }
 
+# As a server in service, but for what needs a larger machine: what is measured is to hold there.
+_DURABLE = {"listen_addresses": "", "shared_buffers": "512MB", "max_connections": "60", "max_wal_size": "4GB"}
+
 
 class Cluster:
     """One server. Started at once, stopped by ``stop`` and by the end of this process, however that comes.
 
     ``primary``: it is that one's standby, and the primary waits for it before it says that something is committed.
+    ``durable``: it is on a disk, and flushes it.
     """
 
-    def __init__(self, major: int, primary: Cluster | None = None) -> None:
+    def __init__(self, major: int, primary: Cluster | None = None, *, durable: bool = False) -> None:
         self.major = major
-        self.folder = Path(tempfile.mkdtemp(dir=_MEMORY if _MEMORY.is_dir() else None, prefix=f"tpsd-pg{major}-"))
+        memory = _MEMORY if _MEMORY.is_dir() and not durable else None
+        self.folder = Path(tempfile.mkdtemp(dir=memory, prefix=f"tpsd-pg{major}-"))
+        self._settings = _DURABLE if durable else _SETTINGS
         self._user = "nobody" if os.getuid() == 0 else None
         self._binaries = _binaries(major, self.folder, copied=self._user is not None)
         if self._user is not None:
@@ -130,7 +136,7 @@ class Cluster:
             raise RuntimeError(f"{program}: {done.stderr.decode()}")
 
     def _start(self) -> None:
-        settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        settings = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         self._server = subprocess.Popen(
             [str(self._binaries / "postgres"), "-D", str(self.folder / "data"), "-k", str(self.folder), *settings],
             stdout=subprocess.DEVNULL,

@@ -42,7 +42,7 @@ from tpsd.credentials import (
 from tpsd.daemon import Daemon, Ends, World
 from tpsd.database import database_of
 from tpsd.domain.device_key import DeviceKey
-from tpsd.domain.time import SECOND
+from tpsd.domain.time import DAY, SECOND
 from tpsd.errors import ConfigError
 from tpsd.lanes import COMMON_CREDENTIAL, port_of, wire_profile
 from tpsd.leases import Hold, Leases
@@ -60,11 +60,16 @@ from tpsd.store.housekeeping import Keep
 from tpsd.store.journal import Identity, Secrets, SqlJournal
 from tpsd.store.postgres import PostgresJournal, PostgresView
 from tpsd.store.seal import KEY_BYTES
+from tpsd.store.session import Database
+from tpsd.store.spool import Spool
+from tpsd.store.spooled import SpooledJournal, confirming
 from tpsd.store.sqlite import SqliteJournal
 from tpsd.store.viewing import JournalView, Reading
 from tpsd.taplog import TapLog
 from tpsd.taplog.folder import Folder
 from tpsd.taplog.lines import outline_of
+
+NEVER_US = 100 * 365 * DAY  # microseconds: what a spool holds is never pruned, only drained
 
 log = structlog.get_logger("tpsd")
 
@@ -169,7 +174,9 @@ async def open_journal(config: Configuration) -> AsyncIterator[SqlJournal]:
     keep = Keep(kept.failed_us, kept.held_us, kept.retention_us)
     database = database_of(config)
     journal: SqlJournal
-    if database is not None:
+    if database is not None and settings.spool_path(config) is not None:
+        journal = await _open_spooled(config, database, identity, kek, keep)
+    elif database is not None:
         journal = await PostgresJournal.open(database, identity, kek, keep)
     else:
         secrets = Secrets(kek, KeyFolder(config.keys.epoch_dir))
@@ -178,6 +185,27 @@ async def open_journal(config: Configuration) -> AsyncIterator[SqlJournal]:
         yield journal
     finally:
         await journal.close()
+
+
+async def _open_spooled(
+    config: Configuration, database: Database, identity: Identity, kek: bytes, keep: Keep
+) -> SpooledJournal:
+    path = settings.spool_path(config)
+    if path is None:
+        raise ConfigError("store.spool is not set")
+    secrets = Secrets(kek, KeyFolder(config.keys.epoch_dir))
+    spool = await Spool.open(path, identity, secrets, replace(keep, retention_us=NEVER_US))
+    try:
+        journal = await SpooledJournal.open(database, identity, kek, keep, make_writer=confirming)
+    except BaseException:
+        await spool.close()
+        raise
+    try:
+        await journal.begin(spool, config.store.slow_ms / 1000)
+    except BaseException:
+        await journal.close()
+        raise
+    return journal
 
 
 @asynccontextmanager

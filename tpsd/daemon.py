@@ -47,7 +47,7 @@ from tpsd.domain.notice import Episode, NoticeDraft, NoticeKind, NoticeRow
 from tpsd.domain.outcome import Exchange, NoAnswer, NoConnection, Outcome
 from tpsd.domain.time import HOUR, SECOND, iso_millis
 from tpsd.doubts import Ask
-from tpsd.errors import ConfigError
+from tpsd.errors import ConfigError, JournalUnavailableError
 from tpsd.identities import Registration
 from tpsd.lanes import Lanes, MakeDevice, PortOf, in_force, policy_of, port_of, setting_anew, setting_of
 from tpsd.leases import Endings, Hold, Leases
@@ -60,6 +60,7 @@ from tpsd.reloading import Reloading
 from tpsd.renewal import Renewal
 from tpsd.sfey.updates import Terminal
 from tpsd.store.journal import SqlJournal
+from tpsd.store.spooled import SpooledJournal
 from tpsd.store.wounds import WOUNDS
 from tpsd.uuids import Drawn, Uuids
 from tpsd.witness import UNWITNESSED, Witness
@@ -71,11 +72,13 @@ from tpsd.workers.courier import Courier, Filed
 from tpsd.workers.desk import Desk
 from tpsd.workers.dispatcher import Dispatcher
 from tpsd.workers.doorkeeper import Doorkeeper
+from tpsd.workers.drainer import Drainer
 from tpsd.workers.enquirer import Enquirer, Heed, conclude_crashed
 from tpsd.workers.examiner import Examiner
 from tpsd.workers.feed import Feed, Pace
 from tpsd.workers.inspector import Inspector
 from tpsd.workers.leaseholder import Leaseholder
+from tpsd.workers.list_follower import ListFollower
 from tpsd.workers.mailer import Mailer
 from tpsd.workers.parameters import ParameterFeed, Stream
 from tpsd.workers.reader import Asking, Lane, LaneParts
@@ -216,7 +219,7 @@ class Daemon:
             on_doubt=self._wake_enquirer,
         )
         self.bodies = BodyMaker(journal.bodies, world.clock, setting, on_given=self._wake_sends, on_notice=tell)
-        self.dispatcher.may_claim = lambda: self.bodies.ready
+        self.dispatcher.may_claim = lambda: self.bodies.ready and journal.may_claim
         self.timekeeper = Timekeeper(world.clock, sorted(ends.credentials), self._ask_time, self._time_is_known)
         self._rng = world.rng
         self.doorkeeper = Doorkeeper(journal.lanes, lambda: self.lanes, world.clock)
@@ -237,6 +240,7 @@ class Daemon:
             in_flight=lambda: self.dispatcher.in_flight + self.authoriser.in_flight,
         )
         self.feed = None if ends.updates is None else self._feed(world)
+        self.drainer, self.lists = self._spooling(journal)
         self._let_observe()
         self.reloading = Reloading(self.adopt, world.clock)
         self.renewal = Renewal(lambda: files_of(self.config), self._put_certificate, self._alarm_of_certificate)
@@ -249,6 +253,7 @@ class Daemon:
 
     async def run(self) -> None:
         """Recover what a crash left, then work until ``stop``; returns when everything in flight is settled."""
+        self._hear_connection()
         await self._recover()
         async with asyncio.TaskGroup() as loops:
             self.fleet.start(loops)
@@ -268,6 +273,8 @@ class Daemon:
             attendant = loops.create_task(self.attendant.run(), name="attendant")
             feed = None if self.feed is None else loops.create_task(self.feed.run(), name="feed")
             courier = loops.create_task(self.courier.run(), name="courier")
+            drainer = None if self.drainer is None else loops.create_task(self.drainer.run(), name="drainer")
+            lists = None if self.lists is None else loops.create_task(self.lists.run(), name="list follower")
             holder = self.leaseholder
             holding = None if holder is None else loops.create_task(holder.run(), name="leaseholder")
             log.info("ready", lanes=len(self.lanes))
@@ -286,6 +293,8 @@ class Daemon:
                 feed,
                 inspector,
                 courier,
+                drainer,
+                lists,
             ):
                 if loop is not None:
                     loop.cancel()
@@ -307,19 +316,52 @@ class Daemon:
     async def _recover(self) -> None:
         floor = settings.clock_floor(self.config)
         log.info("ages_mended", rows=await self.journal.bodies.begin(self.clock.schedule(), floor))
+        await self._end_open()
+        self._let_hear_of_crashes()
+        if self.leaseholder is not None:
+            await self.leaseholder.begin()
+        await self._remember()
+        await self._recover_doubts()
+
+    async def _end_open(self) -> None:
+        """End what is open in the journal and is nobody's."""
         done = await self.journal.recover(
             self.clock.schedule(), self._credentials, self._after_crash, self._after_crash_asked
         )
         log.info("recovered", **done)
-        self._let_hear_of_crashes()
-        if self.leaseholder is not None:
-            await self.leaseholder.begin()
         if mended := {name: count for name, count in done.items() if name in WOUNDS}:
             log.error("wounds_mended", **mended)
-        await self._remember()
+
+    async def _recover_doubts(self) -> None:
         now = self.clock.schedule()
         asked = await self.journal.doubts.begin(now, self.enquirer is not None, partial(conclude_crashed, now=now))
         log.info("doubts_recovered", **asked)
+
+    async def _recover_after_loss(self) -> None:
+        """Commits that nobody heard of may have claimed rows or begun enquiries."""
+        await self._end_open()
+        await self._recover_doubts()
+
+    def _spooling(self, journal: SqlJournal) -> tuple[Drainer | None, ListFollower | None]:
+        if not isinstance(journal, SpooledJournal):
+            return None, None
+        drainer = Drainer(journal, self.clock, self._is_quiet, self._recover_after_loss, self._wake_everybody)
+        journal.on_wait = drainer.wake.set
+        return drainer, ListFollower(journal, self.clock)
+
+    def _hear_connection(self) -> None:
+        """From the writer's thread; not before there is a loop."""
+        if self.drainer is not None and isinstance(self.journal, SpooledJournal):
+            loop, wake = asyncio.get_running_loop(), self.drainer.wake.set
+            self.journal.on_connection(lambda: loop.call_soon_threadsafe(wake))
+
+    def _is_quiet(self) -> bool:
+        enquiring = self.enquirer is not None and self.enquirer.busy
+        return not (self.dispatcher.in_flight or self.authoriser.in_flight or enquiring)
+
+    def _wake_everybody(self) -> None:
+        self._wake_sends()
+        self.mailer.wake.set()
 
     async def _remember(self) -> None:
         """What earlier lives knew, before a lane opens and a tap asks."""
@@ -337,12 +379,14 @@ class Daemon:
 
     async def status(self) -> dict[str, object]:
         """The daemon on one screen, as plain values."""
-        totals = await self.observer.totals()
         now = self.clock.schedule()
-        journal = asdict(totals)
-        oldest, due = journal.pop("oldest_pending"), journal.pop("next_due")
-        journal["oldest_pending_seconds"] = None if oldest is None else (now - oldest) / SECOND
-        journal["next_due_seconds"] = None if due is None else (due - now) / SECOND
+        try:
+            journal = asdict(await self.observer.totals())
+            oldest, due = journal.pop("oldest_pending"), journal.pop("next_due")
+            journal["oldest_pending_seconds"] = None if oldest is None else (now - oldest) / SECOND
+            journal["next_due_seconds"] = None if due is None else (due - now) / SECOND
+        except JournalUnavailableError as exc:
+            journal = {"trouble": str(exc)}
         return {
             "journal": journal,
             "lanes": [asdict(lane.state) for lane in self.lanes],
@@ -466,7 +510,7 @@ class Daemon:
         """Of a journal that several daemons share; what only one of them does waits until this one presides."""
         if leases is None or hold is None:
             return None
-        self.dispatcher.may_claim = lambda: self.bodies.ready and hold.lasts()
+        self.dispatcher.may_claim = lambda: self.bodies.ready and hold.lasts() and self.journal.may_claim
         self.attendant.may_attend = lambda: leases.presides
         if self.feed is not None:
             self.feed.may_ask = lambda: leases.presides
@@ -564,7 +608,7 @@ class Daemon:
         self._wake_enquirer()
 
     def _may_ask(self) -> bool:
-        return self.bodies.ready and self.uplink.is_up()
+        return self.bodies.ready and self.uplink.is_up() and self.journal.may_claim
 
     async def _enquire(self, uuid: UUID) -> Exchange:
         if self._ends.enquire is None:

@@ -16,10 +16,13 @@ _NOT_IN_NAMES: Final = re.compile(r"[^a-z0-9_-]")
 
 def database_of(config: Configuration) -> Database | None:
     """Where the journal is; None where it is a file. Raises ConfigError for the password's file."""
-    url, file = settings.database_url(config), config.store.password_file
-    if url is None:
-        return None
-    private = config.mode == "production"
+    url = settings.database_url(config)
+    return None if url is None else database_at(url, config)
+
+
+def database_at(url: str, config: Configuration) -> Database:
+    """The one of a URL, as this configuration's daemon. Raises ConfigError for the password's file."""
+    file, private = config.store.password_file, config.mode == "production"
     password = None if file is None else settings.read_password(file, private=private)
     return Database(url, password, config.store.daemon or machine_name(socket.gethostname()))
 

@@ -15,7 +15,7 @@ from tpsd.core.health import Health, judge
 from tpsd.domain.outcome import Exchange
 from tpsd.domain.picture import FeedFacts, FleetFacts, LaneFacts, Picture, TapLogFacts, UplinkFacts
 from tpsd.domain.views import JournalTotals
-from tpsd.errors import JournalError
+from tpsd.errors import JournalError, JournalUnavailableError
 from tpsd.metering import Meter
 from tpsd.ports import Clock, Tps
 from tpsd.store.journal import SqlJournal
@@ -88,6 +88,7 @@ class Observer:
             feed=self.feed(),
             preflight=tuple(self.preflight()),
             taplog=self.taplog(),
+            spool=await self._journal.spool_facts(self._clock.wall()),
             fleet=self.fleet(),
         )
 
@@ -110,6 +111,7 @@ class Observer:
             "clock_offset_seconds": picture.clock_offset_seconds,
             "queue": [] if figures is None else queue_lines(figures, picture.at),
             "resting": [] if figures is None else resting_lines(figures, picture.at),
+            "spool": None if picture.spool is None else asdict(picture.spool),
         }
 
     async def queue(self) -> dict[str, Any]:
@@ -119,7 +121,14 @@ class Observer:
     async def lanes(self) -> dict[str, Any]:
         """``GET /lanes``. Raises JournalError."""
         lanes = [asdict(state) for state in self._lanes()]
-        return lanes_page(lanes, await self._waits.get(), self._clock.schedule(), self.feed())
+        spool = await self._journal.spool_facts(self._clock.wall())
+        try:
+            waits = await self._waits.get()
+        except JournalUnavailableError:
+            if spool is None:
+                raise
+            waits = self._waits.last or {}  # the database is away, and lanes work all the same
+        return lanes_page(lanes, waits, self._clock.schedule(), self.feed(), spool)
 
     async def totals(self) -> JournalTotals:
         """Everything that was ever kept. Raises JournalError."""

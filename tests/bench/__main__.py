@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.bench import (
+    claims,
     decoder,
     denylist,
     drain,
@@ -19,6 +20,7 @@ from tests.bench import (
     reader,
     realtime,
     replay,
+    spool,
     start,
     tlv,
     verdict,
@@ -37,6 +39,8 @@ BENCHES = {
     "path": path.run,
     "realtime": realtime.run,
     "drain": drain.run,
+    "spool": spool.run,
+    "claims": claims.run,
     "start": start.run,
     "memory": memory.run,
     "writes": writes.run,

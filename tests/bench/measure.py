@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 
@@ -36,6 +37,13 @@ def quantile(values: Sequence[float], share: float) -> float:
     """The value below which that share of the values lies."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+async def timed(work: Callable[[], Awaitable[object]]) -> float:
+    """How many seconds it takes."""
+    began = time.perf_counter()
+    await work()
+    return time.perf_counter() - began
 
 
 def report(title: str, figures: Sequence[Figure], *more: str) -> None:

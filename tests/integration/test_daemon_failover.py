@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -85,3 +86,26 @@ async def test_a_server_that_crashes_again_and_again(open_stage: Opens, primary:
         stage.seed += 1
         async with stage.daemon_running():
             await all_approved(stage, taps)
+
+
+async def test_a_failover_that_a_gate_with_a_spool_lives_through(
+    open_stage: Opens, primary: Cluster, standby: Cluster, tmp_path: Path
+) -> None:
+    """The daemon goes on while there is no primary, and finds the new one."""
+    (tmp_path / "spool").mkdir(mode=0o700)
+    url = f"postgresql://tpsd@/journal?host={primary.folder},{standby.folder}&target_session_attrs=primary"
+    store = {"url": url, "spool": "spool/spool.db"}
+    rng, taps = random.Random(17), list[Tap]()
+    async with open_stage(changes={"store": store}) as stage, stage.daemon_running():
+        for _ in range(20):
+            tap = stage.gate.tap(rng.choice((250, TWICE_503, CHARGED_UNHEARD)))
+            taps.append(tap)
+            await stage.gate.verdict(tap)
+        taps.extend(stage.gate.tap(250) for _ in range(10))
+        await asyncio.to_thread(primary.kill)
+        taps.extend(stage.gate.tap(rng.choice((250, TWICE_503))) for _ in range(10))
+        for tap in taps:
+            assert (await stage.gate.verdict(tap)).verdict == 1
+        await asyncio.to_thread(standby.promote)
+        await stage.until(lambda: stage.daemon.journal.may_claim, "the new primary")
+        await all_approved(stage, taps)

@@ -96,6 +96,8 @@ async def test_a_daemon_that_is_well(playing: Opens) -> None:
                         "clock",
                         "deny_list",
                         "tap_log",
+                        "spool",
+                        "fleet",
                         "preflight",
                     ),
                     True,

@@ -10,7 +10,7 @@ import pty
 import random
 import socket
 import tty
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -223,8 +223,17 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def world(folder: Path, seed: int, kind: TapKind = TapKind.MTT, doors: int = LANES) -> AsyncIterator[World]:
-    """A world in ``folder`` with taps of one kind; the same seed taps the same and kills at moments drawn alike."""
+async def world(
+    folder: Path,
+    seed: int,
+    kind: TapKind = TapKind.MTT,
+    store: Mapping[str, Any] | None = None,
+    doors: int = LANES,
+) -> AsyncIterator[World]:
+    """A world in ``folder`` with taps of one kind; the same seed taps the same and kills at moments drawn alike.
+
+    ``store``: another journal than a file.
+    """
     tps_folder = folder / "tps"
     files = make(_made(tps_folder), datetime.now(UTC))
     port = _free_port()
@@ -236,7 +245,7 @@ async def world(folder: Path, seed: int, kind: TapKind = TapKind.MTT, doors: int
     smtp = await loop.create_server(lambda: SMTP(here.post), "127.0.0.1", 0)
     try:
         await tps.has_said("listens on")
-        _configure(here, files, port, smtp.sockets[0].getsockname()[1], kind)
+        _configure(here, files, port, smtp.sockets[0].getsockname()[1], kind, store or {})
         for door in here.doors:
             door.start()
         yield here
@@ -248,12 +257,18 @@ async def world(folder: Path, seed: int, kind: TapKind = TapKind.MTT, doors: int
             door.close()
 
 
-def _configure(here: World, files: Files, tps_port: int, smtp_port: int, kind: TapKind) -> None:
+def _configure(
+    here: World, files: Files, tps_port: int, smtp_port: int, kind: TapKind, store: Mapping[str, Any]
+) -> None:
     url = f"https://127.0.0.1:{tps_port}"
     given = configuration(here.folder, files, url, smtp_port, [door.path for door in here.doors])
     for lane in given["lanes"]:
         lane["kind"] = kind.name
-    changes = {"sfey": {"timeout_seconds": SEND_SECONDS}, "retry": {"tiers": LADDER, "jitter": 0.0}}
+    changes = {
+        "sfey": {"timeout_seconds": SEND_SECONDS},
+        "retry": {"tiers": LADDER, "jitter": 0.0},
+        "store": dict(store),
+    }
     here.given = configurations.changed(given, changes)
     configurations.write(here.folder, here.given)
 

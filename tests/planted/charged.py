@@ -107,4 +107,50 @@ CHARGED: Final = (
         "UPDATE mail SET last_error = CASE WHEN ? THEN NULL END WHERE id = ?",
         ("tests/store/test_contract_mail.py",),
     ),
+    Bug(
+        "a spool tap has a UUID of its own",
+        "tpsd/store/spooled.py",
+        "        return await self._spooling(candidate, partial(self._spool.put, candidate, ",
+        """        from dataclasses import replace
+        from uuid import uuid4
+
+        own = candidate.draft and replace(candidate, draft=replace(candidate.draft, uuid=uuid4()))
+        return await self._spooling(candidate, partial(self._spool.put, own or candidate, """,
+        ("tests/store/test_spooled.py",),
+    ),
+    Bug(
+        "rows are claimed while their taps wait in the spool",
+        "tpsd/store/spooled.py",
+        "        if not self.may_claim:\n            return []\n",
+        "",
+        ("tests/store/test_spooled.py",),
+    ),
+    Bug(
+        "the drain believes a commit that was not heard of",
+        "tpsd/store/draining.py",
+        "        _lay_over(connection, found, spooled, parts, stamp)\n        return\n",
+        "        return\n",
+        ("tests/store/test_spooled.py", "tests/property/test_draining.py"),
+    ),
+    Bug(
+        "a journal that moved stays in its file too",
+        "tpsd/store/moving.py",
+        '            self._source.pragma("application_id", BACKUP_ID)\n',
+        "",
+        ("tests/store/test_moving.py",),
+    ),
+    Bug(
+        "a copy may be used before its file is marked",
+        "tpsd/store/moving.py",
+        "        self._leave(begun, by, where)\n        self._arrive(begun, by, whence)\n",
+        "        self._arrive(begun, by, whence)\n        self._leave(begun, by, where)\n",
+        ("tests/store/test_moving.py",),
+    ),
+    Bug(
+        "a late end is written over another where many end at once",
+        "tpsd/store/sql/fleet/settling.sql",
+        " AND a.fence = given.fence",
+        "",
+        ("tests/store/test_postgres_together.py",),
+    ),
 )

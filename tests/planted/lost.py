@@ -76,8 +76,8 @@ LOST: Final = (
     Bug(
         "what came of a send is lost on a crash",
         "tpsd/store/commits.py",
-        "        (stamp.at, OUTCOME_NAMES[type(outcome)], outcome.cause, int(not outcome.clean)",
-        "        (None, OUTCOME_NAMES[type(outcome)], outcome.cause, int(not outcome.clean)",
+        'Q["end_attempt"], (stamp.at, *ended(outcome)',
+        'Q["end_attempt"], (None, *ended(outcome)',
         ("tests/store/test_contract_sends.py", "tests/store/test_contract_start.py"),
     ),
     Bug(
@@ -107,5 +107,19 @@ LOST: Final = (
         "    (State.RESCUING, Input.DONE): (State.IDLE, (Effect.TELL_LOST, Effect.PLAN_AGAIN, Effect.PAUSE)),",
         "    (State.RESCUING, Input.DONE): (State.IDLE, (Effect.PLAN_AGAIN, Effect.PAUSE)),",
         ("tests/unit/test_vivopay_session.py",),
+    ),
+    Bug(
+        "a tap that came again while it was drained is forgotten with what it said",
+        "tpsd/store/sql/spool/spool.sql",
+        "WHERE s.tap = ? AND t.repeats = ?",
+        "WHERE s.tap = ? AND t.repeats >= 0 * ?",
+        ("tests/store/test_spooled.py",),
+    ),
+    Bug(
+        "the spool forgets a tap before the database has it",
+        "tpsd/store/spooled.py",
+        "if error is None]",
+        "if error is None or error]",
+        ("tests/store/test_spooled.py", "tests/integration/test_daemon_spool.py"),
     ),
 )

@@ -65,10 +65,15 @@ class PostgresEngine:
 
     def after_sigkill(self) -> PostgresEngine:
         """What is committed, in another database: that is what a killed process leaves."""
-        copy = PostgresEngine(self._databases, self._folder)
-        self._copies.append(copy)
+        copy = self.another()
         self._ask(lambda source: _copied(source, copy.url))
         return copy
+
+    def another(self) -> PostgresEngine:
+        """An empty database beside it, which goes with it."""
+        other = PostgresEngine(self._databases, self._folder)
+        self._copies.append(other)
+        return other
 
     def epoch_keys(self) -> list[int]:
         """The epochs whose key has a row."""

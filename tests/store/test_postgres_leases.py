@@ -13,6 +13,7 @@ import pytest
 
 from tests.store.builders import (
     APPROVED,
+    NO_CONNECTION,
     NOW,
     SILENCE,
     UNAVAILABLE,
@@ -46,7 +47,7 @@ from tpsd.core.answering import settle as settle_asked
 from tpsd.core.outcomes import classify
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.lane import LaneClosed
-from tpsd.domain.time import DAY, HOUR, MINUTE
+from tpsd.domain.time import DAY, HOUR, MINUTE, Micros
 from tpsd.domain.views import TapFilter
 from tpsd.errors import JournalError
 from tpsd.leases import LEASE_US, TAKE_OVER_US, Endings, Neighbour
@@ -208,6 +209,23 @@ class TestWork:
         assert [claimed.uuid for claimed in await two.claim(NOW, 10)] == [mine[1]]
         assert [claimed.uuid for claimed in await one.claim(NOW, 10)] == [mine[0]]
         assert await one.next_due() is None
+
+    async def test_what_may_have_charged_is_claimed_in_its_turn_and_looked_at_first(self, fleet: Fleet) -> None:
+        one = await fleet.daemon("one")
+        for counter in (1, 2, 3):
+            await take(one, counter, uuid=UUID(int=counter))
+        first, second, third = await one.claim(NOW, 10)
+        await settle(one, first, SILENCE)
+        await settle(one, second, UNAVAILABLE)
+        await settle(one, third, NO_CONNECTION)
+        await take(one, 4, now=after(30))
+        looked_at: list[Micros] = []
+        claims = await one.claim(LATER, 3, judge=looked_at.append)
+        assert looked_at == [NOW, NOW]
+        assert [claimed.number for claimed in claims] == [1, 2, 2]
+        (left,) = await one.claim(LATER, 3)
+        assert left.uuid == third.uuid
+        assert all(claimed.body for claimed in (*claims, left))
 
     async def test_a_start_ends_only_its_own_attempts(self, fleet: Fleet) -> None:
         one, two = await fleet.daemon("one"), await fleet.daemon("two")

@@ -33,6 +33,7 @@ NEW_TABLES = {
     "terminal_identity",
     "feed_parameters",
     "feed_record",
+    "spooled",
 }
 
 ROWS = """

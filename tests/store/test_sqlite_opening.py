@@ -171,7 +171,7 @@ async def test_another_programs_database_is_refused_and_left_alone(engine: Sqlit
 
 async def test_a_marked_backup_is_refused_and_the_restore_named(closed: SqliteEngine) -> None:
     direct(closed, f"PRAGMA application_id = {0x74707362}")
-    with pytest.raises(JournalError, match=r"is a backup: .*tpsd store restore"):
+    with pytest.raises(JournalError, match=r"is a backup, .*tpsd store restore"):
         await closed.open()
 
 

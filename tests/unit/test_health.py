@@ -16,6 +16,7 @@ from tpsd.domain.picture import (
     LaneFacts,
     Picture,
     RungCount,
+    SpoolFacts,
     TapLogFacts,
     UplinkFacts,
 )
@@ -55,6 +56,7 @@ LONGEST = span(DEFAULT_LADDER, JITTER_SHARE_MAX) + LADDER_MARGIN_US
         of(feed=FED),
         of(feed=replace(FED, cause="http.503", coming=5)),
         of(taplog=TapLogFacts(5, 3, None)),
+        of(spool=SpoolFacts(3, 9.0, 9.0, None)),
         of(fleet=SHARED),
         of(fleet=replace(SHARED, apart_us=APART_US)),
         of(fleet=replace(SHARED, gone={"scrapped": GONE_TOLD_US + 1})),
@@ -157,6 +159,22 @@ def test_every_check_is_told_in_one_go() -> None:
         feed=replace(FED, waits=True),
         preflight=("lane gate-1: own.crt expires on 2026-12-01, in 7 days",),
         taplog=TapLogFacts(5, 3, "No space left on device"),
+        spool=SpoolFacts(3, 11.0, 11.0, None),
         fleet=replace(SHARED, apart_us=DAY),
     )
     assert {check for check, _ in judge(bad).reasons} == set(Check)
+
+
+@pytest.mark.parametrize(
+    ("spool", "said"),
+    [
+        (SpoolFacts(3, 11.0, 12.0, None), "3 taps wait in the spool, the oldest for 11 s"),
+        (SpoolFacts(0, None, 2.0, "OSError"), "the database is away (OSError): taps go to the spool, which holds 0"),
+        (
+            SpoolFacts(1, 1.0, 2.0, None, "ValueError"),
+            "a tap of the spool cannot be drained (ValueError), and nothing is sent before it: look at the log",
+        ),
+    ],
+)
+def test_what_is_wrong_with_the_spool(spool: SpoolFacts, said: str) -> None:
+    assert judge(of(spool=spool)).reasons == ((Check.SPOOL, said),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import asdict
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -10,7 +11,7 @@ from aiohttp import web
 from tpsd.admin.peer import peer_name
 from tpsd.admin.questions import json_object, reason
 from tpsd.domain.lane import LaneWaits
-from tpsd.domain.picture import FeedFacts
+from tpsd.domain.picture import FeedFacts, SpoolFacts
 from tpsd.domain.time import SECOND, Micros
 
 LANES_PATH = "/lanes"
@@ -46,17 +47,22 @@ def routes(doorkeeper: Doorkeepers, lanes: Callable[[], Awaitable[dict[str, Any]
 
 
 def lanes_page(
-    lanes: Iterable[Mapping[str, Any]], waits: Mapping[str, LaneWaits], now: Micros, feed: FeedFacts | None = None
+    lanes: Iterable[Mapping[str, Any]],
+    waits: Mapping[str, LaneWaits],
+    now: Micros,
+    feed: FeedFacts | None = None,
+    spool: SpoolFacts | None = None,
 ) -> dict[str, Any]:
     """Every lane with what waits of it and how old its deny list is, those that are gone last.
 
-    Ages in seconds from ``now`` (schedule clock). ``feed`` None: no list has an age.
+    Ages in seconds from ``now`` (schedule clock). ``feed`` None: no list has an age. ``spool`` None: there is none.
     """
     aged = {} if feed is None else {"list_age_seconds": feed.age_seconds, "list_is_stale": feed.stale}
     there = {lane["name"]: dict(lane) | aged for lane in lanes}
     gone = {name: {"name": name, "state": GONE} for name in sorted(waits) if name not in there}
     return {
         "lanes": [row | _waits(waits.get(name, LaneWaits()), now) for name, row in (there | gone).items()],
+        "spool": None if spool is None else asdict(spool),
     }
 
 

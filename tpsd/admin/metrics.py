@@ -100,6 +100,7 @@ class Metrics:
             *_of_lanes(picture),
             *_of_feed(picture),
             *_of_tap_log(picture),
+            *_of_spool(picture),
             *_of_journal(picture),
         ]
         return generate_latest(self._registry)
@@ -178,6 +179,18 @@ def _of_tap_log(picture: Picture) -> list[Metric]:
     return [
         CounterMetricFamily("tpsd_taplog_lines", "Lines of the tap log written.", value=facts.written),
         CounterMetricFamily("tpsd_taplog_lost", "Lines of the tap log that could not be written.", value=facts.lost),
+    ]
+
+
+def _of_spool(picture: Picture) -> list[Metric]:
+    facts = picture.spool
+    if facts is None:
+        return []
+    return [
+        _single("tpsd_database_connected", "1 while there is a connection to the database.", facts.away is None),
+        _single("tpsd_spool_waiting", "Taps that the database has yet to take.", facts.waiting),
+        _single("tpsd_spool_oldest_age_seconds", "0 while none waits.", facts.oldest_seconds or 0.0),
+        _single("tpsd_spool_in_use_seconds", "0 while the database answers.", facts.in_use_seconds or 0.0),
     ]
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +18,8 @@ from rich.table import Table
 from typer.core import TyperCommand, TyperGroup
 
 from tpsd.config import load
-from tpsd.domain.audit import may_hold_card_number
+from tpsd.domain.audit import AuditDraft, may_hold_card_number
+from tpsd.domain.time import SECOND, Micros
 from tpsd.errors import TpsdError
 
 DEFAULT_SOCKET = Path("/run/tpsd/tpsd.sock")
@@ -98,6 +102,16 @@ def audit_words(reason: str, *, required: bool = False) -> str:
     if may_hold_card_number(reason):
         raise typer.BadParameter("holds what could be a card number; leave it out", param_hint="--reason")
     return reason
+
+
+def myself(what: str, why: str) -> AuditDraft:
+    """What the audit says of a command that uses the journal itself."""
+    uid = os.getuid()
+    try:
+        who = f"{pwd.getpwuid(uid).pw_name} ({uid})"
+    except KeyError:
+        who = f"uid {uid}"
+    return AuditDraft(Micros(int(time.time() * SECOND)), who, what, why)
 
 
 def emit(value: dict[str, Any]) -> None:

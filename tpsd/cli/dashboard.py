@@ -39,7 +39,18 @@ def _headline(status: Mapping[str, Any]) -> Text:
     uplink = status.get("uplink", {})
     if uplink.get("state") == "down":
         line.append(f"  uplink down for {duration(uplink['seconds'])} ({uplink['cause']})", style="red")
+    if words := spool_words(status.get("spool")):
+        line.append(f"  {words}", style="red")
     return line
+
+
+def spool_words(spool: Mapping[str, Any] | None) -> str:
+    """What waits in the spool and since when, empty where it is not in use."""
+    if spool is None or spool["in_use_seconds"] is None:
+        return ""
+    why = "" if spool["away"] is None else f", the database is away ({spool['away']})"
+    oldest = "" if spool["oldest_seconds"] is None else f", the oldest for {duration(spool['oldest_seconds'])}"
+    return f"spool in use for {duration(spool['in_use_seconds'])}: {spool['waiting']:,} taps{oldest}{why}"
 
 
 def _numbers(journal: Mapping[str, Any]) -> Table:

@@ -26,7 +26,7 @@ from tpsd.cli.command import (
     folding,
     socket_path,
 )
-from tpsd.cli.dashboard import LANE_STYLE
+from tpsd.cli.dashboard import LANE_STYLE, spool_words
 from tpsd.cli.rendering import duration, moment
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The lane's name or alias, as 'tpsd lanes' shows it.")]
@@ -44,7 +44,12 @@ def register(app: typer.Typer) -> None:
 def lanes(socket: Socket = None, config: ConfigFile = None, as_json: AsJson = False) -> None:
     """Show every lane: its device, its state and why, its last tap, and what waits of it."""
     found = asyncio.run(ask(socket_path(socket, config), LANES_PATH))
-    emit(found) if as_json else console().print(folding(_table(found["lanes"])))
+    if as_json:
+        emit(found)
+        return
+    console().print(folding(_table(found["lanes"])))
+    if words := spool_words(found.get("spool")):
+        console().print(Text(words, style="red"))
 
 
 def close_lane(

@@ -15,7 +15,7 @@ from schemas.config import Configuration
 from tpsd import __version__
 from tpsd.cli.diagnosis import Diagnosis, bad, doubt, good
 from tpsd.clock import system_is_synchronised
-from tpsd.config import clock_floor, database_url, store_path
+from tpsd.config import clock_floor, database_url, spool_path, store_path
 from tpsd.config.relations import KEY_NAMES
 from tpsd.domain.time import Micros, iso_millis
 
@@ -73,8 +73,8 @@ def configuration_file(path: Path, config: Configuration) -> Diagnosis:
 
 def epoch_folder(config: Configuration) -> Iterator[Diagnosis]:
     """Whether it is private; that it is there is asked elsewhere."""
-    folder = config.keys.epoch_dir
-    if database_url(config) is not None or not folder.is_dir():
+    folder, unused = config.keys.epoch_dir, database_url(config) is not None and spool_path(config) is None
+    if unused or not folder.is_dir():
         return
     mode = stat.S_IMODE(folder.stat().st_mode)
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
@@ -101,9 +101,9 @@ def clock(config: Configuration, machine: Machine) -> Diagnosis:
 
 def disk(config: Configuration, machine: Machine) -> Iterator[Diagnosis]:
     """Whether the journal can grow, and be copied."""
-    if database_url(config) is not None:
+    journal = spool_path(config) if database_url(config) is not None else store_path(config)
+    if journal is None:
         return
-    journal = store_path(config)
     if not journal.parent.is_dir():
         return
     free = machine.free_bytes(journal.parent)

@@ -14,7 +14,7 @@ from uuid import UUID
 import serial
 
 from schemas.config import Configuration, Lane
-from tpsd.config import database_url, mail_settings, read_hex_key, read_token, read_ttk, store_path
+from tpsd.config import database_url, mail_settings, read_hex_key, read_token, read_ttk, spool_path, store_path
 from tpsd.config.keys import read_exchange_key
 from tpsd.domain.outcome import Answer, Exchange
 from tpsd.errors import ConfigError, PortError, TpsdError
@@ -93,9 +93,10 @@ def _key(read: Callable[[], object]) -> Trial:
 
 
 def journal_folders(config: Configuration) -> dict[str, Path]:
-    """Those that the journal needs, by what they are called here: none where it is in a database."""
+    """Those that the journal needs, by what they are called here; in a database it needs none, but for a spool."""
     if database_url(config) is not None:
-        return {}
+        spool = spool_path(config)
+        return {} if spool is None else {"folder of the spool": spool.parent, "folder epoch_dir": config.keys.epoch_dir}
     return {"folder of the journal": store_path(config).parent, "folder epoch_dir": config.keys.epoch_dir}
 
 

@@ -1,13 +1,10 @@
-"""The journal as a whole: checked, pruned, backed up, restored."""
+"""The journal as a whole: checked, pruned, backed up, restored, moved."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import pwd
 import re
 import secrets
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,12 +26,13 @@ from tpsd.cli.command import (
     complain,
     console,
     emit,
+    myself,
     socket_path,
 )
+from tpsd.cli.moving import copy
 from tpsd.cli.rendering import moment
 from tpsd.config import load, store_path
-from tpsd.domain.audit import AuditDraft
-from tpsd.domain.time import DAY, SECOND, Micros
+from tpsd.domain.time import DAY
 from tpsd.domain.upkeep import Tried
 from tpsd.errors import ConfigError
 
@@ -46,9 +44,9 @@ NAME = "store"
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(
-        name=NAME, cls=CommandGroup, help="Check, prune, back up and restore the journal.", no_args_is_help=True
+        name=NAME, cls=CommandGroup, help="Check, prune, back up, restore and move the journal.", no_args_is_help=True
     )
-    for command in (check, prune, backup, restore, try_update):
+    for command in (check, prune, backup, restore, copy, try_update):
         group.command(command.__name__.replace("_", "-"), cls=Command)(command)
     app.add_typer(group)
 
@@ -110,7 +108,7 @@ def restore(
     """Put a backup in the journal's place, with no daemon running. What was unfinished in it is then in doubt."""
     from tpsd.offline import restore_journal
 
-    by = _myself("store restore", audit_words(reason) or "asked for")
+    by = myself("store restore", audit_words(reason) or "asked for")
     done = plain(restore_journal(load(config), file.absolute(), by, force=force))
     for owner in done["lost"]:
         complain(f"the card data of {owner} cannot be opened any more: it can never be sent again")
@@ -175,7 +173,7 @@ async def _prune(socket: Path | None, config: Path | None, days: int, dry: bool)
         loaded = _without_daemon(config)
     from tpsd.app import open_journal
 
-    by = _myself("store prune", f"older than {days} days")
+    by = myself("store prune", f"older than {days} days")
     async with open_journal(loaded) as journal:
         return dict(plain(await journal.upkeep.prune(days * DAY, by.at, by, dry=dry)))
 
@@ -188,7 +186,7 @@ async def _backup(socket: Path | None, config: Path | None, target: Path) -> dic
     from tpsd.app import open_journal
 
     async with open_journal(loaded) as journal:
-        return dict(plain(await journal.upkeep.backup(target, _myself("store backup", "asked for"))))
+        return dict(plain(await journal.upkeep.backup(target, myself("store backup", "asked for"))))
 
 
 def _without_daemon(config: Path | None) -> Configuration:
@@ -197,15 +195,6 @@ def _without_daemon(config: Path | None) -> Configuration:
         raise ConfigError("no daemon runs there; name its configuration with --config to use the journal itself")
     complain("no daemon runs; using its journal")
     return load(config)
-
-
-def _myself(what: str, why: str) -> AuditDraft:
-    uid = os.getuid()
-    try:
-        who = f"{pwd.getpwuid(uid).pw_name} ({uid})"
-    except KeyError:
-        who = f"uid {uid}"
-    return AuditDraft(Micros(int(time.time() * SECOND)), who, what, why)
 
 
 def _findings(found: list[dict[str, Any]]) -> Table:

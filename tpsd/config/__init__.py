@@ -28,7 +28,15 @@ from tpsd.config.effective import (
 from tpsd.config.keys import exchange_key, exposed, read_hex_key, read_password, read_token, read_ttk
 from tpsd.config.load import load
 from tpsd.config.problems import Problem
-from tpsd.config.relations import database_url, key_files, listen_address, mail_settings, store_path, warnings
+from tpsd.config.relations import (
+    database_url,
+    key_files,
+    listen_address,
+    mail_settings,
+    spool_path,
+    store_path,
+    warnings,
+)
 
 __all__ = [
     "Changes",
@@ -61,6 +69,7 @@ __all__ = [
     "read_password",
     "read_token",
     "read_ttk",
+    "spool_path",
     "stale_accepts_below",
     "store_path",
     "uses_fed_keys",

@@ -63,6 +63,11 @@ def store_path(config: Configuration) -> Path:
     return Path("/" + config.store.url.removeprefix("sqlite:///").lstrip("/"))
 
 
+def spool_path(config: Configuration) -> Path | None:
+    """The file that takes taps while the database does not; None where lanes close then."""
+    return config.store.spool
+
+
 def mail_settings(config: Configuration) -> SmtpConfig:
     """The mail section as the mailer takes it. Raises ConfigError."""
     return SmtpConfig.from_url(config.email.smtp_url.get_secret_value(), config.email.sender, config.email.recipients)
@@ -203,9 +208,10 @@ def _credentials(config: Configuration) -> Iterator[Problem]:
 
 
 def _folders(config: Configuration) -> Iterator[Problem]:
-    if database_url(config) is not None:
+    file = spool_path(config) if database_url(config) is not None else store_path(config)
+    if file is None:
         return
-    store = Path(os.path.realpath(store_path(config).parent))
+    store = Path(os.path.realpath(file.parent))
     apart: dict[str, Path] = {"epoch_dir": config.keys.epoch_dir, **key_files(config)}
     for name, path in apart.items():
         real = Path(os.path.realpath(path))
@@ -221,6 +227,12 @@ def _password(config: Configuration) -> Iterator[Problem]:
     if config.store.password_file is not None and database_url(config) is None:
         what = "is for a journal in a database, and does nothing here"
         yield Problem(("store", "password_file"), what, "leave it out")
+
+
+def _spool(config: Configuration) -> Iterator[Problem]:
+    if config.store.spool is not None and database_url(config) is None:
+        what = "takes taps for a database that does not answer, and the journal is a file here"
+        yield Problem(("store", "spool"), what, "leave it out")
 
 
 def _unencrypted(config: Configuration) -> Iterator[Problem]:
@@ -463,6 +475,7 @@ _RULES: tuple[Rule, ...] = (
     _languages,
     _hosts,
     _production,
+    _spool,
 )
 _WARNINGS: tuple[Rule, ...] = (
     _slow_lanes,

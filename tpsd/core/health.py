@@ -22,6 +22,9 @@ LIST_OLD_SECONDS: Final = HOUR / SECOND
 """A debt that was paid lets its card ride within an hour; polls go every few minutes."""
 
 
+SPOOL_OLD_SECONDS: Final = 10.0
+"""A database that was slow for a moment has taken its taps within a second; ten are trouble."""
+
 APART_US: Final = 2 * SECOND
 """Clocks that a time server sets are closer by far; due times and leases of daemons that share a journal rely on it."""
 
@@ -41,6 +44,7 @@ class Check(Enum):
     DENY_LIST = "deny_list"
     PREFLIGHT = "preflight"
     TAP_LOG = "tap_log"
+    SPOOL = "spool"
     FLEET = "fleet"
 
 
@@ -139,6 +143,18 @@ def _tap_log(picture: Picture) -> Iterator[str]:
         yield f"the tap log loses lines, {log.lost} so far ({log.trouble}); taps are safe, replay will lack these"
 
 
+def _spool(picture: Picture) -> Iterator[str]:
+    spool = picture.spool
+    if spool is None:
+        return
+    if spool.away is not None:
+        yield f"the database is away ({spool.away}): taps go to the spool, which holds {spool.waiting}"
+    elif spool.oldest_seconds is not None and spool.oldest_seconds > SPOOL_OLD_SECONDS:
+        yield f"{spool.waiting} taps wait in the spool, the oldest for {spool.oldest_seconds:.0f} s"
+    if spool.stuck is not None:
+        yield f"a tap of the spool cannot be drained ({spool.stuck}), and nothing is sent before it: look at the log"
+
+
 def _fleet(picture: Picture) -> Iterator[str]:
     fleet = picture.fleet
     if fleet is None:
@@ -164,6 +180,7 @@ RULES: Final[dict[Check, Callable[[Picture], Iterator[str]]]] = {
     Check.DENY_LIST: _deny_list,
     Check.PREFLIGHT: _preflight,
     Check.TAP_LOG: _tap_log,
+    Check.SPOOL: _spool,
     Check.FLEET: _fleet,
 }
 

@@ -61,10 +61,13 @@ __all__ = [
     "LanePolicy",
     "Operator",
     "Setting",
+    "clash",
     "decide",
+    "first_state",
     "kind_of",
     "prepare",
     "tokens_of",
+    "turned_away_late",
 ]
 
 _NEVER_SENT: Final = frozenset({"kind", "mode", "clock", "stale", "no_fare", "no_token", "no_check_in"})
@@ -234,7 +237,7 @@ def decide(candidate: Candidate, facts: Facts) -> Decision:
     """
     if facts.known is not None:
         return _repeat(candidate, facts.known, facts.held_cause)
-    notices = (_clash(candidate),) if facts.clash else ()
+    notices = (clash(candidate),) if facts.clash else ()
     shown = candidate.report.shown
     if shown is Shown.TURNED_AWAY:
         return Decision(Told(Verdict.DENIED, "turned_away"), disposition=Disposition.DENIED, notices=notices)
@@ -252,7 +255,7 @@ def decide(candidate: Candidate, facts: Facts) -> Decision:
     note = STALE if candidate.list_is_stale else None  # "why was this card let in on Tuesday?"
     if not told.verdict.accepts:
         told, note = Told(Verdict.ACCEPTED, "let_in"), told.reason
-    state, joining = _start(facts.held_cause)
+    state, joining = first_state(facts.held_cause)
     return Decision(told, state=state, cause=facts.held_cause, note=note, notices=(*notices, *joining))
 
 
@@ -286,7 +289,7 @@ def _repeat(candidate: Candidate, known: KnownTap, held_cause: str | None) -> De
                 known.told,
                 known=known.number,
                 effect=Effect.UNSEEN,
-                notices=(_turned_away_late(candidate),),
+                notices=(turned_away_late(candidate),),
             )
         case Shown.LET_IN:
             return _let_in_after_all(candidate, known, held_cause)
@@ -300,7 +303,7 @@ def _repeat_of_pruned(candidate: Candidate, known: KnownTap) -> Decision:
     unpaid = known.disposition is not None or known.state is State.NOT_CHARGED
     notices: tuple[NoticeDraft, ...] = ()
     if shown is Shown.TURNED_AWAY and _let_in(known) and not unpaid and not known.unseen:
-        notices = (_turned_away_late(candidate),)
+        notices = (turned_away_late(candidate),)
     elif shown is Shown.LET_IN and unpaid:
         notices = (_let_in_unsent(candidate, _reason(known)),)
     if shown is known.shown:
@@ -311,7 +314,7 @@ def _repeat_of_pruned(candidate: Candidate, known: KnownTap) -> Decision:
 def _let_in_after_all(candidate: Candidate, known: KnownTap, held_cause: str | None) -> Decision:
     deferred = not candidate.realtime  # a realtime tap's time is over: nobody may send it late (design 2)
     if known.disposition in (Disposition.DENIED, Disposition.REPEAT) and candidate.draft is not None and deferred:
-        state, joining = _start(held_cause)
+        state, joining = first_state(held_cause)
         return Decision(
             known.told,
             known.number,
@@ -328,7 +331,7 @@ def _let_in_after_all(candidate: Candidate, known: KnownTap, held_cause: str | N
     return Decision(known.told, known=known.number, notices=notices)
 
 
-def _start(held_cause: str | None) -> tuple[State, tuple[NoticeDraft, ...]]:
+def first_state(held_cause: str | None) -> tuple[State, tuple[NoticeDraft, ...]]:
     """The first state of an authorisation; one that joins the held ones of its terminal is told of like them."""
     if held_cause is None:
         return State.PENDING, ()
@@ -405,7 +408,8 @@ def _reason(known: KnownTap) -> str:
     return "asking" if known.told is None else known.told.reason
 
 
-def _clash(candidate: Candidate) -> NoticeDraft:
+def clash(candidate: Candidate) -> NoticeDraft:
+    """The alarm of an identity that stands with other content."""
     return NoticeDraft(
         NoticeKind.ALARM,
         cause_key(NoticeKind.ALARM, "tap_identity", candidate.terminal),
@@ -413,7 +417,8 @@ def _clash(candidate: Candidate) -> NoticeDraft:
     )
 
 
-def _turned_away_late(candidate: Candidate) -> NoticeDraft:
+def turned_away_late(candidate: Candidate) -> NoticeDraft:
+    """What is told of a passenger who was turned away after the tap may have been sent."""
     return NoticeDraft(
         NoticeKind.UNSEEN,
         cause_key(NoticeKind.UNSEEN, "turned_away", candidate.terminal),

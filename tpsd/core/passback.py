@@ -5,10 +5,12 @@ Only accepted taps count, and only those whose passenger was not turned away aft
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tpsd.core.listage import TOO_OLD
 from tpsd.domain.tap import Told, Verdict
+from tpsd.domain.time import Micros
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,18 @@ THE_REST = frozenset({"ok", "expired", "oda", "untokenised"})
 AGAIN = Told(Verdict.ALREADY_TAPPED, "repeat")
 REFUSED = Told(Verdict.DENIED, "pass_back")
 ON_A_LIST = Told(Verdict.DENIED, "deny_list")
+
+
+def lately(rule: PassBack, at: Micros, rides: Sequence[Micros]) -> CardPast:
+    """A card's past from the times of its rides."""
+    apart = [abs(at - ride) for ride in rides if abs(at - ride) <= rule.refused_us]
+    return CardPast(min(apart, default=None), sum(far <= rule.again_us for far in apart))
+
+
+def joined(one: CardPast, other: CardPast) -> CardPast:
+    """A card's past of which two know a part each."""
+    apart = [past.apart_us for past in (one, other) if past.apart_us is not None]
+    return CardPast(min(apart, default=None), one.riders + other.riders, one.unsettled or other.unsettled)
 
 
 def judge(rule: PassBack, past: CardPast) -> Told | None:

@@ -44,6 +44,8 @@ _AT_THE_LANE: Final = (
     "repeat",
     "stale",
     "clock",
+    "database",
+    "spool",
     "turned_away",
     "let_in",
     "untokenised",

@@ -121,11 +121,26 @@ class TapLogFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class SpoolFacts:
+    """Taps told here that the database has yet to take. Seconds; ``oldest_seconds`` None: none waits.
+
+    ``in_use_seconds`` since the first of them, or since the connection was lost; None where neither is so.
+    ``away``: why there is no connection, None where there is one. ``stuck``: why a tap does not drain.
+    """
+
+    waiting: int
+    oldest_seconds: float | None
+    in_use_seconds: float | None
+    away: str | None
+    stuck: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """One moment, on the schedule clock. ``figures`` None: nothing has been counted yet.
 
     ``journal_trouble`` in our own words, None while it answers and commits succeed. ``clock_offset_seconds``:
-    how far the time that is believed is ahead of the system's. ``feed`` and ``taplog`` None: they are off.
+    how far the time that is believed is ahead of the system's. ``feed``, ``taplog`` and ``spool`` None: they are off.
     ``preflight``: what is wrong with lanes that opened all the same, in our own words. ``fleet`` None: the journal is
     this daemon's alone.
     """
@@ -141,4 +156,5 @@ class Picture:
     feed: FeedFacts | None = None
     preflight: tuple[str, ...] = ()
     taplog: TapLogFacts | None = None
+    spool: SpoolFacts | None = None
     fleet: FleetFacts | None = None

@@ -64,3 +64,29 @@ class Restored:
     bodies_lost: int
     lost: tuple[str, ...]
     set_aside: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One table of a journal that moved, on both sides: how many rows, and a digest over all of their values."""
+
+    table: str
+    rows: int
+    digest: str
+    rows_there: int
+    digest_there: str
+
+    @property
+    def same(self) -> bool:
+        """Whether they hold the same."""
+        return (self.rows, self.digest) == (self.rows_there, self.digest_there)
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A journal that is in a database now. ``tables``: as compared; none where it had come there before."""
+
+    file: str
+    database: str
+    journal: str
+    tables: tuple[Compared, ...]

@@ -26,7 +26,7 @@ class LazyCommit(GroupCommit):
         jobs = [first]
         try:
             if not self._lazy.in_transaction:
-                self._lazy.execute("BEGIN IMMEDIATE")
+                self._begin()
             self._in_savepoint(first)
             while (job := following()) is not None:
                 jobs.append(job)

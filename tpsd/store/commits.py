@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from tpsd.core.canary import next_canary
@@ -96,10 +96,10 @@ def take(
 
     Where TPS is asked at once, the claim comes beside: commits 1 and 2 are one then.
     """
-    facts = _facts(connection, candidate)
+    facts = facts_of(connection, candidate)
     decision = decide(candidate, facts)
     if decision.known is not None:
-        _apply_repeat(connection, candidate, decision, parts, stamp)
+        apply_repeat(connection, candidate, decision, parts, stamp)
         taken = Taken(
             decision.known,
             decision.told,
@@ -114,9 +114,9 @@ def take(
         uuid, claimed, sealed = ask(connection, candidate, decision)
         asked = ClaimedRow(claimed, sealed)
     elif decision.state is not None:
-        uuid = _insert_authorisation(connection, candidate, decision, parts, stamp)
+        uuid = insert_authorisation(connection, candidate, decision, parts, stamp)
     version = cards.list_version(connection)
-    number = _insert_tap(connection, candidate, decision, uuid, version)
+    number = insert_tap(connection, candidate, decision, uuid, version)
     insert_notices(connection, decision.notices, number, uuid, stamp.at)
     asking = decision.asking
     taken = Taken(
@@ -177,7 +177,8 @@ def _numbers(report: TapReport) -> tuple[int | None, int | None]:
     return (None, None) if report.tap_id is None else (report.tap_id.boot, report.tap_id.counter)
 
 
-def _facts(connection: Connection, candidate: Candidate) -> Facts:
+def facts_of(connection: Connection, candidate: Candidate) -> Facts:
+    """What is known here when it arrives."""
     rows = _rows_of_identity(connection, candidate.report, candidate.digest)
     known = next((_known(row) for row in rows if row[1] == candidate.digest), None)
     held = None
@@ -211,13 +212,14 @@ def _known(row: tuple[Any, ...]) -> KnownTap:
     )
 
 
-def _apply_repeat(
+def apply_repeat(
     connection: Connection,
     candidate: Candidate,
     decision: Decision,
     parts: SealedParts | None,
     stamp: Stamp,
 ) -> None:
+    """Write what a tap that is known already changes."""
     number = decision.known
     connection.execute(Q["repeat_tap"], (int(candidate.report.shown), number))
     if connection.changes() == 0:  # pruned: nothing but the answer is left
@@ -232,20 +234,21 @@ def _apply_repeat(
         case Effect.UNSEEN:
             connection.execute(Q["mark_unseen"], (number,))
         case Effect.REVIVE:
-            uuid = _insert_authorisation(connection, candidate, decision, parts, stamp)
+            uuid = insert_authorisation(connection, candidate, decision, parts, stamp)
             connection.execute(Q["revive_tap"], (uuid, decision.note, number))
         case Effect.NONE:
             pass
     insert_notices(connection, decision.notices, number, uuid, stamp.at)
 
 
-def _insert_authorisation(
+def insert_authorisation(
     connection: Connection,
     candidate: Candidate,
     decision: Decision,
     parts: SealedParts | None,
     stamp: Stamp,
 ) -> str:
+    """Write a deferred tap's authorisation and its sealed parts; its UUID."""
     draft, state = candidate.draft, decision.state
     if draft is None or parts is None or state is None:
         raise ValueError("an authorisation needs a draft and its sealed body")
@@ -272,9 +275,10 @@ def begin_hold(connection: Connection, cause: str, terminal: str | None, now: Mi
     connection.execute(Q["begin_hold"], (cause, terminal, now, next_canary(cause, now)))
 
 
-def _insert_tap(
+def insert_tap(
     connection: Connection, candidate: Candidate, decision: Decision, uuid: str | None, version: int | None
 ) -> int:
+    """Write the tap; its number. ``version``: the deny list's by which it was judged."""
     report, told = candidate.report, decision.told
     verdict, reason = (None, ASKING) if told is None else (int(told.verdict), told.reason)
     connection.execute(
@@ -342,6 +346,9 @@ def _tiers(ladder: Ladder) -> str:
 # --- commit 2 ---------------------------------------------------------------------------------------------------
 
 
+_CHARGED: Final = 7  # where "claim_due" has may_have_charged
+
+
 def claim(
     connection: Connection,
     now: Micros,
@@ -349,19 +356,20 @@ def claim(
     created_by: Micros | None = None,
     set_aside: SetAside = lambda _connection, _uuid: False,
 ) -> list[ClaimedRow]:
-    """Write the attempt number of every due row before a byte of it leaves.
+    """Write the attempt number of every due row before a byte of it leaves; ``limit`` may be 0.
 
     ``set_aside`` sees those that may have charged, and says whether it moved them out of the way.
     """
-    claims = []
+    if not limit:
+        return []
     query, bindings = ("claim_due", (now, limit)) if created_by is None else ("claim_old", (created_by, now, limit))
-    for row in list(connection.execute(Q[query], bindings)):
-        uuid, may_have_charged = row[0], row[7]
-        if may_have_charged and set_aside(connection, uuid):
-            continue
-        connection.execute(Q["mark_sending"], (uuid,))
-        claims.append(begin_attempt(connection, row, AttemptReason.LADDER, now))
-    return claims
+    found = list(connection.execute(Q[query], bindings))
+    rows = [row for row in found if not (row[_CHARGED] and set_aside(connection, row[0]))]
+    if rows:
+        uuids = json.dumps([row[0] for row in rows])
+        connection.execute(Q["mark_sending"], (uuids,))
+        connection.execute(Q["insert_attempts"], (AttemptReason.LADDER.value, now, uuids))
+    return [begun(row, AttemptReason.LADDER, now) for row in rows]
 
 
 def begin_attempt(
@@ -371,12 +379,17 @@ def begin_attempt(
     now: Micros,
     cause: str | None = None,
 ) -> ClaimedRow:
-    """Write the attempt of a row as ``claim_due`` or ``canary_row`` read it, which was just marked as sending.
+    """Write the attempt of a row as ``canary_row`` read it, which was just marked as sending.
 
     A canary has its hold's ``cause``, and is counted apart from the ladder's sends.
     """
+    connection.execute(Q["insert_attempt"], (reason.value, now, row[0]))
+    return begun(row, reason, now, cause)
+
+
+def begun(row: tuple[Any, ...], reason: AttemptReason, now: Micros, cause: str | None = None) -> ClaimedRow:
+    """A row as it was read before its attempt was written, claimed."""
     uuid, terminal, path, credential, attempt, sends, fence, may_have_charged, tiers, amount, epoch, *box = row
-    connection.execute(Q["insert_attempt"], (reason.value, now, uuid))
     counted = sends if reason is AttemptReason.CANARY else sends + 1
     claimed = Claimed(
         uuid=UUID(uuid),
@@ -409,21 +422,12 @@ def settle(
     uuid = str(claimed.uuid)
     if connection.execute(Q["fence_of"], (uuid,)).get != claimed.fence:
         raise SettledLate(f"{uuid} attempt {claimed.number}")
-    connection.execute(
-        Q["end_attempt"],
-        (stamp.at, OUTCOME_NAMES[type(outcome)], outcome.cause, int(not outcome.clean), uuid, claimed.number),
-    )
+    connection.execute(Q["end_attempt"], (stamp.at, *ended(outcome), uuid, claimed.number))
     state = settlement.state
     if claimed.cause is not None and (state, settlement.cause) == (State.HELD, claimed.cause):
         connection.execute(Q["hold_again"], (int(settlement.may_have_charged), uuid))
     else:
-        connection.execute(
-            Q["settle"],
-            (state.value, settlement.cause, settlement.due, int(settlement.may_have_charged),
-             stamp.at if state.is_final else None, stamp.ran if state.is_resting else None, settlement.approved_amount,
-             outcome.cause.partition(".")[2] if outcome.cause.startswith("action.") else None,
-             settlement.enquiry_due, uuid),
-        )  # fmt: skip
+        connection.execute(Q["settle"], (*settled(outcome, settlement, stamp), uuid))
     if state is State.HELD and settlement.cause is not None:
         begin_hold(connection, settlement.cause, claimed.terminal, stamp.at)
     if claimed.reason is AttemptReason.CANARY and state is State.PENDING:
@@ -435,3 +439,18 @@ def settle(
     if settlement.notices:
         tap = connection.execute(Q["tap_of_uuid"], (uuid,)).get
         insert_notices(connection, settlement.notices, tap, uuid, stamp.at)
+
+
+def ended(outcome: Outcome) -> tuple[str, str, int]:
+    """An attempt's outcome, its cause, and whether it may have charged."""
+    return OUTCOME_NAMES[type(outcome)], outcome.cause, int(not outcome.clean)
+
+
+def settled(outcome: Outcome, settlement: Settlement, stamp: Stamp) -> tuple[Any, ...]:
+    """What the query ``settle`` writes, in its order."""
+    state = settlement.state
+    return (
+        state.value, settlement.cause, settlement.due, int(settlement.may_have_charged),
+        stamp.at if state.is_final else None, stamp.ran if state.is_resting else None, settlement.approved_amount,
+        outcome.cause.partition(".")[2] if outcome.cause.startswith("action.") else None, settlement.enquiry_due,
+    )  # fmt: skip

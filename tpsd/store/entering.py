@@ -13,7 +13,8 @@ from tpsd.errors import JournalError
 from tpsd.leases import LEASE_US
 from tpsd.store import migrations
 from tpsd.store.faults import Faults
-from tpsd.store.queries import F
+from tpsd.store.movable import COPYING
+from tpsd.store.queries import F, Q
 from tpsd.store.session import COMMAND_SECONDS, OWN, Database, Session
 
 SERVER_OLDEST = 16  # whose planner and syntax the queries were written for, and the oldest the suite runs on
@@ -74,8 +75,11 @@ POSTGRES: Final = Faults(
 )
 
 
-def connect(database: Database) -> Session:
-    """A daemon's connection: alone under its name, the schema up to date, its new life told. Raises JournalError."""
+def connect(database: Database, *, copying: bool = False) -> Session:
+    """A daemon's connection: alone under its name, the schema up to date, its new life told. Raises JournalError.
+
+    ``copying``: it is that of who copies a journal there for this daemon, which has no life yet.
+    """
     session = _connected(database)
     try:
         _refuse_what_cannot_hold_a_journal(session, database)
@@ -85,7 +89,9 @@ def connect(database: Database) -> Session:
         migrations.apply(session, migrations.known("postgres"), _TABLE)
         session.execute("SELECT pg_advisory_unlock(?, ?)", _MIGRATING)
         session.seconds = COMMAND_SECONDS
-        session.execute(F["say_life"], (str(session.execute(F["register_daemon"], (LEASE_US,)).get),))
+        if not copying:
+            _refuse_a_part(session, database)
+            session.execute(F["say_life"], (str(session.execute(F["register_daemon"], (LEASE_US,)).get),))
     except asyncpg.InsufficientPrivilegeError as exc:
         session.close()
         raise JournalError(
@@ -111,6 +117,14 @@ def _be_alone(session: Session, database: Database) -> None:
             "name of its own in [store] daemon"
         ) from exc
     session.execute("SET lock_timeout = 0")
+
+
+def _refuse_a_part(session: Session, database: Database) -> None:
+    if session.execute(Q["get_meta"], (COPYING,)).get is not None:
+        raise JournalError(
+            f"{database} holds a copy of a journal that did not come to its end: run 'tpsd store copy' again, or drop "
+            "the database and make it anew"
+        )
 
 
 def here_still(session: Session) -> None:

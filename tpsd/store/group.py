@@ -7,12 +7,12 @@ Threads and event loops are the writers' business.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from tpsd.errors import JournalError, JournalUnavailableError
 from tpsd.store.connection import Connection
@@ -22,10 +22,31 @@ T = TypeVar("T")
 Work = Callable[[Any], T]
 """On a ``Connection``; what one engine alone can do asks for that engine's."""
 
+TOGETHER_MAX = 100  # pieces of work: what is in flight at most, and a statement that takes some milliseconds
+
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Together(Generic[T, V]):
+    """Work that several can have done at once: ``alone`` does this piece, ``all_of`` what the values of several say.
+
+    ``all_of`` gives None for each that must be done alone; where it raises, all of them are.
+    """
+
+    alone: Work[T]
+    all_of: Callable[[Any, Sequence[V]], Sequence[T | None]]
+    value: V
+
+    def __call__(self, connection: Any) -> T:
+        """This piece."""
+        return self.alone(connection)
+
+
 SUSPENDABLE = CO_COROUTINE | CO_GENERATOR | CO_ASYNC_GENERATOR
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Job:
     """One piece of work and what came of it."""
 
@@ -62,7 +83,8 @@ class GroupCommit:
         self._before = before
         self._faults = faults
         self._pulse = pulse or Pulse()
-        self._broken: BaseException | None = None
+        self.broken: BaseException | None = None  # after which nothing more is done on this connection
+        self._untouched = False  # the savepoint: nothing was written behind it
 
     def write(self, first: Job, following: Callable[[], Job | None]) -> list[Job]:
         """Run ``first`` and whatever ``following`` gives until it gives None, then commit; never raises.
@@ -74,13 +96,10 @@ class GroupCommit:
         try:
             self._refuse_if_broken()
             before = self._connection.total_changes()
-            self._connection.execute(self._faults.begin)
-            if self._before is not None:
-                self._before(self._connection)
-            self._in_savepoint(first)
-            while (job := following()) is not None:
-                jobs.append(job)
-                self._in_savepoint(job)
+            self._begin()
+            next_one: Job | None = first
+            while next_one is not None:
+                next_one = self._turn(next_one, following, jobs)
             self._connection.execute("COMMIT")
             self._succeed(self._connection.total_changes() != before, time.monotonic() - began)
         except BaseException as exc:
@@ -98,17 +117,74 @@ class GroupCommit:
         """Checkpoint and close the connection."""
         self._connection.close()
 
+    def _begin(self) -> None:
+        """What is done before all else stands before the savepoint too: its locks last as long as the transaction."""
+        if self._before is None:
+            self._connection.execute(f"{self._faults.begin}; SAVEPOINT one")
+        else:
+            self._connection.execute(self._faults.begin)
+            self._before(self._connection)
+            self._connection.execute("SAVEPOINT one")
+        self._untouched = True
+
+    def _turn(self, job: Job, following: Callable[[], Job | None], jobs: list[Job]) -> Job | None:
+        """Run a job, with those behind it that go with it; the job whose turn is next."""
+        crowd = [job]
+        after = None
+        while isinstance(job.work, Together) and len(crowd) < TOGETHER_MAX:
+            after = following()
+            if after is None:
+                break
+            jobs.append(after)
+            if not (isinstance(after.work, Together) and after.work.all_of == job.work.all_of):
+                break
+            crowd.append(after)
+            after = None
+        for left in self._together(crowd) if len(crowd) > 1 else crowd:
+            self._in_savepoint(left)
+        if after is None and (after := following()) is not None:
+            jobs.append(after)
+        return after
+
+    def _together(self, crowd: list[Job]) -> list[Job]:
+        """Those of a crowd that must be run alone."""
+
+        def work() -> None:
+            values = [job.work.value for job in crowd]  # type: ignore[attr-defined]
+            results = crowd[0].work.all_of(self._connection, values)  # type: ignore[attr-defined]
+            for job, result in zip(crowd, results, strict=True):
+                job.result = result
+
+        failed = self._guarded(work)
+        if failed is not None:
+            forget_locals(failed)
+        return [job for job in crowd if failed is not None or job.result is None]
+
     def _in_savepoint(self, job: Job) -> None:
-        connection = self._connection
-        connection.execute("SAVEPOINT one")
+        def work() -> None:
+            job.result = job.work(self._connection)
+
+        error = self._guarded(work)
+        if error is not None:
+            job.error = _carried(error)
+
+    def _guarded(self, work: Callable[[], None]) -> BaseException | None:
+        """Run it in a savepoint; what it raised, where that undoes itself alone.
+
+        The savepoint stays until the next begins or the transaction ends: its end alone would be one statement more.
+        """
+        connection, error = self._connection, None
+        if not self._untouched:
+            connection.execute("RELEASE one; SAVEPOINT one")
+        self._untouched = False
         try:
-            job.result = job.work(connection)
+            work()
         except BaseException as exc:
             if isinstance(exc, self._faults.trouble) or not connection.in_transaction:
                 raise
             connection.execute("ROLLBACK TO one")
-            job.error = _carried(exc)
-        connection.execute("RELEASE one")
+            error = exc
+        return error
 
     def _succeed(self, wrote: bool, seconds: float) -> None:
         if not wrote:
@@ -126,12 +202,12 @@ class GroupCommit:
         self._pulse.trouble = str(jobs[0].error)
 
     def _refuse_if_broken(self) -> None:
-        if self._broken is not None:
-            raise JournalError(self._faults.broken.format(words=self._faults.words(self._broken)))
+        if self.broken is not None:
+            raise JournalError(self._faults.broken.format(words=self._faults.words(self.broken)))
 
     def _unavailable(self, cause: BaseException) -> JournalUnavailableError:
         if isinstance(cause, self._faults.breaking):
-            self._broken = cause
+            self.broken = cause
         error = JournalUnavailableError(self._faults.unavailable.format(words=self._faults.words(cause)))
         error.__cause__ = cause
         return error

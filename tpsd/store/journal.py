@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from tpsd.asking import Judge as AskedJudge
 from tpsd.core.candidate import Candidate, Decision
@@ -18,6 +18,7 @@ from tpsd.core.settlement import Settlement
 from tpsd.domain.authorisation import Claimed, State
 from tpsd.domain.notice import MailRow, NoticeDraft, NoticeKind
 from tpsd.domain.outcome import NotSent, Outcome
+from tpsd.domain.picture import SpoolFacts
 from tpsd.domain.tap import TapReport
 from tpsd.domain.time import Micros
 from tpsd.domain.upkeep import Pruned
@@ -48,6 +49,7 @@ from tpsd.store.enquiries import SqlDoubts, set_aside
 from tpsd.store.epochs import EpochKeys, KeyShelf
 from tpsd.store.feed import SqlFeed
 from tpsd.store.figures import JournalNumbers
+from tpsd.store.group import Work
 from tpsd.store.history import Histories
 from tpsd.store.housekeeping import Keep
 from tpsd.store.identities import SqlIdentities
@@ -59,9 +61,12 @@ from tpsd.store.queries import Q
 from tpsd.store.reporting import Counts
 from tpsd.store.rotation import SLICES_MAX, Rotation
 from tpsd.store.seal import KEY_BYTES, Entropy, Pool, Sealed, keyed_digest, unwrap, wrap
+from tpsd.store.settling import Settling
 from tpsd.store.totals import totals
 from tpsd.store.writer import Urgency, Writer
 from tpsd.upkeep import Upkeep
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +154,7 @@ class SqlJournal:
             self._alone_with(connection, candidate.digest, candidate.token)
             return commits.take(connection, candidate, decide, parts, stamp, ask)
 
-        taken, row = await self._writer.write(work, Urgency.INTAKE)
+        taken, row = await self._commit_tap(work, realtime=candidate.realtime)
         if row is None:
             return taken
         return replace(taken, asked=self._opened(row))
@@ -173,6 +178,11 @@ class SqlJournal:
             self._alone_with(connection, digest, None)
             return commits.reject(connection, report, lane, terminal, config_digest, digest, payload, stamp, untrusted)
 
+        return await self._commit_tap(work)
+
+    async def _commit_tap(self, work: Work[T], *, realtime: bool = False) -> T:
+        """Commit 1 waits for as long as it takes."""
+        del realtime
         return await self._writer.write(work, Urgency.INTAKE)
 
     # --- commits 2 and 3 ---
@@ -185,7 +195,9 @@ class SqlJournal:
 
         def work(connection: Connection) -> list[ClaimedRow]:
             canaries = holds.claim_canaries(connection, now, limit) if created_by is None else []
-            return [*canaries, *commits.claim(connection, now, limit - len(canaries), created_by, aside)]
+            left = limit - len(canaries)
+            whole = [] if created_by is not None else self._claim_together(connection, now, left)
+            return [*canaries, *whole, *commits.claim(connection, now, left - len(whole), created_by, aside)]
 
         if not await self.outages.spread():
             return []
@@ -210,7 +222,12 @@ class SqlJournal:
             told = journeys.follow(connection, str(claimed.uuid), settlement.state, stamp)
             return told or bool(settlement.notices)
 
-        return await self._writer.write(work)
+        return await self._writer.write(self._with_others(work, Settling(claimed, outcome, settlement, stamp)))
+
+    def _with_others(self, alone: Work[bool], settling: Settling) -> Work[bool]:
+        """The work of a settlement, or what may be done with that of others: SQLite has nothing for it."""
+        del settling
+        return alone
 
     async def next_due(self) -> Micros | None:
         """The earliest due time of a pending row, or of a canary."""
@@ -323,6 +340,18 @@ class SqlJournal:
             erased += some
         return erased
 
+    # --- a spool before it, where it has one: see ``spooled`` ---
+
+    @property
+    def may_claim(self) -> bool:
+        """Whether everything that was told is in the journal itself, so that rows may be sent."""
+        return True
+
+    async def spool_facts(self, wall: Micros) -> SpoolFacts | None:
+        """What waits in the spool, ages from ``wall``; None where there is none."""
+        del wall
+        return None
+
     # --- for people ---
 
     async def taps(self, which: TapFilter) -> Sequence[TapRow]:
@@ -353,6 +382,11 @@ class SqlJournal:
         self._ran = await self._writer.read(housekeeping.read_ran)
         await self._epochs.follow()
         return {}
+
+    def _claim_together(self, connection: Connection, now: Micros, limit: int) -> list[ClaimedRow]:
+        """Those of the oldest due rows that can be claimed in one statement, where the engine has one."""
+        del connection, now, limit
+        return []
 
     def _alone_with(self, connection: Connection, digest: bytes, token: str | None) -> None:
         """Until the transaction ends nobody else decides about this tap, nor about its card: SQLite has nobody else."""

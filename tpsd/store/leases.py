@@ -59,6 +59,14 @@ class SqlLeases:
         self._presides_since = self._life if has_lock else None
         return has_lock
 
+    def lose(self) -> None:
+        """Its connection is another one: whoever presides now, this daemon does not. From any thread."""
+        self._presides_since = None
+
+    async def confirm_whatever_comes(self) -> None:
+        """Nothing is told anywhere else: what is committed was, or will be."""
+        await self._writer.write(lambda connection: connection.execute(F["confirm_whatever_comes"]) and None)
+
     async def clock(self) -> Micros:
         """See ``leases.Leases``."""
         return Micros(await self._writer.read(lambda connection: connection.execute(F["database_clock"]).get))

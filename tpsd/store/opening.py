@@ -70,7 +70,8 @@ def refuse_what_is_no_journal(path: Path) -> None:
         raise JournalError(f"{path} is damaged or no SQLite file: restore a backup with 'tpsd store restore'")
     if application == BACKUP_ID:
         raise JournalError(
-            f"{path} is a backup: its pending taps may have been sent since; use 'tpsd store restore', never run on it"
+            f"{path} is a backup, or was left by 'tpsd store copy': its pending taps may have been sent since; "
+            "use 'tpsd store restore', never run on it"
         )
     if application != APPLICATION_ID:
         raise JournalError(f"{path} is an SQLite file of another program: correct [store] url")

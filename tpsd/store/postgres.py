@@ -7,14 +7,19 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from tpsd.domain.audit import AuditDraft
+from tpsd.domain.authorisation import AttemptReason
+from tpsd.domain.time import Micros
 from tpsd.domain.upkeep import BackedUp, Finding
-from tpsd.errors import JournalError, RefusedError
-from tpsd.store import checking
+from tpsd.errors import JournalError, JournalUnavailableError, RefusedError
+from tpsd.store import checking, commits
+from tpsd.store.commits import ClaimedRow
 from tpsd.store.connection import Connection
 from tpsd.store.entering import POSTGRES, WHOLE_SECONDS, connect, here_still, is_small, look
+from tpsd.store.faults import Faults
+from tpsd.store.group import Together, Work
 from tpsd.store.housekeeping import Keep
 from tpsd.store.journal import Identity, Secrets, SqlJournal
 from tpsd.store.keyrows import KeyRows, numbers_of
@@ -23,6 +28,7 @@ from tpsd.store.queries import F
 from tpsd.store.retiring import Retiring
 from tpsd.store.seal import Entropy, Pool
 from tpsd.store.session import OWN, Database, Session
+from tpsd.store.settling import Settling, settle_together
 from tpsd.store.viewing import Reading
 from tpsd.store.writer import ThreadedWriter, Writer
 
@@ -33,6 +39,9 @@ class PostgresJournal(SqlJournal):
     """``ports.Journal`` in one PostgreSQL database."""
 
     KEYS: ClassVar[str] = "give the kek_file it was made with"
+
+    TELLS_ELSEWHERE: ClassVar[bool] = False
+    """Whether a tap may have been told what is not here yet."""
 
     _shelf: KeyRows
     _leases: SqlLeases
@@ -45,10 +54,11 @@ class PostgresJournal(SqlJournal):
         kek: bytes,
         keep: Keep | None = None,
         entropy: Entropy | None = None,
-    ) -> PostgresJournal:
+        make_writer: Callable[[Callable[[], Session], Faults, Work[None]], ThreadedWriter] = ThreadedWriter,
+    ) -> Self:
         """Open the journal of a database, or make it there. Raises JournalError."""
         entropy = entropy or Pool()
-        writer = ThreadedWriter(partial(connect, database), POSTGRES, here_still)
+        writer = make_writer(partial(connect, database), POSTGRES, here_still)
         writer.start()
         shelf = KeyRows(partial(Session, database))
         try:
@@ -63,15 +73,26 @@ class PostgresJournal(SqlJournal):
             raise
         return journal
 
+    def _with_others(self, alone: Work[bool], settling: Settling) -> Work[bool]:
+        """See ``SqlJournal``."""
+        return Together(alone, settle_together, settling) if settling.is_plain else alone
+
     async def _unlock(self, identity: Identity, keys: Secrets) -> None:
         """As in any journal, and then see who else is there."""
         self.leases = self._leases = SqlLeases(self._writer, self._daemon, self._stamp)
         await super()._unlock(identity, keys)
         self._leases.asked = self.asked
+        if not self.TELLS_ELSEWHERE:
+            await self._leases.confirm_whatever_comes()
 
     async def _is_to_preside(self) -> bool:
         """See ``SqlJournal``."""
         return await self._leases.preside()
+
+    def _claim_together(self, connection: Connection, now: Micros, limit: int) -> list[ClaimedRow]:
+        """See ``SqlJournal``."""
+        rows = connection.execute(F["claim_together"], (now, limit, now))
+        return [commits.begun(row, AttemptReason.LADDER, now) for row in rows]
 
     def _alone_with(self, connection: Connection, digest: bytes, token: str | None) -> None:
         """See ``SqlJournal``. The tap's lock before the card's: they are never wanted the other way round."""
@@ -117,7 +138,7 @@ class PostgresUpkeep(Retiring):
         try:
             return await asyncio.to_thread(examined)
         except OWN as exc:
-            raise JournalError(f"{self._database} cannot be checked ({POSTGRES.words(exc)})") from exc
+            raise JournalUnavailableError(f"{self._database} cannot be checked ({POSTGRES.words(exc)})") from exc
 
     async def backup(self, target: Path, by: AuditDraft) -> BackedUp:
         """Refused: the server's own tools copy a database while it is at work, and bring it back."""

@@ -44,6 +44,10 @@ _SETTINGS: Final = {
     # Between two statements of ours a tap is being decided. A machine that sleeps there holds no row any longer than
     # its lease lasts, or nobody could take over its work.
     "idle_in_transaction_session_timeout": "20s",
+    # A client that is gone without a word is noticed within half a minute, and with it what it held.
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "4",
     "jit": "off",  # our queries are short: compiling one takes longer than running it
 }
 

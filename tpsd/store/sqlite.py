@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import apsw
 
@@ -43,7 +43,7 @@ class SqliteJournal(SqlJournal):
         vfs: str | None = None,
         sync: opening.Sync = sync_names,
         make_writer: MakeWriter | None = None,
-    ) -> SqliteJournal:
+    ) -> Self:
         """Open or make a journal. ``inline`` runs every call at once, without a thread. Raises JournalError.
 
         ``vfs`` and ``sync`` are another disk's. ``make_writer`` gives a writer of the caller's own, with another idea

@@ -56,7 +56,7 @@ class JournalView(Reading):
         opening.refuse_what_is_no_journal(path)
         self._lock = opening.lock(path)
         try:
-            self._connection = _looking(path)
+            self._connection = looking(path)
             super().__init__()
         except BaseException:
             self._lock.release()
@@ -72,7 +72,8 @@ class JournalView(Reading):
         self._lock.release()
 
 
-def _looking(path: Path) -> apsw.Connection:
+def looking(path: Path) -> apsw.Connection:
+    """A connection to a file whose lock is held. Raises JournalError."""
     try:
         # Not SQLITE_OPEN_READONLY: a write-ahead log that a crash left cannot be read through it without a
         # shared-memory file. Nothing is written: neither by a query, nor by the checkpoint at closing.

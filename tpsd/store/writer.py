@@ -48,11 +48,14 @@ class Writer(Protocol):
         """Finish what waits, then close the connection."""
 
 
-@dataclass(slots=True, kw_only=True)
-class _Waiting(Job):
+@dataclass(slots=True, kw_only=True, eq=False)
+class Waiting(Job):
+    """A job and who waits for it."""
+
     urgency: Urgency
     future: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
+    ended: bool = False  # what came of it is on its way
 
 
 class ThreadedWriter:
@@ -64,11 +67,11 @@ class ThreadedWriter:
         self._connect = connect
         self._faults = faults
         self._before = before
-        self._lanes: tuple[deque[_Waiting], ...] = tuple(deque() for _ in Urgency)
+        self._lanes: tuple[deque[Waiting], ...] = tuple(deque() for _ in Urgency)
         self._wake = threading.Condition()
         self._closing = False
         self._death: BaseException | None = None
-        self._running: list[_Waiting] = []
+        self._running: list[Waiting] = []
         self._thread = threading.Thread(target=self._run, name="tpsd-journal", daemon=True)
         self._opened: deque[BaseException | None] = deque()
         self._ready = threading.Event()
@@ -100,17 +103,24 @@ class ThreadedWriter:
         await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
 
     async def _submit(self, work: Work[T], urgency: Urgency) -> T:
+        result: T = await self._enqueued(work, urgency).future
+        return result
+
+    def _enqueued(self, work: Work[Any], urgency: Urgency) -> Waiting:
         loop = asyncio.get_running_loop()
-        job = _Waiting(work, urgency=urgency, future=loop.create_future(), loop=loop)
+        job = Waiting(work, urgency=urgency, future=loop.create_future(), loop=loop)
         with self._wake:
             if self._death is not None:
                 raise _stopped(self._death)
             if self._closing:
                 raise JournalError("the journal is closed")
+            self._refuse_while_away()
             self._lanes[urgency].append(job)
             self._wake.notify()
-        result: T = await job.future
-        return result
+        return job
+
+    def _refuse_while_away(self) -> None:
+        """Raise where nothing can be taken at present; the lock is held."""
 
     def _run(self) -> None:
         try:
@@ -125,10 +135,15 @@ class ThreadedWriter:
             while self._await_jobs():
                 self._round(group)
                 self.progress += 1
+                group = self._after_round(group)
         except BaseException as exc:
             self._die(exc)
         finally:
             group.close()
+
+    def _after_round(self, group: GroupCommit) -> GroupCommit:
+        """What the next round works on; in the thread."""
+        return group
 
     def _await_jobs(self) -> bool:
         with self._wake:
@@ -140,22 +155,28 @@ class ThreadedWriter:
 
     def _round(self, group: GroupCommit) -> None:
         """One group and one read, so that neither keeps the other waiting for more than its own turn."""
-        _deliver(self._group(group))
+        self._end(self._group(group))
         reading = self._pop(Urgency.READ)
         if reading is not None:
             self._running = [reading]
             group.read(reading)
-            _deliver([reading])
+            self._end([reading])
         self._running = []
 
-    def _group(self, group: GroupCommit) -> list[_Waiting]:
+    def _end(self, jobs: list[Waiting]) -> None:
+        with self._wake:
+            for job in jobs:
+                job.ended = True
+        deliver(jobs)
+
+    def _group(self, group: GroupCommit) -> list[Waiting]:
         first = self._pop(Urgency.INTAKE) or self._pop(Urgency.SETTLE)
         if first is None:
             return []
         until = time.monotonic() + GROUP_SECONDS
         jobs = self._running = [first]
 
-        def following() -> _Waiting | None:
+        def following() -> Waiting | None:
             job = None
             if time.monotonic() < until:
                 job = self._pop(Urgency.INTAKE) or self._pop(Urgency.SETTLE)
@@ -168,7 +189,7 @@ class ThreadedWriter:
         group.write(first, following)
         return jobs
 
-    def _pop(self, urgency: Urgency) -> _Waiting | None:
+    def _pop(self, urgency: Urgency) -> Waiting | None:
         with suppress(IndexError):
             return self._lanes[urgency].popleft()
         return None
@@ -180,7 +201,7 @@ class ThreadedWriter:
             left = [*self._running, *(job for lane in self._lanes for job in lane)]
         for job in left:
             job.error = _stopped(cause)
-        _deliver(left)
+        deliver(left)
 
 
 class InlineWriter:
@@ -233,8 +254,9 @@ def _stopped(cause: BaseException) -> JournalError:
     return error
 
 
-def _deliver(jobs: list[_Waiting]) -> None:
-    by_loop: dict[asyncio.AbstractEventLoop, list[_Waiting]] = {}
+def deliver(jobs: list[Waiting]) -> None:
+    """Each hears what came of its work, on its own loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[Waiting]] = {}
     for job in jobs:
         if job.error is not None:
             forget_locals(job.error)
@@ -244,7 +266,7 @@ def _deliver(jobs: list[_Waiting]) -> None:
             loop.call_soon_threadsafe(_resolve, mine)
 
 
-def _resolve(jobs: list[_Waiting]) -> None:
+def _resolve(jobs: list[Waiting]) -> None:
     for job in jobs:
         if job.future.done():
             continue

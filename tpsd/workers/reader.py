@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
@@ -475,9 +476,10 @@ class Lane:
         if not self._policy.realtime or not self._policy.kinds & JOURNEY_KINDS:
             return None
         operator = self._setting.operator.company_id
-        for token in tokens_of(report, self._setting):  # a journey may have begun under another token key
-            if (journey := await self._journal.asked.journey(operator, token)) is not None:
-                return journey
+        with suppress(JournalUnavailableError):  # the commit meets it too, where a spool does not take the tap
+            for token in tokens_of(report, self._setting):  # a journey may have begun under another token key
+                if (journey := await self._journal.asked.journey(operator, token)) is not None:
+                    return journey
         return None
 
     async def _wait_for_journal(self, exc: JournalUnavailableError) -> None:

@@ -18,8 +18,13 @@ WHERE name = current_setting('tpsd.daemon', true) AND life = current_setting('tp
 FOR SHARE
 
 -- name: confirm_taps
-UPDATE daemon SET confirmed = ?
-WHERE name = current_setting('tpsd.daemon', true) AND life = current_setting('tpsd.life', true)::bigint AND gone_at IS NULL
+-- Its own are committed one after another, so it knows of all that it can see.
+UPDATE daemon SET confirmed = kept.highest
+FROM (SELECT coalesce(max(id), 0) AS highest FROM tap) kept
+WHERE name = current_setting('tpsd.daemon', true) AND confirmed IS DISTINCT FROM kept.highest
+
+-- name: confirm_whatever_comes
+UPDATE daemon SET confirmed = NULL WHERE name = current_setting('tpsd.daemon', true) AND confirmed IS NOT NULL
 
 -- name: renew_lease
 UPDATE daemon SET lease_until = now_us() + ? WHERE name = current_setting('tpsd.daemon', true) RETURNING now_us()

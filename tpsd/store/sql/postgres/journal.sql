@@ -5,6 +5,16 @@ INSERT INTO attempt (uuid, number, release, reason, started_at)
 SELECT uuid, attempt, release, ?, ? + clock_shift()
 FROM authorisation WHERE uuid = ?
 
+-- name: mark_sending
+-- An array made first: what PostgreSQL does not know to be short, it would look for in the whole table.
+UPDATE authorisation SET state = 'sending', due = NULL, attempt = attempt + 1, sends = sends + 1, fence = fence + 1
+WHERE uuid = ANY (ARRAY(SELECT json_array_elements_text(?::json)))
+
+-- name: insert_attempts
+INSERT INTO attempt (uuid, number, release, reason, started_at)
+SELECT uuid, attempt, release, ?, ? + clock_shift()
+FROM authorisation WHERE uuid = ANY (ARRAY(SELECT json_array_elements_text(?::json)))
+
 -- name: end_attempt
 UPDATE attempt
 SET ended_at = ? + clock_shift(), outcome = ?, cause = ?,

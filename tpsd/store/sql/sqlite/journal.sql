@@ -69,13 +69,18 @@ LIMIT ? /* claim a */
 
 -- name: mark_sending
 UPDATE authorisation SET state = 'sending', due = NULL, attempt = attempt + 1, sends = sends + 1, fence = fence + 1
-WHERE uuid = ?
+WHERE uuid IN (SELECT value FROM json_each(?))
 
 -- name: insert_attempt
 -- Attempts are stamped in true time: the horizon compares those of several lives, whose schedule clocks differ.
 INSERT INTO attempt (uuid, number, release, reason, started_at)
 SELECT uuid, attempt, release, ?, ? + coalesce((SELECT value FROM meta WHERE key = 'clock_shift'), 0)
 FROM authorisation WHERE uuid = ?
+
+-- name: insert_attempts
+INSERT INTO attempt (uuid, number, release, reason, started_at)
+SELECT uuid, attempt, release, ?, ? + coalesce((SELECT value FROM meta WHERE key = 'clock_shift'), 0)
+FROM authorisation WHERE uuid IN (SELECT value FROM json_each(?))
 
 -- name: fence_of
 SELECT fence FROM authorisation WHERE uuid = ? AND state = 'sending' /* lock */

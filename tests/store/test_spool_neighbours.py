@@ -1,0 +1,119 @@
+"""What a neighbour may do with the taps of a gate that has a spool: nothing that its passengers were not told."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.store.builders import after, take
+from tests.store.databases import PostgresEngine
+from tests.store.remote_gate import Gate, rows
+from tests.store.test_postgres_leases import LATER, Fleet, place, taken_over
+from tpsd.domain.time import HOUR
+from tpsd.store.spooled import SpooledJournal
+
+__all__ = ["place"]
+
+ONE = "tpsd"  # the gate's name; its neighbour is "two"
+
+
+@pytest.fixture
+def gate(place: PostgresEngine, tmp_path: Path) -> Iterator[Gate]:
+    gate = Gate(place, tmp_path)
+    yield gate
+    gate.server.unshut()
+
+
+@pytest.fixture
+async def fleet(place: PostgresEngine) -> AsyncIterator[Fleet]:
+    fleet = Fleet(place)
+    yield fleet
+    await fleet.close()
+
+
+async def introduced(journal: SpooledJournal) -> None:
+    assert journal.leases is not None
+    await journal.leases.describe({"common": "the company"})
+    await journal.leases.renew()
+
+
+async def test_taps_that_were_told_as_they_are_kept_are_taken_over(gate: Gate, fleet: Fleet) -> None:
+    async with gate.open() as journal:
+        await introduced(journal)
+        await take(journal, 1)
+        await take(journal, 2)
+        await introduced(journal)  # another transaction: what the one before has kept is known
+    two = await fleet.daemon("two")
+    fleet.run_out(ONE)
+    assert await taken_over(two) == {"sends_taken_over": 2}
+
+
+async def test_one_whose_commit_nobody_heard_of_waits_for_its_gate(gate: Gate, fleet: Fleet) -> None:
+    async with gate.open() as journal:
+        await introduced(journal)
+        await take(journal, 1)
+        await introduced(journal)
+        with gate.server.asleep():
+            await take(journal, 2)
+        await introduced(journal)
+        assert [row.state for row in await rows(journal)] == ["pending", "pending"], "the commit went through"
+    two = await fleet.daemon("two")
+    fleet.run_out(ONE)
+    assert await taken_over(two) == {"sends_taken_over": 1}
+    async with gate.open() as journal:
+        await introduced(journal)
+        fleet.run_out(ONE)
+        assert await taken_over(two) == {}, "it waits in the spool"
+    async with gate.open() as journal:
+        await introduced(journal)
+        await gate.drained()
+        await introduced(journal)
+    fleet.run_out(ONE)
+    assert await taken_over(two) == {"sends_taken_over": 1}
+    assert len(await two.claim(LATER, 10)) == 2
+
+
+async def test_a_gate_that_comes_back_after_days_clears_the_doubt(gate: Gate, fleet: Fleet) -> None:
+    async with gate.open() as journal:
+        await introduced(journal)
+        with gate.server.asleep():
+            await take(journal, 1)
+    two = await fleet.daemon("two")
+    fleet.run_out(ONE)
+    await taken_over(two)
+    fleet.gone_since(ONE, 25 * HOUR)
+    assert await taken_over(two) == {"left_in_doubt": 1}
+    async with gate.open() as journal:
+        await gate.drained()
+        assert [(row.state, row.cause) for row in await rows(journal)] == [("pending", None)]
+        assert len(await two.claim(after(60), 10)) == 1
+        assert await journal.claim(after(60), 10) == []
+
+
+async def test_who_presides_is_asked_anew_after_a_loss(gate: Gate, fleet: Fleet) -> None:
+    async with gate.open() as journal:
+        await introduced(journal)
+        assert journal.presides
+        two = await fleet.daemon("two")
+        assert not two.presides
+        await gate.lose()
+        gate.server.unshut()
+        await gate.connected()
+        assert not journal.presides
+        await introduced(journal)
+        assert journal.presides
+
+
+async def test_without_its_spool_it_confirms_whatever_comes(gate: Gate, fleet: Fleet) -> None:
+    async with gate.open() as journal:
+        await introduced(journal)
+        await take(journal, 1)
+        await introduced(journal)
+    plain = await fleet.daemon(ONE)
+    await take(plain, 2)
+    await fleet.stops(plain)
+    two = await fleet.daemon("two")
+    fleet.run_out(ONE)
+    assert await taken_over(two) == {"sends_taken_over": 2}
