@@ -15,6 +15,13 @@ FLEET: Final = (
         ("tests/store/test_postgres_leases.py",),
     ),
     Bug(
+        "each that comes to a new journal makes keys of its own",
+        "tpsd/store/journal.py",
+        'Q["begin_meta"]',
+        'Q["set_meta"]',
+        ("tests/store/test_postgres_leases.py",),
+    ),
+    Bug(
         "who was declared gone goes on writing",
         "tpsd/store/sql/fleet/leases.sql",
         "AND life = current_setting('tpsd.life', true)::bigint AND gone_at IS NULL\nFOR SHARE",
