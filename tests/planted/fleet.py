@@ -15,6 +15,13 @@ FLEET: Final = (
         ("tests/store/test_postgres_leases.py",),
     ),
     Bug(
+        "each that comes to a new journal makes keys of its own",
+        "tpsd/store/journal.py",
+        '    _make_meta(connection, "journal_id", journal_id)\n',
+        '    _set_meta(connection, "journal_id", journal_id)\n',
+        ("tests/store/test_postgres_leases.py",),
+    ),
+    Bug(
         "who was declared gone goes on writing",
         "tpsd/store/sql/fleet/leases.sql",
         "AND life = current_setting('tpsd.life', true)::bigint AND gone_at IS NULL\nFOR SHARE",

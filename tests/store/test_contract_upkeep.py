@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.full_disk import files_up_to
 from tests.intake_taps import told_of
+from tests.small_files import no_file_beyond
 from tests.store.builders import (
     APPROVED,
     NOW,
@@ -432,7 +432,7 @@ class TestRestore:
         await journal.upkeep.backup(folder / "today", BY)
         await approved(journal, 2)
         await journal.close()
-        with files_up_to(4096), pytest.raises(JournalError, match=r"\(File too large\): nothing was restored"):
+        with no_file_beyond(4096), pytest.raises(JournalError, match=r"\(File too large\): nothing was restored"):
             bring_back(engine, folder / "today", engine.path, force=True)
         with (folder / "today").open("r+b") as backup:
             backup.truncate(shutil.disk_usage(folder).free)  # a hole: it takes no room itself

@@ -42,7 +42,7 @@ from tpsd.store.connection import Bindings
 from tpsd.store.entering import connect
 from tpsd.store.epochs import KeyFolder
 from tpsd.store.journal import SqlJournal
-from tpsd.store.movable import TABLES, Mark
+from tpsd.store.movable import OF_A_FILE, TABLES, Mark
 from tpsd.store.moving import Move
 from tpsd.store.session import Database, Given, Session
 from tpsd.store.viewing import looking
@@ -214,7 +214,7 @@ def rows_of(connection: apsw.Connection | Session, table: str, columns: Sequence
 def test_every_table_moves_and_every_number_goes_on(origin: SqliteEngine, target: PostgresEngine) -> None:
     with closing(sqlite3.connect(origin.path)) as connection:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-        assert tables - {"migration"} == {table.name for table in TABLES}
+        assert tables - OF_A_FILE == {table.name for table in TABLES}
         for table in TABLES:
             count = connection.execute(f"SELECT count(*) FROM {table.name}").fetchone()[0]
             assert count > 0, f"{table.name} is empty: nothing is shown of it"
@@ -320,6 +320,13 @@ async def test_an_unfinished_copy_of_another_journal(
     with pytest.raises(CutError):
         await asyncio.to_thread(move, other, target, 60)
     with pytest.raises(RefusedError, match="an unfinished copy of another journal"):
+        await asyncio.to_thread(move, source, target)
+
+
+async def test_a_spool_does_not_move(source: SqliteEngine, target: PostgresEngine) -> None:
+    """What waits there would be in two places."""
+    source.tamper(["INSERT INTO spooled (tap, uuid, at) SELECT id, uuid, 0 FROM tap LIMIT 1"])
+    with pytest.raises(RefusedError, match="a gate's spool"):
         await asyncio.to_thread(move, source, target)
 
 

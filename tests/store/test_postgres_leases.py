@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -391,6 +392,22 @@ class TestShared:
         await taken_over(two)
         assert all(claimed.body for claimed in await two.claim(LATER, 10))
         assert one._epochs._keys.current == two._epochs._keys.current == 2
+
+    async def test_all_that_begin_at_once_on_a_new_journal_share_its_keys(self, fleet: Fleet) -> None:
+        names = [f"gate-{number}" for number in range(4)]
+        fleet_of_four = await asyncio.gather(*(fleet.daemon(name) for name in names))
+        assert len({journal.journal_id for journal in fleet_of_four}) == 1
+        assert len({journal.digest(b"a tap") for journal in fleet_of_four}) == 1
+        assert [journal._epochs._keys.current for journal in fleet_of_four] == [1] * 4
+        assert sum(journal.presides for journal in fleet_of_four) == 1
+        for counter, journal in enumerate(fleet_of_four):
+            await take(journal, counter)
+        for name, journal in zip(names[:-1], fleet_of_four, strict=False):
+            await fleet.stops(journal)
+            fleet.run_out(name)
+        last = fleet_of_four[-1]
+        await taken_over(last)
+        assert len([claimed for claimed in await last.claim(LATER, 10) if claimed.body]) == 4
 
     async def test_another_key_encryption_key_is_refused(self, place: PostgresEngine, fleet: Fleet) -> None:
         await fleet.daemon("one")

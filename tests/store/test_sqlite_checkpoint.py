@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.small_files import no_file_beyond
 from tests.store.builders import take
 from tests.store.engines import SqliteEngine
 from tpsd.errors import JournalError, JournalUnavailableError
 from tpsd.store.sqlite import SqliteJournal
 
 LOG_BYTES = 2 * 1000 * 4200  # twice what a log is before it is brought into the database
-
-
-@contextmanager
-def no_file_beyond(size: int) -> Iterator[None]:
-    """Writes further on fail for this process, and not for want of room (EFBIG)."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 async def grow(journal: SqliteJournal, name: str, size: int) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gzip
 import os
-import resource
 import stat
 from datetime import date
 from pathlib import Path
 
 import pytest
 
+from tests.small_files import no_file_beyond
 from tpsd.taplog.folder import Folder, in_order, is_log
 
 MONDAY, TUESDAY = date(2026, 11, 23), date(2026, 11, 24)
@@ -120,15 +120,11 @@ def test_a_full_disk_costs_lines_and_the_next_ones_stand_by_themselves(tmp_path:
     """A file that may grow no more is what a full disk is to its writer: a part of a line, then nothing."""
     log = folder(tmp_path)
     log.append(None, ["kept"])
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20, hard))
-    try:
+    with no_file_beyond(20):
         with pytest.raises(OSError, match="No space left on device"):
             log.append(None, ["x" * 100])
         with pytest.raises(OSError, match="File too large"):
             log.append(None, ["lost"])
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     log.append(None, ["whole"])
     first, cut, last = (tmp_path / "2026-11-23.jsonl").read_text().splitlines()
     assert (first, cut, last) == ("kept", "x" * 15, "whole")

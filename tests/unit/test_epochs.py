@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.full_disk import files_up_to
+from tests.small_files import no_file_beyond
 from tpsd.errors import SealError
 from tpsd.store.epochs import EpochKeys, KeyFolder
 
@@ -146,7 +146,7 @@ def _shelf_without_folder(folder: Path) -> KeyFolder:
 @pytest.mark.parametrize("room", [0, 30])
 def test_a_full_disk_leaves_no_half_key(folder: Path, room: int) -> None:
     shelf = keys(folder)
-    with files_up_to(room), pytest.raises(SealError, match=r"epoch-00000001\.key cannot be written: File too large"):
+    with no_file_beyond(room), pytest.raises(SealError, match=r"epoch-00000001\.key cannot be written: File too large"):
         shelf.make(1)
     assert list(folder.iterdir()) == []
     with pytest.raises(SealError, match="not open"):

@@ -401,10 +401,7 @@ class SqlJournal:
 
         def first(connection: Connection) -> tuple[str, bytes, int, list[housekeeping.EpochRow]]:
             if _meta(connection, "journal_id") is None:
-                made = keys.entropy(8).hex()
-                label = f"digest key of journal {made}"
-                _make_meta(connection, "journal_id", made)  # unless another daemon has made it meanwhile
-                _make_meta(connection, "digest_key", wrap(keys.kek, keys.entropy(KEY_BYTES), label, keys.entropy))
+                _name(connection, keys)
             _check_identity(connection, identity, self._others_here(connection))
             return (
                 str(_meta(connection, "journal_id")),
@@ -474,6 +471,15 @@ class SqlJournal:
 
     async def _execute(self, name: str, bindings: tuple[object, ...]) -> None:
         await self._writer.write(lambda connection: connection.execute(Q[name], bindings) and None)
+
+
+def _name(connection: Connection, keys: Secrets) -> None:
+    """A new journal's id and digest key. Of daemons that come to it at once one gives them; the others wait for it."""
+    journal_id = keys.entropy(8).hex()
+    _make_meta(connection, "journal_id", journal_id)
+    if connection.changes():
+        label = f"digest key of journal {journal_id}"
+        _set_meta(connection, "digest_key", wrap(keys.kek, keys.entropy(KEY_BYTES), label, keys.entropy))
 
 
 def _check_identity(connection: Connection, identity: Identity, shared: bool) -> None:

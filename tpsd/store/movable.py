@@ -127,6 +127,9 @@ TABLES: Final = (
     Table("meta", ("key",), where=f"key NOT IN ({', '.join(repr(name) for name in MARKS)})"),
 )
 
+OF_A_FILE: Final = frozenset({"migration", "spooled"})
+"""Tables that are a file's own: what was applied to it, and what waits in it where it is a spool."""
+
 _HIGHEST: Final = {
     "tap": (
         "SELECT greatest((SELECT max(id) FROM tap), (SELECT max(number) FROM identity),"

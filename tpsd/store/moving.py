@@ -81,6 +81,8 @@ class Move:
         gone, came = gone_by(self._source), _meta(self._target, CAME)
         if gone is not None and gone == came:
             return None
+        if self._source.execute("SELECT 1 FROM spooled LIMIT 1").get is not None:
+            raise RefusedError("it is a gate's spool: what waits in it goes into its database when that daemon runs")
         under_way = _meta(self._target, COPYING)
         if under_way is None:
             return self._anew(move, gone)

@@ -1,4 +1,4 @@
-"""A disk that is full for plain files: none that this process writes grows beyond a size."""
+"""A file system on which no file grows beyond a size: what a full disk is to a writer of plain files."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def files_up_to(size: int) -> Iterator[None]:
-    """What would make a file longer is cut there, and the rest fails with EFBIG: Python ignores the signal."""
+def no_file_beyond(size: int) -> Iterator[None]:
+    """A write of this process is cut there, and the next fails with EFBIG: Python ignores the signal."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
