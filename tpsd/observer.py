@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Generic, Protocol, TypeVar
 
-from tpsd.admin.health import health_page
+from tpsd.admin.health import fleet_page, health_page
 from tpsd.admin.lanes import lanes_page
 from tpsd.admin.metrics import Metrics
 from tpsd.admin.watching import queue_lines, queue_page, resting_lines
@@ -112,6 +112,7 @@ class Observer:
             "queue": [] if figures is None else queue_lines(figures, picture.at),
             "resting": [] if figures is None else resting_lines(figures, picture.at),
             "spool": None if picture.spool is None else asdict(picture.spool),
+            "fleet": None if picture.fleet is None else fleet_page(picture.fleet),
         }
 
     async def queue(self) -> dict[str, Any]:

@@ -138,7 +138,12 @@ def test_what_is_well(picture: Picture) -> None:
         (
             of(fleet=replace(SHARED, gone={"gate-2": 5 * MINUTE})),
             Check.FLEET,
-            "daemon gate-2 gives no sign of life for 5 min; the others do its work",
+            "daemon gate-2 gives no sign of life for 5 min; the others go on with what it left due",
+        ),
+        (
+            of(fleet=replace(SHARED, gone={"gate-2": 31 * SECOND})),
+            Check.FLEET,
+            "daemon gate-2 gives no sign of life for 31 s; the others go on with what it left due",
         ),
     ],
 )

@@ -12,9 +12,9 @@ from tpsd.admin.metrics import CODES_MAX, HELD_CAUSES_MAX, Metrics
 from tpsd.core.health import judge
 from tpsd.core.retry import DEFAULT_LADDER
 from tpsd.domain.outcome import Approved, Declined, TryAgain
-from tpsd.domain.picture import FeedFacts, Picture, RestCount, RungCount, TapLogFacts
+from tpsd.domain.picture import FeedFacts, FleetFacts, Picture, RestCount, RungCount, TapLogFacts
 from tpsd.domain.tap import Kind, Told, Verdict
-from tpsd.domain.time import SECOND, Micros
+from tpsd.domain.time import MINUTE, SECOND, Micros
 
 Sample = tuple[str, frozenset[tuple[str, str]]]
 
@@ -148,3 +148,13 @@ def test_the_deny_lists_feed(metrics: Metrics) -> None:
     assert value(found, "tpsd_deny_list_cards") == 1000
     assert value(found, "tpsd_deny_list_waits") == 1
     assert not [name for name, _ in samples(metrics) if name.startswith("tpsd_deny_list")], "off"
+
+
+def test_the_daemons_that_share_a_database(metrics: Metrics) -> None:
+    fleet = FleetFacts("gate-1", presides=True, others=("gate-2", "gate-3"), gone={"gate-4": MINUTE}, apart_us=-SECOND)
+    found = samples(metrics, replace(WELL, fleet=fleet))
+    assert value(found, "tpsd_daemon_presides") == 1
+    assert value(found, "tpsd_daemons") == 3
+    assert value(found, "tpsd_daemons_gone") == 1
+    assert value(found, "tpsd_database_clock_apart_seconds") == -1
+    assert not [name for name, _ in samples(metrics) if name.startswith("tpsd_daemon")], "the journal is its own"

@@ -10,6 +10,8 @@ from aiohttp import web
 
 from tpsd.admin.metrics import CONTENT_TYPE
 from tpsd.core.health import Check, Health
+from tpsd.domain.picture import FleetFacts
+from tpsd.domain.time import SECOND
 from tpsd.errors import ConfigError
 
 BACKLOG = 16  # connections: a watcher or two; more is a flood, and the daemon has better things to do
@@ -61,6 +63,17 @@ class HealthServer:
 
     async def _get_metrics(self, _request: web.Request) -> web.Response:
         return web.Response(body=await self._metrics(), headers={"Content-Type": CONTENT_TYPE})
+
+
+def fleet_page(fleet: FleetFacts) -> dict[str, object]:
+    """The daemons that share a journal, as plain values."""
+    return {
+        "daemon": fleet.daemon,
+        "presides": fleet.presides,
+        "others": list(fleet.others),
+        "gone_seconds": {name: since_us / SECOND for name, since_us in sorted(fleet.gone.items())},
+        "clock_apart_seconds": fleet.apart_us / SECOND,
+    }
 
 
 def health_page(health: Health) -> dict[str, object]:

@@ -101,6 +101,7 @@ class Metrics:
             *_of_feed(picture),
             *_of_tap_log(picture),
             *_of_spool(picture),
+            *_of_fleet(picture),
             *_of_journal(picture),
         ]
         return generate_latest(self._registry)
@@ -179,6 +180,20 @@ def _of_tap_log(picture: Picture) -> list[Metric]:
     return [
         CounterMetricFamily("tpsd_taplog_lines", "Lines of the tap log written.", value=facts.written),
         CounterMetricFamily("tpsd_taplog_lost", "Lines of the tap log that could not be written.", value=facts.lost),
+    ]
+
+
+def _of_fleet(picture: Picture) -> list[Metric]:
+    facts = picture.fleet
+    if facts is None:
+        return []
+    return [
+        _single("tpsd_daemon_presides", "1 where this daemon does what one does for all.", facts.presides),
+        _single("tpsd_daemons", "Daemons that share the database, this one among them.", 1 + len(facts.others)),
+        _single("tpsd_daemons_gone", "Daemons that give no sign of life.", len(facts.gone)),
+        _single(
+            "tpsd_database_clock_apart_seconds", "This machine's clock less the database's.", facts.apart_us / SECOND
+        ),
     ]
 
 

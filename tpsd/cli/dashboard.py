@@ -39,9 +39,21 @@ def _headline(status: Mapping[str, Any]) -> Text:
     uplink = status.get("uplink", {})
     if uplink.get("state") == "down":
         line.append(f"  uplink down for {duration(uplink['seconds'])} ({uplink['cause']})", style="red")
+    if words := fleet_words(status.get("fleet")):
+        line.append(f"  {words}")
     if words := spool_words(status.get("spool")):
         line.append(f"  {words}", style="red")
     return line
+
+
+def fleet_words(fleet: Mapping[str, Any] | None) -> str:
+    """Which daemon this is among those that share the database; empty where the journal is its own."""
+    if fleet is None:
+        return ""
+    role = " (presides)" if fleet["presides"] else ""
+    others = f" beside {', '.join(fleet['others'])}" if fleet["others"] else ""
+    gone = f", gone: {', '.join(fleet['gone_seconds'])}" if fleet["gone_seconds"] else ""
+    return f"daemon {fleet['daemon']}{role}{others}{gone}; taps and journeys are everybody's"
 
 
 def spool_words(spool: Mapping[str, Any] | None) -> str:

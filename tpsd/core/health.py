@@ -167,7 +167,8 @@ def _fleet(picture: Picture) -> Iterator[str]:
         )
     for name, since_us in sorted(fleet.gone.items()):
         if since_us <= GONE_TOLD_US:
-            yield f"daemon {name} gives no sign of life for {since_us / MINUTE:.0f} min; the others do its work"
+            since = f"{since_us / SECOND:.0f} s" if since_us < 2 * MINUTE else f"{since_us / MINUTE:.0f} min"
+            yield f"daemon {name} gives no sign of life for {since}; the others go on with what it left due"
 
 
 RULES: Final[dict[Check, Callable[[Picture], Iterator[str]]]] = {

@@ -16,7 +16,7 @@ from pathlib import Path
 import apsw
 
 from tpsd.errors import JournalError, RefusedError
-from tpsd.store.opening import BACKUP_ID
+from tpsd.store.opening import BACKUP_ID, in_words
 
 SLICE_SECONDS = 0.005  # design 6: what a passenger's tap may have to wait for in the writer
 SLICE_PAGES = 16  # of 4096 bytes: under 1 ms on a slow card, so that a slice ends close to its time
@@ -86,7 +86,9 @@ class Copy:
         self._copy.close()
         self._copy = None
         if verdict != "ok":
-            raise JournalError(f"the journal is damaged ({verdict}), and so is a copy of it: see 'tpsd store check'")
+            raise JournalError(
+                f"the journal is damaged ({in_words(verdict)}), and so is a copy of it: see 'tpsd store check'"
+            )
         sync(self._part)
         size = self._part.stat().st_size
         self._part.replace(self._target)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -172,5 +172,10 @@ def _settle_in(connection: apsw.Connection, path: Path) -> None:
     if connection.filename and path.exists() and path.stat().st_size <= QUICK_CHECK_BYTES_MAX:
         verdict = connection.pragma("quick_check")
         if verdict != "ok":
-            raise JournalError(f"{path} is damaged ({verdict}): restore a backup with 'tpsd store restore'")
+            raise JournalError(f"{path} is damaged ({in_words(verdict)}): restore a backup with 'tpsd store restore'")
     migrations.apply(connection, migrations.known("sqlite"))
+
+
+def in_words(verdict: str | Sequence[str]) -> str:
+    """What SQLite's check found, of one fault or several."""
+    return verdict if isinstance(verdict, str) else "; ".join(verdict)

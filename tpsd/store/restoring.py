@@ -112,7 +112,7 @@ def _make_fit(fresh: Path, source: Path, keys: Keyring, by: AuditDraft) -> Calla
             connection.pragma("secure_delete", "ON")
             verdict = connection.pragma("integrity_check")
             if verdict != "ok":
-                raise JournalError(f"{source} is damaged ({verdict}): take an older backup")
+                raise JournalError(f"{source} is damaged ({opening.in_words(verdict)}): take an older backup")
             migrations.apply(connection, migrations.known("sqlite"))
             with connection:
                 lost = _lose_unopened(connection, keys)
