@@ -45,7 +45,7 @@ class Remote:
         await asyncio.to_thread(self._server.unshut)
 
 
-@pytest.fixture(params=[16, 18])
+@pytest.fixture(params=[18])
 def remote(request: pytest.FixtureRequest, databases: Callable[[int], Databases], tmp_path: Any) -> Iterator[Remote]:
     (tmp_path / "spool").mkdir(mode=0o700)
     here = databases(request.param)

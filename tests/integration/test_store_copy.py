@@ -31,7 +31,7 @@ ENTRIES = 60_000  # of a deny list: about a second to copy
 KILLS = 5
 
 
-@pytest.fixture(params=[16, 18])
+@pytest.fixture(params=[18])
 def places(request: pytest.FixtureRequest, databases: Callable[[int], Databases]) -> Iterator[Places]:
     made = Places(databases(request.param))
     yield made

@@ -23,9 +23,9 @@ FLEET: Final = (
     ),
     Bug(
         "who was declared gone goes on writing",
-        "tpsd/store/sql/fleet/leases.sql",
-        "AND life = current_setting('tpsd.life', true)::bigint AND gone_at IS NULL\nFOR SHARE",
-        "AND life = current_setting('tpsd.life', true)::bigint\nFOR SHARE",
+        "schemas/sql/postgres/0006_daemons.sql",
+        "    AND gone_at IS NULL\n  FOR SHARE;",
+        "  FOR SHARE;",
         ("tests/store/test_postgres_leases.py",),
     ),
     Bug(

@@ -166,7 +166,7 @@ def source(origin: SqliteEngine) -> SqliteEngine:
     return origin.after_sigkill()
 
 
-@pytest.fixture(params=[16, 18])
+@pytest.fixture(params=[18])
 def target(
     request: pytest.FixtureRequest, databases: Callable[[int], Databases], tmp_path: Path
 ) -> Iterator[PostgresEngine]:

@@ -64,7 +64,7 @@ ASKING = replace(
 LATER = after(60)
 
 
-@pytest.fixture(params=[16, 18])
+@pytest.fixture(params=[18])
 def place(
     request: pytest.FixtureRequest, databases: Callable[[int], Databases], tmp_path: Path
 ) -> Iterator[PostgresEngine]:

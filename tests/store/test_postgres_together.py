@@ -52,7 +52,7 @@ ROWS = (
 )
 
 
-@pytest.fixture(params=[16, 18])
+@pytest.fixture(params=[18])
 def database(
     request: pytest.FixtureRequest, databases: Callable[[int], Databases], tmp_path: Path
 ) -> Iterator[PostgresEngine]:

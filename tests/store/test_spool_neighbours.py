@@ -139,5 +139,6 @@ async def test_one_that_comes_back_after_days_seals_under_the_key_of_today(gate:
             await journal.next_due()
         await gate.connected()
         await take(journal, 1)
+        await gate.drained()  # on a busy machine the first transaction of a connection may take too long
         assert await two.upkeep.check() == []
         assert [claimed.body != b"" for claimed in await journal.claim(after(60), 10)] == [True]

@@ -25,7 +25,7 @@ from tpsd.errors import JournalError, JournalUnavailableError
 THIS = UUID("5b5c9c1e-3a54-4c31-9b7e-1f6c1a9d0e11")
 
 
-@pytest.fixture(params=[16, 18])
+@pytest.fixture(params=[18])
 def gate(request: pytest.FixtureRequest, databases: Callable[[int], Databases], tmp_path: Path) -> Iterator[Gate]:
     engine = PostgresEngine(databases(request.param), tmp_path / "engine")
     gate = Gate(engine, tmp_path)

@@ -66,7 +66,7 @@ POSTGRES: Final = Faults(
         asyncpg.ReadOnlySQLTransactionError,
         asyncpg.LockNotAvailableError,
     ),
-    begin="BEGIN",
+    begin="BEGIN; SELECT here_still()",  # nobody has declared this life gone, nor can before the transaction ends
     broken=(
         "the connection to PostgreSQL was lost ({words}): whether the last commit stands is not known, so the journal "
         "stays closed until tpsd starts again and has looked; look at the server"
@@ -125,14 +125,6 @@ def _refuse_a_part(session: Session, database: Database) -> None:
         raise JournalError(
             f"{database} holds a copy of a journal that did not come to its end: run 'tpsd store copy' again, or drop "
             "the database and make it anew"
-        )
-
-
-def here_still(session: Session) -> None:
-    """In every transaction first: nobody has declared this life gone, nor can before it ends. Raises JournalError."""
-    if session.execute(F["still_here"]).fetchone() is None:
-        raise JournalError(
-            "other daemons took over this one's work while it gave no sign of life: nothing was written; it starts anew"
         )
 
 

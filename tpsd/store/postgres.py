@@ -17,7 +17,7 @@ from tpsd.errors import JournalError, JournalUnavailableError, RefusedError
 from tpsd.store import checking, commits
 from tpsd.store.commits import ClaimedRow
 from tpsd.store.connection import Connection
-from tpsd.store.entering import POSTGRES, WHOLE_SECONDS, connect, here_still, is_small, look
+from tpsd.store.entering import POSTGRES, WHOLE_SECONDS, connect, is_small, look
 from tpsd.store.faults import Faults
 from tpsd.store.group import Together, Work
 from tpsd.store.housekeeping import Keep
@@ -54,11 +54,11 @@ class PostgresJournal(SqlJournal):
         kek: bytes,
         keep: Keep | None = None,
         entropy: Entropy | None = None,
-        make_writer: Callable[[Callable[[], Session], Faults, Work[None]], ThreadedWriter] = ThreadedWriter,
+        make_writer: Callable[[Callable[[], Session], Faults], ThreadedWriter] = ThreadedWriter,
     ) -> Self:
         """Open the journal of a database, or make it there. Raises JournalError."""
         entropy = entropy or Pool()
-        writer = make_writer(partial(connect, database), POSTGRES, here_still)
+        writer = make_writer(partial(connect, database), POSTGRES)
         writer.start()
         shelf = KeyRows(partial(Session, database))
         try:

@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
+from tpsd.errors import JournalError
 from tpsd.store.connection import Bindings
 from tpsd.store.dialect import Worded, postgres, words_of
 
@@ -32,6 +33,9 @@ OWN: Final = (
     TimeoutError,
 )
 """All that can go wrong between here and PostgreSQL."""
+
+_GONE: Final = "TP001"
+"""What ``here_still`` of the schema raises."""
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -122,7 +126,7 @@ class Session:
         """See ``connection.Connection``. What gives no rows may be several statements at once."""
         query = words_of(statements, _DIALECT)
         if not query.gives_rows:
-            done = self._run(self._connection.execute(query.sql, timeout=self.seconds))
+            done = self._run(self._done(query.sql))
             if query.sql == "COMMIT" and done != query.sql:  # so it answers where something had failed before
                 raise asyncpg.InFailedSQLTransactionError("the transaction was undone")
             return Given()
@@ -178,6 +182,17 @@ class Session:
             return
         with suppress(*OWN):
             self.execute("ROLLBACK")
+
+    async def _done(self, sql: str) -> str:
+        try:
+            return str(await self._connection.execute(sql, timeout=self.seconds))
+        except asyncpg.PostgresError as exc:
+            if exc.sqlstate != _GONE:
+                raise
+            raise JournalError(
+                "other daemons took over this one's work while it gave no sign of life: nothing was written; it starts "
+                "anew"
+            ) from exc
 
     async def _fetched(self, query: Worded, arguments: list[Any]) -> list[Row]:
         prepared = self._prepared.get(query.sql)

@@ -44,14 +44,13 @@ DRAINED_AT_ONCE: Final = 50  # taps: as many as a group commit takes in 10 ms, a
 T = TypeVar("T")
 
 
-def confirming(connect: Callable[[], Connection], faults: Faults, before: Work[None]) -> ReconnectingWriter:
+def confirming(connect: Callable[[], Connection], faults: Faults) -> ReconnectingWriter:
     """A writer that tells other daemons, in each of its transactions, which taps they may take over.
 
     None of them may be one whose COMMIT nobody heard of: the spool may have told its passenger otherwise.
     """
 
     def begin(connection: Connection) -> None:
-        before(connection)
         if not writer.unsure:
             connection.execute(F["confirm_taps"])
 

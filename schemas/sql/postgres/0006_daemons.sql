@@ -57,6 +57,20 @@ CREATE FUNCTION clock_shift() RETURNS bigint LANGUAGE sql STABLE AS $$
                    WHERE key = 'clock_shift/' || coalesce(current_setting('tpsd.daemon', true), '')), 0)
 $$;
 
+-- In every transaction first: nobody has declared this life gone, nor can before it ends. A function, because what
+-- raises needs no answer of its own, and goes with the BEGIN in one message.
+CREATE FUNCTION here_still() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM 1 FROM daemon
+  WHERE name = current_setting('tpsd.daemon', true) AND life = current_setting('tpsd.life', true)::bigint
+    AND gone_at IS NULL
+  FOR SHARE;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'this daemon was declared gone' USING ERRCODE = 'TP001';
+  END IF;
+END
+$$;
+
 -- Under which name this daemon holds what another calls so: its own name for it, or one that nobody holds.
 CREATE FUNCTION own_credential(of_daemon text, called text) RETURNS text LANGUAGE sql STABLE AS $$
   SELECT CASE WHEN of_daemon = current_setting('tpsd.daemon', true) THEN called

@@ -11,12 +11,6 @@ SELECT set_config('tpsd.life', ?, false)
 -- name: life
 SELECT current_setting('tpsd.life', true)
 
--- name: still_here
--- The lock keeps everybody from declaring us gone until the transaction ends.
-SELECT 1 FROM daemon
-WHERE name = current_setting('tpsd.daemon', true) AND life = current_setting('tpsd.life', true)::bigint AND gone_at IS NULL
-FOR SHARE
-
 -- name: confirm_taps
 -- Its own are committed one after another, so it knows of all that it can see.
 UPDATE daemon SET confirmed = kept.highest
