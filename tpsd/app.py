@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import structlog
@@ -174,8 +175,9 @@ async def open_journal(config: Configuration) -> AsyncIterator[SqlJournal]:
     keep = Keep(kept.failed_us, kept.held_us, kept.retention_us)
     database = database_of(config)
     journal: SqlJournal
-    if database is not None and settings.spool_path(config) is not None:
-        journal = await _open_spooled(config, database, identity, kek, keep)
+    spool = settings.spool_path(config)
+    if database is not None and spool is not None:
+        journal = await _open_spooled(config, spool, database, identity, kek, keep)
     elif database is not None:
         journal = await PostgresJournal.open(database, identity, kek, keep)
     else:
@@ -188,11 +190,8 @@ async def open_journal(config: Configuration) -> AsyncIterator[SqlJournal]:
 
 
 async def _open_spooled(
-    config: Configuration, database: Database, identity: Identity, kek: bytes, keep: Keep
+    config: Configuration, path: Path, database: Database, identity: Identity, kek: bytes, keep: Keep
 ) -> SpooledJournal:
-    path = settings.spool_path(config)
-    if path is None:
-        raise ConfigError("store.spool is not set")
     secrets = Secrets(kek, KeyFolder(config.keys.epoch_dir))
     spool = await Spool.open(path, identity, secrets, replace(keep, retention_us=NEVER_US))
     try:

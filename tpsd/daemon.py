@@ -219,7 +219,7 @@ class Daemon:
             on_doubt=self._wake_enquirer,
         )
         self.bodies = BodyMaker(journal.bodies, world.clock, setting, on_given=self._wake_sends, on_notice=tell)
-        self.dispatcher.may_claim = lambda: self.bodies.ready and journal.may_claim
+        self.dispatcher.may_claim = self._may_claim
         self.timekeeper = Timekeeper(world.clock, sorted(ends.credentials), self._ask_time, self._time_is_known)
         self._rng = world.rng
         self.doorkeeper = Doorkeeper(journal.lanes, lambda: self.lanes, world.clock)
@@ -510,7 +510,6 @@ class Daemon:
         """Of a journal that several daemons share; what only one of them does waits until this one presides."""
         if leases is None or hold is None:
             return None
-        self.dispatcher.may_claim = lambda: self.bodies.ready and hold.lasts() and self.journal.may_claim
         self.attendant.may_attend = lambda: leases.presides
         if self.feed is not None:
             self.feed.may_ask = lambda: leases.presides
@@ -519,6 +518,10 @@ class Daemon:
         leaseholder = Leaseholder(leases, hold, self.clock, endings, self._look_around)
         self.observer.fleet = leaseholder.facts
         return leaseholder
+
+    def _may_claim(self) -> bool:
+        hold = self._ends.hold
+        return self.bodies.ready and (hold is None or hold.lasts()) and self.journal.may_claim
 
     def _let_hear_of_crashes(self) -> None:
         """What a start found open, or another daemon left so."""
@@ -529,8 +532,7 @@ class Daemon:
     def _look_around(self) -> None:
         """Other daemons may have left something to do, and wake nobody here."""
         self._let_hear_of_crashes()
-        self._wake_sends()
-        self.mailer.wake.set()
+        self._wake_everybody()
         self.attendant.wake.set()
 
     def _registrar(self, wire: Registration) -> Registrar:

@@ -51,9 +51,9 @@ FLEET: Final = (
     ),
     Bug(
         "a realtime tap of a dead daemon is sent by another",
-        "tpsd/store/leases.py",
-        "            if claimed.realtime:\n",
-        "            if False:\n",
+        "tpsd/store/recovery.py",
+        "        if claimed.realtime:\n",
+        "        if False:\n",
         ("tests/store/test_postgres_leases.py",),
     ),
     Bug(

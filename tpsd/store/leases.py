@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from tpsd.core.notices import cause_key
+from tpsd.domain.authorisation import Claimed
 from tpsd.domain.notice import NoticeDraft, NoticeKind
 from tpsd.domain.time import DAY, Micros
 from tpsd.errors import JournalError
 from tpsd.leases import LEASE_US, RENEW_US, Endings, Neighbour, Renewed
-from tpsd.store import enquiries, journeys, recovery
+from tpsd.store import enquiries, recovery
 from tpsd.store.asked import SqlAsked
-from tpsd.store.commits import Stamp, insert_notices, settle
+from tpsd.store.commits import Stamp, insert_notices
 from tpsd.store.connection import Connection
 from tpsd.store.entering import NAMES, PRESIDING
 from tpsd.store.queries import F, Q
@@ -124,16 +125,12 @@ class SqlLeases:
                 return done
 
     def _end_sends(self, connection: Connection, endings: Endings, stamp: Stamp) -> int:
+        def end_asked(connection: Connection, claimed: Claimed) -> None:
+            self.asked.end_crashed(connection, claimed, endings.asked, stamp)
+
         adopted = _adopt(connection, "orphans_sending")
-        for uuid in adopted:
-            claimed = recovery.left_open(connection.execute(F["left_open_one"], (uuid,)).get, stamp.at)
-            if claimed.realtime:
-                self.asked.end_crashed(connection, claimed, endings.asked, stamp)
-                continue
-            outcome, settlement = endings.send(claimed)
-            settle(connection, claimed, outcome, settlement, stamp)
-            journeys.follow(connection, uuid, settlement.state, stamp)
-        return len(adopted)
+        rows = [connection.execute(F["left_open_one"], (uuid,)).get for uuid in adopted]
+        return recovery.end_left_open(connection, rows, stamp, endings.send, end_asked)
 
 
 def _adopt(connection: Connection, orphans: str, *bindings: int) -> list[str]:

@@ -6,7 +6,7 @@ Work on a connection; the caller holds the transaction.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -37,16 +37,8 @@ def recover(
     end_asked: Callable[[Connection, Claimed], None],
 ) -> dict[str, int]:
     """End the attempts a crash left open, hold rows whose credential is gone, pull in due times of a former clock."""
-    now, ended = stamp.at, 0
-    for row in list(connection.execute(Q["left_open"])):
-        claimed = left_open(row, now)
-        ended += 1
-        if claimed.realtime:
-            end_asked(connection, claimed)
-            continue
-        outcome, settlement = decide(claimed)
-        settle(connection, claimed, outcome, settlement, stamp)
-        journeys.follow(connection, str(claimed.uuid), settlement.state, stamp)
+    now = stamp.at
+    ended = end_left_open(connection, list(connection.execute(Q["left_open"])), stamp, decide, end_asked)
     names = json.dumps(sorted(credentials))
     held = _hold_without_credential(connection, stamp, names)
     connection.execute(Q["free_with_credential"], (now, names))
@@ -60,8 +52,26 @@ def recover(
     }
 
 
-def left_open(row: tuple[Any, ...], now: Micros) -> Claimed:
-    """A claim whose end nobody saw, as ``left_open`` and its like read it."""
+def end_left_open(
+    connection: Connection,
+    rows: Sequence[tuple[Any, ...]],
+    stamp: Stamp,
+    decide: Callable[[Claimed], tuple[Outcome, Settlement]],
+    end_asked: Callable[[Connection, Claimed], None],
+) -> int:
+    """End attempts whose end nobody saw, as ``left_open`` and its like read them; how many."""
+    for row in rows:
+        claimed = _claimed(row, stamp.at)
+        if claimed.realtime:
+            end_asked(connection, claimed)
+            continue
+        outcome, settlement = decide(claimed)
+        settle(connection, claimed, outcome, settlement, stamp)
+        journeys.follow(connection, str(claimed.uuid), settlement.state, stamp)
+    return len(rows)
+
+
+def _claimed(row: tuple[Any, ...], now: Micros) -> Claimed:
     (uuid, terminal, path, credential, attempt, sends, fence, may_have_charged, tiers, started_at, why, cause, timing,
      amount) = row  # fmt: skip
     reason = AttemptReason(why)
