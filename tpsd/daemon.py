@@ -325,9 +325,8 @@ class Daemon:
 
     async def _end_open(self) -> None:
         """End what is open in the journal and is nobody's."""
-        done = await self.journal.recover(
-            self.clock.schedule(), self._credentials, self._after_crash, self._after_crash_asked
-        )
+        now, under_way = self.clock.schedule(), self.authoriser.under_way
+        done = await self.journal.recover(now, self._credentials, self._after_crash, self._after_crash_asked, under_way)
         log.info("recovered", **done)
         if mended := {name: count for name, count in done.items() if name in WOUNDS}:
             log.error("wounds_mended", **mended)
@@ -356,8 +355,9 @@ class Daemon:
             self.journal.on_connection(lambda: loop.call_soon_threadsafe(wake))
 
     def _is_quiet(self) -> bool:
+        """Realtime taps go on, and what is under way of them is spared; there may always be some."""
         enquiring = self.enquirer is not None and self.enquirer.busy
-        return not (self.dispatcher.in_flight or self.authoriser.in_flight or enquiring)
+        return not (self.dispatcher.in_flight or self.authoriser.enquiring or enquiring)
 
     def _wake_everybody(self) -> None:
         self._wake_sends()

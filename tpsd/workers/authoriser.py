@@ -73,6 +73,8 @@ class Authoriser:
         self._on_follower = on_follower
         self._ask_first = ask_first
         self._tasks: set[asyncio.Task[Answered | None]] = set()
+        self._uuids: dict[asyncio.Task[Answered | None], str] = {}
+        self.enquiring = 0  # asking about an earlier transaction before they send
         self._watch = JournalWatch(log, clock)
         self.setting = setting
         self.meter: Meter = UNMETERED
@@ -85,13 +87,23 @@ class Authoriser:
         """Authorisations somebody waits for at this moment."""
         return len(self._tasks)
 
+    @property
+    def under_way(self) -> frozenset[str]:
+        """Their UUIDs."""
+        return frozenset(self._uuids.values())
+
     def begin(self, claimed: Claimed, terms: Terms, asks_first: str | None = None) -> asyncio.Task[Answered | None]:
         """Send it now. The task's result is what was committed, None where another commit was first."""
         work = self._authorise(claimed, terms, asks_first)
         task = asyncio.create_task(work, name=f"authorise {claimed.uuid}")
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._uuids[task] = str(claimed.uuid)
+        task.add_done_callback(self._ended)
         return task
+
+    def _ended(self, task: asyncio.Task[Answered | None]) -> None:
+        self._tasks.discard(task)
+        del self._uuids[task]
 
     async def drain(self, seconds: float) -> None:
         """Let what is under way end; what has not by then ends as unknown at the next start."""
@@ -126,11 +138,14 @@ class Authoriser:
 
     async def _send(self, claimed: Claimed, terms: Terms, asks_first: str | None, began: float) -> Answered | Outcome:
         if asks_first is not None and self._ask_first is not None:
+            self.enquiring += 1
             try:
                 found = await self._ask_first(asks_first, claimed, self._left(terms, began))
             except JournalUnavailableError as exc:
                 self._watch.failed("not_asked_first", exc, uuid=asks_first)
                 return NotSent("in_doubt", clean=True)
+            finally:
+                self.enquiring -= 1
             if found is not None:
                 return found
         if not claimed.body:
