@@ -45,17 +45,6 @@ class Waits:
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
-    """What waits from a former life. ``tried``: the UUIDs under which the journal was asked first.
-
-    ``asked``: there are realtime taps, which a start of the journal may have found open.
-    """
-
-    tried: frozenset[str]
-    asked: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Follower:
     """What gives back what the spool's tap was charged: a draft that waits to be sent, and from when."""
 
@@ -120,13 +109,13 @@ class Spooled:
 class Spool(SqliteJournal):
     """Takes taps and what came of them, gives them back in their order, and forgets them."""
 
-    async def begin(self, journal_id: str) -> Begun:
-        """It is that journal's from now on.
+    async def begin(self, journal_id: str) -> frozenset[str]:
+        """It is that journal's from now on: under which UUIDs it was asked first for what waits.
 
         Raises JournalError where taps of another journal wait.
         """
 
-        def work(connection: Connection) -> Begun:
+        def work(connection: Connection) -> frozenset[str]:
             owner = connection.execute(Q["get_meta"], (_OF,)).get
             if owner not in (None, journal_id) and _waits(connection).count:
                 raise JournalError(
@@ -134,8 +123,7 @@ class Spool(SqliteJournal):
                     "one's database until they have drained, or another file in [store] spool"
                 )
             connection.execute(Q["set_meta"], (_OF, journal_id))
-            tried = frozenset(uuid for (uuid,) in connection.execute(S["spool_tried"]))
-            return Begun(tried, connection.execute(S["spool_asked"]).get is not None)
+            return frozenset(uuid for (uuid,) in connection.execute(S["spool_tried"]))
 
         return await self._writer.write(work)
 

@@ -85,14 +85,13 @@ class SpooledJournal(PostgresJournal):
         self._drained_at_once = drained_at_once
         self._lately = Lately()
         self._enquired_first = set[str]()  # UUIDs that another transaction may pay for, which only the database knows
-        begun = await spool.begin(self.journal_id)
-        self._tried = set(begun.tried)  # UUIDs whose COMMIT nobody knows of
+        self._tried = set(await spool.begin(self.journal_id))  # UUIDs whose COMMIT nobody knows of
         self.waiting = (await spool.waits()).count
         self._entering = 0
         self._puts: set[asyncio.Task[Taken]] = set()
         self._used_since: float | None = time.monotonic() if self.waiting else None
         self.stuck: str | None = None
-        self._recovered = self._writer.losses - bool(begun.asked)  # what a former life asked nobody answers any more
+        self._recovered = self._writer.losses
         self._claimed_too_soon: list[Claimed] = []
         self._ran_ahead = 0
         self._be_sure()
@@ -155,7 +154,7 @@ class SpooledJournal(PostgresJournal):
         digest = self._body_digest(candidate)
         try:
             return await self._spooling(candidate, partial(self._spool.put, candidate, decided, now, digest))
-        except JournalUnavailableError:
+        except Exception:
             if tried and candidate.realtime and candidate.draft is not None:
                 self._untold(candidate, str(candidate.draft.uuid))
             raise
@@ -181,7 +180,11 @@ class SpooledJournal(PostgresJournal):
     def _untold(self, candidate: Candidate, uuid: str) -> None:
         """Nobody was told of a realtime tap whose row may be there: it is not asked under another UUID."""
         self._lately.note(candidate, 0, None, rode=False, uuid=uuid)
-        self._recovered = self._writer.losses - 1  # such a row's attempt is nobody's
+        self._leave_open()
+
+    def _leave_open(self) -> None:
+        """The database may have an attempt of which nobody will see the end: it is ended like one a crash left."""
+        self._recovered = self._writer.losses - 1
 
     def _body_digest(self, candidate: Candidate) -> bytes | None:
         """Under the journal's key: of a realtime tap no body is kept from which it could be made later."""
@@ -229,8 +232,6 @@ class SpooledJournal(PostgresJournal):
         if (isinstance(exc, SlowError) and not exc.tried) or candidate.draft is None:
             return False
         self._tried.add(str(candidate.draft.uuid))
-        if candidate.realtime and not can_be_asked(candidate):
-            self._recovered = self._writer.losses - 1  # its attempt is ended like one that a crash left
         return True
 
     async def _spooling(self, candidate: Candidate | None, put: Put) -> Taken:
@@ -448,9 +449,18 @@ class SpooledJournal(PostgresJournal):
             number = self.asked.handle(uuid)
             told = _told_whole(told, tap)
         self._lately.note(candidate, number, told, rode=rode, uuid=uuid)
+        if self._is_left_open(tap):
+            self._leave_open()
         for uuid in (tap.tried, None if candidate.draft is None else str(candidate.draft.uuid)):
             if uuid is not None:
                 self._tried.discard(uuid)
+
+    def _is_left_open(self, tap: Spooled) -> bool:
+        """Whether TPS was to be asked about it, and nobody does: by a former life, or by way of the database alone."""
+        uuid = None if tap.candidate.draft is None else str(tap.candidate.draft.uuid)
+        if tap.asked is not None and uuid is not None:
+            return tap.asked.state is State.SENDING and self._lately.asked(uuid) is None
+        return tap.candidate.realtime and not can_be_asked(tap.candidate)
 
     def _judge(self, came: Sequence[bool | BaseException], taps: Sequence[Spooled]) -> None:
         """What kept taps from being drained. Those behind one that is stuck, or waits for its answer, go on."""

@@ -9,9 +9,6 @@ SELECT count(*), (SELECT t.received_at FROM spooled s JOIN tap t ON t.id = s.tap
 -- name: spool_tried
 SELECT uuid FROM spooled WHERE uuid IS NOT NULL
 
--- name: spool_asked
-SELECT 1 FROM spooled s JOIN tap t ON t.id = s.tap WHERE t.made_at IS NOT NULL LIMIT 1
-
 -- name: spool_first
 SELECT s.tap, s.uuid, s.at, t.repeats,
        t.serial, t.boot, t.counter, t.digest, t.type_name, t.pass_group, t.lane, t.terminal, t.kind, t.tapped_at,
