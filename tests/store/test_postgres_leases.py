@@ -118,14 +118,14 @@ async def fleet(place: PostgresEngine) -> AsyncIterator[Fleet]:
     await fleet.close()
 
 
-async def taken_over(journal: PostgresJournal, endings: Endings = ENDINGS) -> dict[str, int]:
+async def taken_over(journal: PostgresJournal, endings: Endings = ENDINGS, now: Micros = LATER) -> dict[str, int]:
     """What the leaseholder does in a round: whoever's lease is over is gone, and its work is ours."""
     leases = journal.leases
     assert leases is not None
     for neighbour in (await leases.renew()).others:
         if neighbour.left_us <= 0:
             assert await leases.declare_gone(neighbour)
-    done = await leases.take_over(LATER, endings)
+    done = await leases.take_over(now, endings)
     return {name: count for name, count in done.items() if count}
 
 

@@ -123,6 +123,10 @@ HOT = {
     "orphans_unconfirmed": "authorisation_",
     "oldest_waiting": "authorisation_",
     "untimed_life": "tap_untimed",
+    "doubted": "authorisation_",
+    "spooled_row": "tap_identity",
+    "spooled_follower": "authorisation_follows",
+    "spooled_delivered": "tap_",
 }
 
 

@@ -113,7 +113,9 @@ class SqlLeases:
         }
         if endings.enquire is not None:
             slices["enquiries_ended_unknown"] = lambda connection: _end_enquiries(connection, endings, stamp)
-            slices["enquiries_taken_over"] = lambda connection: len(_adopt(connection, "orphans_doubtful", now))
+            slices["enquiries_taken_over"] = lambda connection: len(
+                _adopt(connection, "orphans_doubtful", now, GONE_FOR_GOOD_US)
+            )
         return {name: await self._whole(some) for name, some in slices.items()}
 
     async def _whole(self, some: Slice) -> int:
@@ -128,7 +130,7 @@ class SqlLeases:
         def end_asked(connection: Connection, claimed: Claimed) -> None:
             self.asked.end_crashed(connection, claimed, endings.asked, stamp)
 
-        adopted = _adopt(connection, "orphans_sending")
+        adopted = _adopt(connection, "orphans_sending", GONE_FOR_GOOD_US)
         rows = [connection.execute(F["left_open_one"], (uuid,)).get for uuid in adopted]
         return recovery.end_left_open(connection, rows, stamp, endings.send, end_asked)
 

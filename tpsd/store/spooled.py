@@ -36,7 +36,7 @@ from tpsd.store.connection import Connection
 from tpsd.store.draining import draining
 from tpsd.store.faults import Faults
 from tpsd.store.group import Work
-from tpsd.store.lately import ANSWERS_MAX, DOUBTS_MAX, Answer, Lately
+from tpsd.store.lately import DOUBTS_MAX, Answer, Lately
 from tpsd.store.postgres import PostgresJournal
 from tpsd.store.queries import F, Q
 from tpsd.store.reconnecting import ReconnectingWriter, SlowError
@@ -384,7 +384,7 @@ class SpooledJournal(PostgresJournal):
         """Taps that TPS was asked about, and payments in doubt, are known also when the database is away again."""
 
         def work(connection: Connection) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
-            taps = list(connection.execute(Q["asked_lately"], (ANSWERS_MAX,)))
+            taps = list(connection.execute(Q["asked_lately"]))
             return taps, list(connection.execute(Q["doubted"], (DOUBTS_MAX,)))
 
         taps, doubts = await self._writer.read(work)

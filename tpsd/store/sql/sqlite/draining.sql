@@ -45,11 +45,11 @@ SELECT 1 FROM authorisation WHERE initial_uuid = ? LIMIT 1
 UPDATE tap SET delivered = 1 WHERE uuid = ? AND delivered = 0
 
 -- name: asked_lately
--- Realtime taps of this daemon among the last of all, the oldest first.
+-- Realtime taps of this daemon among the last of all, the oldest first; as many as are remembered.
 SELECT t.serial, t.boot, t.counter, t.digest, t.id, t.verdict, t.reason, t.shown, t.uuid,
        CASE WHEN t.verdict IN (1, 5, 6) THEN coalesce(a.approved_amount, a.amount) END
-FROM tap t JOIN authorisation a ON a.uuid = t.uuid
-WHERE t.id > (SELECT coalesce(max(id), 0) FROM tap) - ? AND t.boot IS NOT NULL AND a.timing = 'realtime' /* own t */
+FROM (SELECT * FROM tap ORDER BY id DESC LIMIT 4096) t JOIN authorisation a ON a.uuid = t.uuid
+WHERE t.boot IS NOT NULL AND a.timing = 'realtime' /* own t */
 ORDER BY t.id
 
 -- name: doubted
