@@ -14,6 +14,7 @@ from tests.integration.stage import Stage, Tap
 from tests.integration.test_daemon_spool import Remote, drained, journal_of, remote
 from tpsd.core.spooling import NOTE
 from tpsd.domain.tap import Verdict
+from tpsd.replay import Asked, run
 from tpsd.sfey.fates import approve, close_after, decline, scripted, slow, system
 
 __all__ = ["remote"]
@@ -165,3 +166,27 @@ async def test_what_a_former_life_was_asking_is_in_doubt(open_stage: Opens, remo
             await stage.pass_time()
             assert len(stage.tps.ledger.requests()) == 1
             stage.check_books()
+
+
+async def test_its_log_is_replayed_without_a_difference(open_stage: Opens, remote: Remote) -> None:
+    """With a database at hand each tap comes to what it came to without one."""
+    changes = remote.changes | {"taplog": {"folder": "log"}}
+    async with open_stage(changes=changes, lane_changes=PAYMENT, choose=FATES) as stage:
+        (stage.folder / "log").mkdir()
+        async with stage.daemon_running():
+            taps = [pay(stage, APPROVED)]
+            await stage.gate.verdict(taps[0])
+            slow = pay(stage, SLOW)
+            await stage.until(lambda: len(stage.tps.ledger.requests()) == 2, "the request")
+            await remote.shut()
+            await stage.gate.verdict(slow)
+            for amount in ENDS:
+                taps.append(pay(stage, amount))
+                await stage.gate.verdict(taps[-1])
+            stage.gate.again(taps[-1])
+            await stage.gate.verdict(taps[-1])
+            await remote.unshut()
+            await agreed(stage, [*taps, slow])
+    found = await asyncio.to_thread(run, Asked([stage.folder / "log"]))
+    assert [str(one) for one in (*found.differences, *found.skipped)] == []
+    assert found.taps == len(taps) + 2

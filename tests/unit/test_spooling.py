@@ -21,7 +21,9 @@ from tpsd.core.spooling import (
     Upsert,
     adopted,
     at_the_spool,
+    noted,
     over,
+    unnoted,
     upsert,
 )
 from tpsd.domain.authorisation import State
@@ -87,6 +89,12 @@ ASKED = Decision(None, state=State.SENDING, note=NOTE, asking=Asking())
 @pytest.mark.parametrize("lane", [PAYMENT, KNOWN_FARE])
 def test_a_payment_is_asked_for(lane: LanePolicy) -> None:
     assert at_the_spool(decide)(realtime(lane), KNOWN_NOT) == ASKED
+
+
+@pytest.mark.parametrize("note", [None, "list_stale", "let_in"])
+def test_the_note_is_told_from_the_rest(note: str | None) -> None:
+    assert unnoted(noted(note)) == note
+    assert unnoted(note) == note
 
 
 IN_DOUBT = "33333333-3333-4333-8333-333333333333"

@@ -91,10 +91,19 @@ def at_the_spool(decided: Decide, known: Remembered = NOTHING_REMEMBERED) -> Dec
             return decision
         if decision.asking is not None and decision.asking.asks_first is not None:
             return _out_of_service(candidate)  # nobody can be asked about the earlier one, and both could be charged
-        note = NOTE if decision.note is None else f"{decision.note}; {NOTE}"
-        return replace(decision, note=note, told=known.told or decision.told)
+        return replace(decision, note=noted(decision.note), told=known.told or decision.told)
 
     return judged
+
+
+def noted(note: str | None) -> str:
+    """What stands beside a verdict of the spool's."""
+    return NOTE if note is None else f"{note}; {NOTE}"
+
+
+def unnoted(note: str | None) -> str | None:
+    """What would stand there had the database been asked."""
+    return None if note is None or note == NOTE else note.removesuffix(f"; {NOTE}")
 
 
 def adopted(candidate: Candidate, facts: Facts) -> Decision:
