@@ -110,12 +110,12 @@ CHARGED: Final = (
     Bug(
         "a spool tap has a UUID of its own",
         "tpsd/store/spooled.py",
-        "        return await self._spooling(candidate, partial(self._spool.put, candidate, ",
-        """        from dataclasses import replace
-        from uuid import uuid4
+        "            return await self._spooling(candidate, partial(self._spool.put, candidate, ",
+        """            from dataclasses import replace
+            from uuid import uuid4
 
-        own = candidate.draft and replace(candidate, draft=replace(candidate.draft, uuid=uuid4()))
-        return await self._spooling(candidate, partial(self._spool.put, own or candidate, """,
+            own = candidate.draft and replace(candidate, draft=replace(candidate.draft, uuid=uuid4()))
+            return await self._spooling(candidate, partial(self._spool.put, own or candidate, """,
         ("tests/store/test_spooled.py",),
     ),
     Bug(
