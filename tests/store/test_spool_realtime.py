@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import apsw
 import pytest
 
-from tests.intake_taps import told_of
+from tests.intake_taps import ENCRYPTED, told_of
 from tests.store.builders import (
     APPROVED,
     DECLINED,
@@ -65,6 +65,7 @@ from tpsd.errors import JournalUnavailableError
 from tpsd.ports import SettledLate, Taken
 from tpsd.store.asked import SqlAsked
 from tpsd.store.postgres import PostgresJournal
+from tpsd.store.spool import Spooled
 from tpsd.store.spooled import SpooledJournal
 
 GIVING_BACK = Policy(ENQUIRING.doubt, gives_back=True)
@@ -212,6 +213,14 @@ async def answered_while_it_is_drained(play: Play) -> None:
     await play.gate.drained()
 
 
+async def shown_before_it_was_lost(play: Play) -> None:
+    await play.take()
+    await play.show()
+    await play.gate.lose()
+    await play.answer()
+    await play.gate.find()
+
+
 async def lost_before_it_was_answered(play: Play) -> None:
     await play.gate.lose()
     await play.take()
@@ -228,6 +237,7 @@ WAYS = [
     answered_without_it,
     back_before_the_answer,
     answered_while_it_is_drained,
+    shown_before_it_was_lost,
     lost_before_it_was_answered,
 ]
 APART = {
@@ -352,6 +362,31 @@ async def test_a_tap_that_comes_again_is_not_asked_about_again(gate: Gate) -> No
         assert [row.state for row in await rows(journal)] == ["declined", "approved", "approved"]
 
 
+@pytest.mark.parametrize("answered", [False, True])
+async def test_nor_while_it_is_drained(gate: Gate, answered: bool) -> None:
+    """It may come again in the very moment in which the spool has forgotten it, whoever hears of that first."""
+    async with gate.open() as journal:
+        await gate.lose()
+        taken = await wait_for(journal)
+        if answered:
+            await answer(journal, asked_of(taken), APPROVED)
+        gate.server.unshut()
+        await gate.connected()
+        forget, came = journal._spool.forget, list[Taken]()
+
+        async def forgetting(taps: Iterable[Spooled]) -> set[int]:
+            gone = await forget(taps)
+            came.append(await wait_for(journal))
+            return gone
+
+        journal._spool.forget = forgetting  # type: ignore[method-assign]  # the moment after its commit
+        await gate.drained()
+        assert [(one.new, one.asked) for one in came] == [(False, None)]
+        assert len(await rows(journal)) == 1
+        states = "SELECT count(*) FROM authorisation"
+        assert await journal._writer.read(lambda one: one.execute(states).get) == 1
+
+
 async def test_nor_by_a_daemon_that_has_been_started_since(gate: Gate) -> None:
     async with gate.open() as journal:
         await wait_for(journal, 1, **rider(1))
@@ -406,6 +441,46 @@ async def test_a_lane_that_ends_while_its_tap_is_taken(gate: Gate) -> None:
         await gate.find()
         assert (await recovered(journal))["attempts_ended_unknown"] == 1
         assert [row.state for row in await rows(journal)] == ["in_doubt"]
+
+
+async def test_what_is_shown_after_the_verdict_is_of_that_tap(gate: Gate) -> None:
+    """The link's acknowledgement too, whatever number the spool gives what came again."""
+    async with gate.open() as journal:
+        other = await pay(journal, APPROVED, 1, **rider(1))
+        told = await pay(journal, APPROVED, 2, **rider(2))
+        await gate.lose()
+        again = await wait_for(journal, 2, shown=Shown.TURNED_AWAY, **rider(2))
+        assert (again.told, again.asked, again.number) == (told.told, None, told.tap)
+        await gate.find()
+        await journal.asked.delivered(again.number)
+        first, second = await rows(journal)
+        assert (first.number, first.unseen) == (other.tap, True), "nobody has acknowledged this one"
+        delivered = "SELECT delivered FROM tap ORDER BY id"
+        assert await journal._writer.read(lambda one: list(one.execute(delivered))) == [(0,), (1,)]
+        assert second.unseen, "the passenger was turned away"
+
+
+async def test_a_verdict_of_the_spools_is_acknowledged_wherever_it_is(gate: Gate) -> None:
+    async with gate.open() as journal:
+        await pay(journal, APPROVED, 1, **rider(1))
+        await gate.lose()
+        some = [await pay(journal, APPROVED, counter, **rider(counter)) for counter in (2, 3, 4)]
+        again = await wait_for(journal, 2, **rider(2))
+        assert again.number < 0
+        await journal.asked.delivered(again.number)
+        await gate.find()
+        assert some[1].tap is not None
+        await journal.asked.delivered(some[1].tap)
+        after = await wait_for(journal, 4, **rider(4))
+        assert after.number > 0
+        assert [row.unseen for row in await rows(journal)] == [True, False, False, True]
+
+
+async def test_cards_nobody_can_name_do_not_wait_for_each_other(gate: Gate) -> None:
+    async with gate.open() as journal:
+        await wait_for(journal, 1, card=ENCRYPTED)
+        await gate.lose()
+        assert (await wait_for(journal, 2, card=ENCRYPTED)).asked is not None
 
 
 # --- what may be charged already ---

@@ -6,7 +6,7 @@ Work on a connection; the caller holds the transaction.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tpsd.core.candidate import Candidate
 from tpsd.core.intake import clash, turned_away_late
@@ -59,7 +59,8 @@ def drain_asked(connection: Connection, found: Found | None, asking: Asking, sea
         _settle(connection, uuid, asked, stamp)
     if connection.execute(Q["spooled_follower"], (uuid,)).get is None:
         for one in asked.followers:
-            realtime.insert_follower(connection, one.place, one.draft, seal(one.draft), stamp)
+            made = replace(stamp, at=one.created_at)
+            realtime.insert_follower(connection, one.place, one.draft, seal(one.draft), made)
     number, notices = _tap(connection, found, asking, is_new=before is None)
     if number is not None:
         denied_there_charged = step is Over.LEAVE and before is State.APPROVED and _is_turned_away(asking)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from tpsd.core.candidate import Candidate
@@ -59,17 +59,19 @@ class Lately:
 
     def remembers(self, candidate: Candidate, answer: Answer | None) -> Remembered:
         """For the spool's decision. ``answer``: of this very tap."""
-        payment = payment_of(candidate)
+        payment, under_way = payment_of(candidate), self._under_way.values()
         doubtful = next((uuid for uuid, other in self._doubts.items() if other == payment), None)
         return Remembered(
             told=None if answer is None else answer.told,
             asked=answer is not None and answer.told is None,
             past=self._past(candidate),
-            under_way=any(
-                payment_of(other) == payment and other.digest != candidate.digest for other in self._under_way.values()
-            ),
+            under_way=candidate.token is not None and any(self._is_another(other, candidate) for other in under_way),
             doubtful=None if candidate.token is None else doubtful,
         )
+
+    @staticmethod
+    def _is_another(one: Candidate, other: Candidate) -> bool:
+        return payment_of(one) == payment_of(other) and one.digest != other.digest
 
     def _past(self, candidate: Candidate) -> CardPast:
         """Of its card, at the lane's group."""
@@ -85,7 +87,9 @@ class Lately:
         report = candidate.report
         if report.tap_id is not None and (told is not None or uuid is not None):
             name = (report.serial, report.boot, report.counter, candidate.digest)
-            _keep(self._answers, name, Answer(number, told, report.shown, uuid), ANSWERS_MAX)
+            known = self._answers.get(name)
+            if told is not None or known is None or known.told is None:  # an answer may be there before its row is
+                _keep(self._answers, name, Answer(number, told, report.shown, uuid), ANSWERS_MAX)
         if candidate.token is not None and told is not None and told.verdict.accepts and rode:
             card = (candidate.token, candidate.pass_group)
             rides = (*self._rides.get(card, ()), candidate.tapped_at)
@@ -108,6 +112,18 @@ class Lately:
     def begin(self, uuid: str, candidate: Candidate) -> None:
         """It is about to be asked."""
         self._under_way[uuid] = candidate
+
+    def show(self, candidate: Candidate) -> None:
+        """What a passenger who waits has been shown meanwhile, as the tap says that came again."""
+        known = self.answer(candidate.report, candidate.digest)
+        if known is None or known.uuid not in self._under_way or candidate.report.shown is Shown.NOTHING:
+            return
+        waits = self._under_way[known.uuid]
+        self._under_way[known.uuid] = replace(waits, report=replace(waits.report, shown=candidate.report.shown))
+
+    def waits(self, answer: Answer) -> bool:
+        """Whether somebody waits for what TPS says of it."""
+        return answer.uuid in self._under_way
 
     def asked(self, uuid: str) -> Candidate | None:
         """What it is asked under this UUID, None where nobody waits for the answer."""

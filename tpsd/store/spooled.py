@@ -144,20 +144,38 @@ class SpooledJournal(PostgresJournal):
             else:
                 self._note(candidate, taken)
                 return taken
-        known = self._lately.answer(candidate.report, candidate.digest)
-        if known is not None and self._stands(known, candidate.report.shown):
-            return Taken(known.number, known.told, new=False, decision=Decision(known.told, known=known.number))
-        if known is not None and known.told is None and self.can_adopt(known.uuid):
-            await self.adopt(known.uuid, candidate.report.shown)
-            return Taken(known.number, None, new=False, decision=Decision(None, known=known.number))
-        decided = at_the_spool(decide, self._lately.remembers(candidate, known))
-        digest = self._body_digest(candidate)
+        if (taken_before := self._known(candidate)) is not None:
+            return taken_before
         try:
-            return await self._spooling(candidate, partial(self._spool.put, candidate, decided, now, digest))
+            taken = await self._spooling(candidate, partial(self._take_here, candidate, decide, now))
         except Exception:
             if tried and candidate.realtime and candidate.draft is not None:
                 self._untold(candidate, str(candidate.draft.uuid))
             raise
+        if taken.asked is not None and (candidate.draft is None or taken.asked.uuid != candidate.draft.uuid):
+            return Taken(taken.number, None, new=False, decision=Decision(None, known=taken.number))  # adopted
+        return taken
+
+    def _known(self, candidate: Candidate) -> Taken | None:
+        """Of a tap that comes again and changes nothing: it has its verdict, or waits for the same answer."""
+        known, shown = self._lately.answer(candidate.report, candidate.digest), candidate.report.shown
+        if known is None or shown not in (Shown.NOTHING, known.shown):
+            return None
+        if known.told is None and not self._lately.waits(known):
+            return None
+        return Taken(known.number, known.told, new=False, decision=Decision(known.told, known=known.number))
+
+    async def _take_here(self, candidate: Candidate, decide: Decide, now: Micros) -> tuple[Taken, str | None]:
+        """In the spool. What is remembered is looked at in the step that hands it over: it was drained in another."""
+        if (taken_before := self._known(candidate)) is not None:
+            return taken_before, None
+        known = self._lately.answer(candidate.report, candidate.digest)
+        if known is not None and (waits := self._adoptable(known.uuid)) is not None:
+            shown = replace(waits.report, shown=candidate.report.shown)
+            return await self._put_under_way(replace(waits, report=shown))
+        judged = at_the_spool(decide, self._lately.remembers(candidate, known))
+        taken, uuid = await self._spool.put(candidate, judged, now, self._body_digest(candidate))
+        return taken if known is None or known.told is None else replace(taken, number=known.number), uuid
 
     def _note(self, candidate: Candidate, taken: Taken) -> None:
         """What the database has of it, for when that is away."""
@@ -168,14 +186,10 @@ class SpooledJournal(PostgresJournal):
                 self._enquired_first.add(asked)
             elif candidate.enquires:
                 self._lately.resolve_all(candidate)
+        if taken.told is None and not taken.new:
+            self._lately.show(candidate)
         rode = taken.new and candidate.report.shown is not Shown.TURNED_AWAY
         self._lately.note(candidate, taken.number, taken.told, rode=rode, uuid=asked)
-
-    def _stands(self, known: Answer, shown: Shown) -> bool:
-        """Whether a tap that comes again changes nothing: it has its verdict, or waits for the same answer."""
-        if known.told is None and (known.uuid is None or self._lately.asked(known.uuid) is None):
-            return False
-        return shown in (Shown.NOTHING, known.shown)
 
     def _untold(self, candidate: Candidate, uuid: str) -> None:
         """Nobody was told of a realtime tap whose row may be there: it is not asked under another UUID."""
@@ -310,24 +324,24 @@ class SpooledJournal(PostgresJournal):
         self.on_wait()
         return answered
 
-    def can_adopt(self, uuid: str | None) -> bool:
+    def can_adopt(self, uuid: str) -> bool:
         """Whether what comes of a row of the database may be kept here: the answer needs nothing but the tap."""
-        candidate = None if uuid is None else self._lately.asked(uuid)
-        return candidate is not None and can_be_asked(candidate) and uuid not in self._enquired_first
+        return self._adoptable(uuid) is not None
 
-    async def adopt(self, uuid: str | None, shown: Shown = Shown.NOTHING) -> None:
-        """A row whose answer is under way, and which the database cannot be asked for, is in the spool from now on.
-
-        ``shown``: what its passenger has been shown meanwhile.
-        """
+    def _adoptable(self, uuid: str | None) -> Candidate | None:
         candidate = None if uuid is None else self._lately.asked(uuid)
-        if candidate is None:
-            return
-        if shown is not Shown.NOTHING:
-            candidate = replace(candidate, report=replace(candidate.report, shown=shown))
-        now, digest = self._seen_at, self._body_digest(candidate)
-        putting = partial(self._spool.put, candidate, adopted, now, digest)
-        await self._spooling(candidate, putting)
+        if candidate is None or not can_be_asked(candidate) or uuid in self._enquired_first:
+            return None
+        return candidate
+
+    async def adopt(self, uuid: str) -> None:
+        """A row whose answer is under way, and which the database cannot be asked for, is in the spool from now on."""
+        candidate = self._lately.asked(uuid)
+        if candidate is not None:
+            await self._spooling(candidate, partial(self._put_under_way, candidate))
+
+    async def _put_under_way(self, candidate: Candidate) -> tuple[Taken, str | None]:
+        return await self._spool.put(candidate, adopted, self._seen_at, self._body_digest(candidate))
 
     async def delivered_there(self, uuid: str) -> bool:
         """See ``Spool.delivered``."""
@@ -412,12 +426,15 @@ class SpooledJournal(PostgresJournal):
         A surprise about one tap leaves that one where it is, and claims wait for it: see ``spool_facts``.
         """
         if not self.waiting:
+            self._be_sure()
             return 0
         taps = await self._spool.first(self._drained_at_once, self._after)
         came = await asyncio.gather(
             *(self._writer.write(self._draining(tap, now)) for tap in taps), return_exceptions=True
         )
         there = [tap for tap, has_it in zip(taps, came, strict=True) if has_it is True]
+        for tap in there:
+            self._remember(tap, rode=False)  # first: what comes again once it is forgotten there is known here
         gone = await self._spool.forget(there)
         for tap in there:
             if tap.number in gone:
@@ -442,18 +459,19 @@ class SpooledJournal(PostgresJournal):
     def _forget(self, tap: Spooled) -> None:
         candidate = tap.candidate
         self.waiting -= 1
-        rode = tap.cancelled is None and candidate.report.shown is not Shown.TURNED_AWAY
-        told, uuid, number = tap.decision.told, None, tap.number
-        if tap.asked is not None and candidate.draft is not None:
-            uuid = str(candidate.draft.uuid)
-            number = self.asked.handle(uuid)
-            told = _told_whole(told, tap)
-        self._lately.note(candidate, number, told, rode=rode, uuid=uuid)
+        self._remember(tap, rode=tap.cancelled is None and candidate.report.shown is not Shown.TURNED_AWAY)
         if self._is_left_open(tap):
             self._leave_open()
         for uuid in (tap.tried, None if candidate.draft is None else str(candidate.draft.uuid)):
             if uuid is not None:
                 self._tried.discard(uuid)
+
+    def _remember(self, tap: Spooled, *, rode: bool) -> None:
+        candidate, uuid, number = tap.candidate, None, tap.number
+        if tap.asked is not None and candidate.draft is not None:
+            uuid = str(candidate.draft.uuid)
+            number = self.asked.handle(uuid)
+        self._lately.note(candidate, number, _told_whole(tap), rode=rode, uuid=uuid)
 
     def _is_left_open(self, tap: Spooled) -> bool:
         """Whether TPS was to be asked about it, and nobody does: by a former life, or by way of the database alone."""
@@ -525,8 +543,9 @@ def _answer_of(row: tuple[Any, ...]) -> tuple[tuple[Hashable, ...], Answer]:
     return (serial, boot, counter, bytes(digest)), Answer(number, told, Shown(shown), uuid)
 
 
-def _told_whole(told: Told | None, tap: Spooled) -> Told | None:
+def _told_whole(tap: Spooled) -> Told | None:
     """With what was charged, as a verdict that lets in says it."""
+    told = tap.decision.told
     if told is None or tap.asked is None or not told.verdict.accepts:
         return told
     approved = tap.asked.approved_amount
