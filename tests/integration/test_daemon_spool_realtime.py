@@ -190,3 +190,23 @@ async def test_its_log_is_replayed_without_a_difference(open_stage: Opens, remot
     found = await asyncio.to_thread(run, Asked([stage.folder / "log"]))
     assert [str(one) for one in (*found.differences, *found.skipped)] == []
     assert found.taps == len(taps) + 2
+
+
+async def test_a_check_in_whose_answer_cannot_be_kept_is_out_of_service(playing: Opens, remote: Remote) -> None:
+    """In the lane's time, since its journey can be opened in the database alone; what is kept later knows of it."""
+    lane = {"kind": "RETAIL_CHECK_IN", "verdict_seconds": 2.0}
+    async with playing(changes=remote.changes, lane_changes=lane, choose=scripted({SLOW: (slow(0.5),)})) as stage:
+        tap = stage.gate.tap(SLOW, kind=TapKind.CHECK_IN, age_ms=0)
+        await stage.until(stage.tps.ledger.requests, "the request")
+        await remote.shut()
+        verdict = await stage.gate.verdict(tap)
+        assert (verdict.verdict, verdict.reason) == (Verdict.OUT_OF_SERVICE, "database")
+        await remote.unshut()
+        await drained(stage)
+        row = await stage.settled(tap)
+        assert (row.state, row.verdict, row.reason, row.unseen) == ("approved", Verdict.DENIED, "turned_away", True)
+        assert await stage.daemon.journal.asked.rows([], 10) == []
+        assert stage.gate.verdicts[tap.number].verdict == verdict
+        await stage.pass_time()
+        assert len(stage.post.mails) == 1
+        stage.check_books()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 import structlog
@@ -26,10 +26,12 @@ from tpsd.metering import UNMETERED, Meter
 from tpsd.ports import Clock, Journal, SettledLate, Tps
 from tpsd.uuids import Drawn, Uuids
 from tpsd.witness import UNWITNESSED, Witness
+from tpsd.workers.giving_up import Patience
 from tpsd.workers.journal_watch import JournalWatch
 
 RETRY_SECONDS = 1.0  # how often a journal that could not commit is tried again; the outcome waits in memory meanwhile
 SPARE_SECONDS = 1.0  # so much shorter than the lane's time a send is, so that its answer is committed in time
+COMMIT_SECONDS = 2.0  # that a journal may take for an answer beyond the lane's time: a disk that flushes for others too
 
 log = structlog.get_logger("tpsd.authoriser")
 
@@ -41,10 +43,14 @@ may not be sent for this outcome, or None: it may be sent.
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """``patience`` seconds until the verdict must be out, None where nobody stands at a lane."""
+    """``patience`` seconds until the verdict must be out, None where nobody stands at a lane.
+
+    ``send_away`` tells whoever does that nothing can be decided, where by then no answer could be kept.
+    """
 
     policy: Policy
     patience: float | None = None
+    send_away: Callable[[], None] = field(default=lambda: None, compare=False)
 
 
 class Authoriser:
@@ -94,12 +100,29 @@ class Authoriser:
 
     def begin(self, claimed: Claimed, terms: Terms, asks_first: str | None = None) -> asyncio.Task[Answered | None]:
         """Send it now. The task's result is what was committed, None where another commit was first."""
-        work = self._authorise(claimed, terms, asks_first)
+        patience = Patience()
+        work = self._authorise(claimed, terms, asks_first, patience)
         task = asyncio.create_task(work, name=f"authorise {claimed.uuid}")
+        if terms.patience is not None:
+            timer = asyncio.get_running_loop().call_later(
+                terms.patience + COMMIT_SECONDS, self._send_away, claimed, terms, patience, task
+            )
+            task.add_done_callback(lambda _: timer.cancel())
         self._tasks.add(task)
         self._uuids[task] = str(claimed.uuid)
         task.add_done_callback(self._ended)
         return task
+
+    def _send_away(
+        self, claimed: Claimed, terms: Terms, patience: Patience, task: asyncio.Task[Answered | None]
+    ) -> None:
+        if task.done():
+            return
+        if patience.end():
+            log.error("passenger_sent_away", uuid=str(claimed.uuid))
+            terms.send_away()
+        else:
+            asyncio.get_running_loop().call_later(RETRY_SECONDS, self._send_away, claimed, terms, patience, task)
 
     def _ended(self, task: asyncio.Task[Answered | None]) -> None:
         self._tasks.discard(task)
@@ -118,7 +141,14 @@ class Authoriser:
         uuid = self.uuids.of_follower(original, kind)
         return follow(original, kind, amount, self._clock.wall(), uuid, self.setting)
 
-    async def _authorise(self, claimed: Claimed, terms: Terms, asks_first: str | None) -> Answered | None:
+    async def _authorise(
+        self, claimed: Claimed, terms: Terms, asks_first: str | None, patience: Patience
+    ) -> Answered | None:
+        answered = await self._ask(claimed, terms, asks_first, patience)
+        # Who was sent away is told nothing else; their row says what they were told, or that they were not shown it.
+        return replace(answered, told=None) if answered is not None and patience.is_over else answered
+
+    async def _ask(self, claimed: Claimed, terms: Terms, asks_first: str | None, patience: Patience) -> Answered | None:
         """Until committed. The send goes on when the lane's time is up, so that a late answer is at least logged."""
         began = self._clock.monotonic()
         sending = asyncio.create_task(self._send(claimed, terms, asks_first, began), name=f"send {claimed.uuid}")
@@ -126,8 +156,8 @@ class Authoriser:
             await asyncio.wait({sending}, timeout=terms.patience)
             if sending.done():
                 came = sending.result()
-                return came if isinstance(came, Answered) else await self._commit(claimed, came, terms.policy)
-            answered = await self._commit(claimed, Unknown("timeout", clean=False), terms.policy)
+                return came if isinstance(came, Answered) else await self._commit(claimed, came, terms.policy, patience)
+            answered = await self._commit(claimed, Unknown("timeout", clean=False), terms.policy, patience)
             late = await sending
             if isinstance(late, Answered):
                 return late
@@ -167,23 +197,23 @@ class Authoriser:
             return self._send_seconds
         return min(self._send_seconds, began + terms.patience - SPARE_SECONDS - self._clock.monotonic())
 
-    async def _commit(self, claimed: Claimed, outcome: Outcome, policy: Policy) -> Answered | None:
+    async def _commit(self, claimed: Claimed, outcome: Outcome, policy: Policy, patience: Patience) -> Answered | None:
         """Until it is written; a surprise in deciding makes the attempt unknown, a second one leaves it to a start."""
         try:
-            return await self._write(claimed, outcome, policy)
+            return await self._write(claimed, outcome, policy, patience)
         except Exception as exc:
             log.error("answer_undecidable", uuid=str(claimed.uuid), error=type(exc).__name__)
         try:
-            return await self._write(claimed, Unknown("deciding", clean=False, loud=True), policy)
+            return await self._write(claimed, Unknown("deciding", clean=False, loud=True), policy, patience)
         except Exception as exc:
             log.error("answer_unwritten", uuid=str(claimed.uuid), error=type(exc).__name__)
             return None
 
-    async def _write(self, claimed: Claimed, outcome: Outcome, policy: Policy) -> Answered | None:
+    async def _write(self, claimed: Claimed, outcome: Outcome, policy: Policy, patience: Patience) -> Answered | None:
         ended_at = self._clock.schedule()
 
         def judge(waiting: Waiting) -> Ending:
-            return settle(waiting, outcome, policy, number=claimed.number, ended_at=ended_at)
+            return settle(patience.judge(waiting), outcome, policy, number=claimed.number, ended_at=ended_at)
 
         while True:
             try:
@@ -193,6 +223,7 @@ class Authoriser:
                 log.error("settled_late", uuid=str(claimed.uuid), attempt=claimed.number, cause=outcome.cause)
                 return None
             except JournalUnavailableError as exc:
+                patience.judge_again()
                 self._watch.failed("answer_not_written", exc, uuid=str(claimed.uuid))
                 await asyncio.sleep(RETRY_SECONDS)
         self._watch.works()
@@ -218,6 +249,9 @@ class Authoriser:
             self._on_follower()
 
 
-def terms_of(policy: Policy, *, partial_accepted: bool, can_take_pin: bool, patience: float) -> Terms:
+def terms_of(
+    policy: Policy, *, partial_accepted: bool, can_take_pin: bool, patience: float, send_away: Callable[[], None]
+) -> Terms:
     """A lane's terms under the daemon's policy."""
-    return Terms(replace(policy, partial_accepted=partial_accepted, can_take_pin=can_take_pin), patience)
+    policy = replace(policy, partial_accepted=partial_accepted, can_take_pin=can_take_pin)
+    return Terms(policy, patience, send_away)
