@@ -65,8 +65,8 @@ from tpsd.errors import JournalUnavailableError
 from tpsd.ports import SettledLate, Taken
 from tpsd.store.asked import SqlAsked
 from tpsd.store.postgres import PostgresJournal
-from tpsd.store.spool import Spooled
 from tpsd.store.spooled import SpooledJournal
+from tpsd.store.spooled_taps import Spooled
 
 GIVING_BACK = Policy(ENQUIRING.doubt, gives_back=True)
 

@@ -19,7 +19,7 @@ from tpsd.store.connection import Connection
 from tpsd.store.draining_asked import Asking, cancel_asked, drain_asked
 from tpsd.store.queries import Q
 from tpsd.store.seal import Sealed
-from tpsd.store.spool import Spooled
+from tpsd.store.spooled_taps import Spooled
 
 
 def draining(

@@ -19,7 +19,7 @@ from tpsd.store.commits import Stamp
 from tpsd.store.connection import Connection
 from tpsd.store.queries import Q
 from tpsd.store.seal import Sealed
-from tpsd.store.spool import Asked, Spooled
+from tpsd.store.spooled_taps import Asked, Spooled
 
 Seal = Callable[[Draft], tuple[Sealed, bytes]]
 """A request that must go later, sealed for the database, and its keyed digest."""

@@ -103,7 +103,6 @@ class Lately:
             here = self._answers.get(name)
             if here is None or here.told is None:
                 _keep(self._answers, name, answer, ANSWERS_MAX)
-        self._doubts = OrderedDict()
         for uuid, payment in doubts:
             _keep(self._doubts, uuid, payment, DOUBTS_MAX)
 
@@ -121,9 +120,9 @@ class Lately:
         waits = self._under_way[known.uuid]
         self._under_way[known.uuid] = replace(waits, report=replace(waits.report, shown=candidate.report.shown))
 
-    def waits(self, answer: Answer) -> bool:
-        """Whether somebody waits for what TPS says of it."""
-        return answer.uuid in self._under_way
+    def is_asked(self, uuid: str | None) -> bool:
+        """Whether somebody waits for what TPS says under this UUID."""
+        return uuid in self._under_way
 
     def asked(self, uuid: str) -> Candidate | None:
         """What it is asked under this UUID, None where nobody waits for the answer."""

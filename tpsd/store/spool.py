@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
-from uuid import UUID
 
 from tpsd.asking import Answered, Follow, Judge
-from tpsd.core.candidate import Asking, Candidate, Decision
-from tpsd.core.passback import OFF
+from tpsd.core.candidate import Candidate, Decision
 from tpsd.core.spooling import Decide
-from tpsd.domain.authorisation import Claimed, Draft, State
-from tpsd.domain.notice import NoticeDraft, NoticeKind
+from tpsd.domain.authorisation import Claimed
 from tpsd.domain.outcome import Outcome
-from tpsd.domain.tap import Disposition, Kind, Oda, Shown, TapReport, Timing, Told, Verdict
+from tpsd.domain.tap import TapReport
 from tpsd.domain.time import Micros
 from tpsd.errors import JournalError, SealError
 from tpsd.ports import Taken
@@ -25,12 +21,11 @@ from tpsd.store import commits, realtime
 from tpsd.store.commits import SealedParts
 from tpsd.store.connection import Connection
 from tpsd.store.mirror import follow
-from tpsd.store.queries import Q, load
+from tpsd.store.queries import Q
 from tpsd.store.seal import Sealed
+from tpsd.store.spooled_taps import S, Spooled, first, read
 from tpsd.store.sqlite import SqliteJournal
 from tpsd.store.writer import Urgency, Writer
-
-S = load("spool")
 
 _OF = "spool_of"  # meta: the journal whose spool it is
 NO_JOURNEYS = 0  # no company: where a card's journey matters, TPS is not asked from here
@@ -42,68 +37,6 @@ class Waits:
 
     count: int
     oldest: Micros | None
-
-
-@dataclass(frozen=True, slots=True)
-class Follower:
-    """What gives back what the spool's tap was charged: a draft that waits to be sent, and from when."""
-
-    draft: Draft
-    place: tuple[str, str]  # lane and terminal
-    created_at: Micros
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A realtime tap's authorisation as it stands in the spool, with its one attempt. Times on the schedule clock.
-
-    ``outcome`` None: TPS's answer is still to come. ``unseen`` and ``delivered`` are the tap's.
-    """
-
-    state: State
-    cause: str | None
-    may_have_charged: bool
-    approved_amount: int | None
-    action_code: str | None
-    settled_at: Micros | None
-    enquiry_due: Micros | None
-    created_at: Micros
-    started_at: Micros
-    ended_at: Micros | None
-    outcome: str | None
-    outcome_cause: str | None
-    clean: bool
-    unseen: bool
-    delivered: int | None
-    followers: tuple[Follower, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Spooled:
-    """A tap as the spool keeps it. ``tried``: the UUID under which the database was asked first, if it was.
-
-    ``body_digest``: as the spool made it, to tell a body that is gone from one that waits for the time.
-    """
-
-    number: int
-    repeats: int
-    at: Micros
-    tried: str | None
-    candidate: Candidate
-    decision: Decision
-    list_version: int | None
-    cancelled: str | None = None  # why the acceptance was taken back, unsent
-    body_digest: bytes | None = field(default=None, repr=False)
-    payload: bytes | None = field(default=None, repr=False)  # of a tap that could not be decided
-    asked: Asked | None = None  # of a realtime tap that TPS was asked about
-
-    @property
-    def version(self) -> tuple[int, int, int | None, str | None]:
-        """What is different once something became of it: its number, repeats, delivery and state."""
-        if self.asked is None:
-            state = self.decision.state
-            return self.number, self.repeats, None, _state(state, self.cancelled)
-        return self.number, self.repeats, self.asked.delivered, self.asked.state.value
 
 
 class Spool(SqliteJournal):
@@ -209,8 +142,8 @@ class Spool(SqliteJournal):
 
     async def first(self, limit: int, after: int = 0) -> list[Spooled]:
         """Some of what waits, the oldest first, its card data opened."""
-        rows = await self._writer.read(partial(_first, limit=limit, after=after))
-        return [self._read(row) for row in rows]
+        found = await self._writer.read(partial(first, limit=limit, after=after))
+        return [read(one, self._opened_parts) for one in found]
 
     async def forget(self, taps: Iterable[Spooled]) -> set[int]:
         """The database has them: erase them here, but for those that came again since they were read; which."""
@@ -221,19 +154,6 @@ class Spool(SqliteJournal):
         """See ``mirror.follow``."""
         return await follow(source, self._writer)
 
-    def _read(self, found: _Found) -> Spooled:
-        number, tried, at, repeats, *rest = found.row
-        tap, authorisation, asked = rest[:29], rest[29:39], rest[39:]
-        opened = self._opened_parts(found.sealed)
-        spooled = _spooled((number, tried, at, repeats), tap, authorisation, opened, found.notices)
-        candidate = _timed(spooled.candidate, asked[0])
-        if asked[3] != Timing.REALTIME.value:
-            return replace(spooled, candidate=candidate)
-        decision = replace(spooled.decision, state=State.SENDING, asking=Asking())
-        followers = tuple(_follower(row, self._opened_parts(sealed)) for row, sealed in found.followers)
-        whole = _asked(authorisation[2], authorisation[3], asked[1:], followers)
-        return replace(spooled, candidate=candidate, decision=decision, cancelled=None, asked=whole)
-
     def _opened_parts(self, sealed: Sequence[tuple[Any, ...]]) -> dict[str, bytes]:
         opened: dict[str, bytes] = {}
         for owner, purpose, *box in sealed:
@@ -242,146 +162,8 @@ class Spool(SqliteJournal):
         return opened
 
 
-def _spooled(
-    head: tuple[Any, ...],
-    tap: Sequence[Any],
-    authorisation: Sequence[Any],
-    opened: dict[str, bytes],
-    notices: tuple[NoticeDraft, ...],
-) -> Spooled:
-    number, tried, at, repeats = head
-    (
-        serial, boot, counter, digest, type_name, pass_group, lane, terminal, kind, tapped_at, received_at, amount,
-        currency, stop, place, token, masked, oda, shown, verdict, reason, note, disposition, config_digest,
-        list_version, clock_life, facts, zone, token_key,
-    ) = tap  # fmt: skip
-    uuid, type_, state, cause, path, credential, asked, asked_currency, body_digest, tiers = authorisation
-    report = TapReport(
-        serial=serial,
-        type_name=type_name,
-        boot=boot,
-        counter=counter,
-        received_at=received_at,
-        fingerprint=b"",
-        payload=b"",
-        stop=stop,
-        where=() if place is None else tuple(tuple(pair) for pair in json.loads(place)),
-        oda=Oda(oda),
-        shown=Shown(shown),
-    )
-    draft = None
-    if uuid is not None:
-        draft = Draft(UUID(uuid), type_, path, opened.get("body"), credential, asked, asked_currency)
-    candidate = Candidate(
-        report=report,
-        lane=lane,
-        pass_group=pass_group,
-        pass_back=OFF,
-        terminal=terminal,
-        digest=digest,
-        tapped_at=tapped_at,
-        kind=None if kind is None else Kind(kind),
-        amount=amount,
-        currency=currency,
-        token=token,
-        masked=masked,
-        local=Told(Verdict.ACCEPTED, "spool"),
-        draft=draft,
-        card=opened.get("tap"),
-        ladder=() if tiers is None else commits.ladder_of(tiers),
-        config_digest=config_digest,
-        clock_life=clock_life,
-        zone=zone,
-        token_key=token_key,
-        facts=() if facts is None else tuple(json.loads(facts).items()),
-    )
-    decision = Decision(
-        None if verdict is None else Told(Verdict(verdict), reason),
-        disposition=None if disposition is None else Disposition(disposition),
-        state=None if uuid is None else State.PENDING,
-        note=note,
-        notices=notices,
-    )
-    cancelled = cause if state == State.NOT_CHARGED.value else None
-    payload = opened.get("payload")
-    return Spooled(number, repeats, at, tried, candidate, decision, list_version, cancelled, body_digest, payload)
-
-
-def _timed(candidate: Candidate, made_at: int | None) -> Candidate:
-    """A realtime tap's age, from when it was made by our own clock."""
-    if made_at is None:
-        return candidate
-    age_ms = (candidate.report.received_at - made_at) // 1000
-    return replace(candidate, report=replace(candidate.report, age_ms=age_ms), realtime=True)
-
-
-def _asked(state: str, cause: str | None, row: Sequence[Any], followers: tuple[Follower, ...]) -> Asked:
-    (
-        unseen, delivered, _timing, may_have_charged, approved_amount, action_code, settled_at, enquiry_due, created_at,
-        started_at, ended_at, outcome, outcome_cause, unclean,
-    ) = row  # fmt: skip
-    return Asked(
-        state=State(state),
-        cause=cause,
-        may_have_charged=bool(may_have_charged),
-        approved_amount=approved_amount,
-        action_code=action_code,
-        settled_at=settled_at,
-        enquiry_due=enquiry_due,
-        created_at=created_at,
-        started_at=started_at,
-        ended_at=ended_at,
-        outcome=outcome,
-        outcome_cause=outcome_cause,
-        clean=not unclean,
-        unseen=bool(unseen),
-        delivered=delivered,
-        followers=followers,
-    )
-
-
-def _follower(row: tuple[Any, ...], opened: dict[str, bytes]) -> Follower:
-    uuid, type_, lane, terminal, path, credential, amount, currency, initial, created_at = row
-    draft = Draft(UUID(uuid), type_, path, opened.get("body"), credential, amount, currency, initial)
-    return Follower(draft, (lane, terminal), created_at)
-
-
-def _state(state: State | None, cancelled: str | None) -> str | None:
-    """What the row of a deferred tap says."""
-    if state is None:
-        return None
-    return state.value if cancelled is None else State.NOT_CHARGED.value
-
-
 def _waits(connection: Connection) -> Waits:
     return Waits(*connection.execute(S["spool_waits"]).get)
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What is read of a tap, still sealed."""
-
-    row: tuple[Any, ...]
-    sealed: list[tuple[Any, ...]]
-    notices: tuple[NoticeDraft, ...]
-    followers: list[tuple[tuple[Any, ...], list[tuple[Any, ...]]]]
-
-
-def _first(connection: Connection, limit: int, after: int) -> list[_Found]:
-    found = []
-    for row in list(connection.execute(S["spool_first"], (after, limit))):
-        number, uuid = row[0], row[33]
-        sealed = list(connection.execute(S["spool_sealed"], (uuid, f"tap:{number}")))
-        notices = tuple(
-            NoticeDraft(NoticeKind(kind), cause, detail)
-            for kind, cause, detail in connection.execute(S["spool_notices"], (number,))
-        )
-        followers = [
-            (one, list(connection.execute(S["spool_sealed"], (one[0], one[0]))))
-            for one in list(connection.execute(S["spool_followers"], (uuid,)))
-        ]
-        found.append(_Found(row, sealed, notices, followers))
-    return found
 
 
 def _forget(connection: Connection, which: Iterable[tuple[Any, ...]]) -> set[int]:

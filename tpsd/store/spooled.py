@@ -1,14 +1,15 @@
 """The journal of a gate that does not wait for its database (design 1 and 6): PostgreSQL, with a spool before it.
 
 While anything waits in the spool every tap goes there, so that they are drained in their order; and nothing is claimed,
-so that what was told is in the database before a byte of it is sent. A tap is the same candidate wherever it is put.
+so that what was told is in the database before a byte of it is sent. TPS is asked about payments all the same: what is
+asked, and what it answers, is kept where the tap is. A tap is the same candidate wherever it is put.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Coroutine, Hashable, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -25,7 +26,7 @@ from tpsd.core.uplink import put_back
 from tpsd.domain.authorisation import Claimed, State
 from tpsd.domain.outcome import NotSent, Outcome
 from tpsd.domain.picture import SpoolFacts
-from tpsd.domain.tap import Shown, TapReport, Told, Verdict
+from tpsd.domain.tap import Shown, TapReport
 from tpsd.domain.time import SECOND, Micros
 from tpsd.doubts import Judge, never_judged
 from tpsd.errors import JournalUnavailableError, SealError
@@ -36,11 +37,13 @@ from tpsd.store.connection import Connection
 from tpsd.store.draining import draining
 from tpsd.store.faults import Faults
 from tpsd.store.group import Work
-from tpsd.store.lately import DOUBTS_MAX, Answer, Lately
+from tpsd.store.lately import Lately
 from tpsd.store.postgres import PostgresJournal
-from tpsd.store.queries import F, Q
+from tpsd.store.queries import F
+from tpsd.store.recalling import recalled
 from tpsd.store.reconnecting import ReconnectingWriter, SlowError
-from tpsd.store.spool import Spool, Spooled
+from tpsd.store.spool import Spool
+from tpsd.store.spooled_taps import Spooled
 from tpsd.store.writer import Urgency
 
 JOURNEY_SECONDS: Final = 2.0  # for a tap that needs the database, whose passenger waits for TPS's answer anyway
@@ -161,7 +164,7 @@ class SpooledJournal(PostgresJournal):
         known, shown = self._lately.answer(candidate.report, candidate.digest), candidate.report.shown
         if known is None or shown not in (Shown.NOTHING, known.shown):
             return None
-        if known.told is None and not self._lately.waits(known):
+        if known.told is None and not self._lately.is_asked(known.uuid):
             return None
         return Taken(known.number, known.told, new=False, decision=Decision(known.told, known=known.number))
 
@@ -396,13 +399,7 @@ class SpooledJournal(PostgresJournal):
 
     async def _recall(self) -> None:
         """Taps that TPS was asked about, and payments in doubt, are known also when the database is away again."""
-
-        def work(connection: Connection) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
-            taps = list(connection.execute(Q["asked_lately"]))
-            return taps, list(connection.execute(Q["doubted"], (DOUBTS_MAX,)))
-
-        taps, doubts = await self._writer.read(work)
-        self._lately.recall(map(_answer_of, taps), [(uuid, tuple(payment)) for uuid, *payment in reversed(doubts)])
+        self._lately.recall(*await self._writer.read(recalled))
 
     def recovered(self, losses: int) -> None:
         """What so many losses had left open was ended."""
@@ -446,8 +443,7 @@ class SpooledJournal(PostgresJournal):
         return len(gone)
 
     def _draining(self, tap: Spooled, now: Micros) -> Callable[[Connection], bool]:
-        stamp, draft = self._stamp(Micros(min(tap.at, now))), tap.candidate.draft
-        under_way = draft is not None and self._lately.asked(str(draft.uuid)) is not None
+        stamp, under_way = self._stamp(Micros(min(tap.at, now))), self._lately.is_asked(tap.uuid)
         put = draining(tap, self._epochs.seal, self.digest, stamp, under_way=under_way)
 
         def work(connection: Connection) -> bool:
@@ -457,28 +453,22 @@ class SpooledJournal(PostgresJournal):
         return work
 
     def _forget(self, tap: Spooled) -> None:
-        candidate = tap.candidate
         self.waiting -= 1
-        self._remember(tap, rode=tap.cancelled is None and candidate.report.shown is not Shown.TURNED_AWAY)
+        self._remember(tap, rode=tap.rode)
         if self._is_left_open(tap):
             self._leave_open()
-        for uuid in (tap.tried, None if candidate.draft is None else str(candidate.draft.uuid)):
-            if uuid is not None:
-                self._tried.discard(uuid)
+        self._tried.difference_update({tap.tried, tap.uuid} - {None})
 
     def _remember(self, tap: Spooled, *, rode: bool) -> None:
-        candidate, uuid, number = tap.candidate, None, tap.number
-        if tap.asked is not None and candidate.draft is not None:
-            uuid = str(candidate.draft.uuid)
-            number = self.asked.handle(uuid)
-        self._lately.note(candidate, number, _told_whole(tap), rode=rode, uuid=uuid)
+        asked = None if tap.asked is None else tap.uuid
+        number = tap.number if asked is None else self.asked.handle(asked)
+        self._lately.note(tap.candidate, number, tap.told, rode=rode, uuid=asked)
 
     def _is_left_open(self, tap: Spooled) -> bool:
         """Whether TPS was to be asked about it, and nobody does: by a former life, or by way of the database alone."""
-        uuid = None if tap.candidate.draft is None else str(tap.candidate.draft.uuid)
-        if tap.asked is not None and uuid is not None:
-            return tap.asked.state is State.SENDING and self._lately.asked(uuid) is None
-        return tap.candidate.realtime and not can_be_asked(tap.candidate)
+        if tap.asked is None:
+            return tap.candidate.realtime and not can_be_asked(tap.candidate)
+        return tap.asked.state is State.SENDING and not self._lately.is_asked(tap.uuid)
 
     def _judge(self, came: Sequence[bool | BaseException], taps: Sequence[Spooled]) -> None:
         """What kept taps from being drained. Those behind one that is stuck, or waits for its answer, go on."""
@@ -535,18 +525,3 @@ class SpooledJournal(PostgresJournal):
             await super().close()
         finally:
             await self._spool.close()
-
-
-def _answer_of(row: tuple[Any, ...]) -> tuple[tuple[Hashable, ...], Answer]:
-    serial, boot, counter, digest, number, verdict, reason, shown, uuid, amount = row
-    told = None if verdict is None else Told(Verdict(verdict), reason, amount)
-    return (serial, boot, counter, bytes(digest)), Answer(number, told, Shown(shown), uuid)
-
-
-def _told_whole(tap: Spooled) -> Told | None:
-    """With what was charged, as a verdict that lets in says it."""
-    told = tap.decision.told
-    if told is None or tap.asked is None or not told.verdict.accepts:
-        return told
-    approved = tap.asked.approved_amount
-    return replace(told, amount=tap.candidate.amount if approved is None else approved)
