@@ -25,7 +25,7 @@ from tests.store.databases import Databases
 from tests.store.remote_gate import Server
 
 KILLS = 8
-PAYMENT_KILLS = 10
+PAYMENT_KILLS = 6
 
 
 @pytest.fixture

@@ -31,7 +31,8 @@ WHERE uuid = ? AND state = 'in_doubt' AND cause = ?
 UPDATE tap SET repeats = ? WHERE id = ? AND repeats < ?
 
 -- name: spooled_asked
-SELECT state FROM authorisation WHERE uuid = ?
+-- Locked: a former connection may be about to commit an answer.
+SELECT state FROM authorisation WHERE uuid = ? /* lock */
 
 -- name: spooled_shown
 UPDATE tap
