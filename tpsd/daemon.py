@@ -481,7 +481,7 @@ class Daemon:
             partial_accepted=lane.partial_accepted,
             can_take_pin=asking.can_take_pin,
             patience=lane.verdict_us / SECOND,
-            send_away=asking.send_away,
+            send_away=None if self.drainer is None else asking.send_away,
         )
         task = self.authoriser.begin(taken.asked, terms, taken.asks_first)
         task.add_done_callback(partial(self._tell, asking.tell))

@@ -45,12 +45,13 @@ may not be sent for this outcome, or None: it may be sent.
 class Terms:
     """``patience`` seconds until the verdict must be out, None where nobody stands at a lane.
 
-    ``send_away`` tells whoever does that nothing can be decided, where by then no answer could be kept.
+    ``send_away`` tells whoever does that nothing can be decided, where by then no answer could be kept; None: they wait
+    for it.
     """
 
     policy: Policy
     patience: float | None = None
-    send_away: Callable[[], None] = field(default=lambda: None, compare=False)
+    send_away: Callable[[], None] | None = field(default=None, compare=False)
 
 
 class Authoriser:
@@ -103,9 +104,10 @@ class Authoriser:
         patience = Patience()
         work = self._authorise(claimed, terms, asks_first, patience)
         task = asyncio.create_task(work, name=f"authorise {claimed.uuid}")
-        if terms.patience is not None:
+        if terms.patience is not None and terms.send_away is not None:
+            seconds = terms.patience + COMMIT_SECONDS
             timer = asyncio.get_running_loop().call_later(
-                terms.patience + COMMIT_SECONDS, self._send_away, claimed, terms, patience, task
+                seconds, self._send_away, str(claimed.uuid), terms.send_away, patience, task
             )
             task.add_done_callback(lambda _: timer.cancel())
         self._tasks.add(task)
@@ -114,15 +116,16 @@ class Authoriser:
         return task
 
     def _send_away(
-        self, claimed: Claimed, terms: Terms, patience: Patience, task: asyncio.Task[Answered | None]
+        self, uuid: str, send_away: Callable[[], None], patience: Patience, task: asyncio.Task[Answered | None]
     ) -> None:
         if task.done():
             return
         if patience.end():
-            log.error("passenger_sent_away", uuid=str(claimed.uuid))
-            terms.send_away()
+            log.error("passenger_sent_away", uuid=uuid)
+            send_away()
         else:
-            asyncio.get_running_loop().call_later(RETRY_SECONDS, self._send_away, claimed, terms, patience, task)
+            loop = asyncio.get_running_loop()
+            loop.call_later(RETRY_SECONDS, self._send_away, uuid, send_away, patience, task)
 
     def _ended(self, task: asyncio.Task[Answered | None]) -> None:
         self._tasks.discard(task)
@@ -250,7 +253,12 @@ class Authoriser:
 
 
 def terms_of(
-    policy: Policy, *, partial_accepted: bool, can_take_pin: bool, patience: float, send_away: Callable[[], None]
+    policy: Policy,
+    *,
+    partial_accepted: bool,
+    can_take_pin: bool,
+    patience: float,
+    send_away: Callable[[], None] | None = None,
 ) -> Terms:
     """A lane's terms under the daemon's policy."""
     policy = replace(policy, partial_accepted=partial_accepted, can_take_pin=can_take_pin)

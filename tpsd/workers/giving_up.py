@@ -1,6 +1,7 @@
 """A passenger who waits is sent away when no answer can be kept in time, and the answer that is kept later knows of it.
 
-Nothing else is told before its commit; this may be, because a crash would end the attempt with a denial too.
+Where the journal has a spool, and this answer is none for it. Nothing else is told before its commit; this may be,
+because a crash would end the attempt with a denial too.
 """
 
 from __future__ import annotations
