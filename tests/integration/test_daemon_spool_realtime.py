@@ -46,6 +46,10 @@ def pay(stage: Stage, amount: int, kind: str = "RETAIL_PAYMENT") -> Tap:
     return stage.gate.tap(amount, kind=CODES[kind], age_ms=0)
 
 
+async def all_seen(stage: Stage) -> bool:
+    return not any(row.unseen for row in await stage.rows())
+
+
 async def agreed(stage: Stage, taps: list[Tap]) -> None:
     """Journal, TPS's books and what the passengers were shown: nobody rides unpaid, nobody pays twice or unheard."""
     await drained(stage)
@@ -58,7 +62,7 @@ async def agreed(stage: Stage, taps: list[Tap]) -> None:
     doubtful = {(tap.serial, tap.tapped_at) for tap in taps if rows[tap.id].state == "in_doubt"}
     assert let_in <= charged <= let_in | doubtful
     assert {identity: row.verdict for identity, row in rows.items()} == told
-    assert not any(row.unseen for row in rows.values())
+    await stage.until(lambda: all_seen(stage), "acknowledgements of all verdicts")
     assert len(stage.tps.ledger.requests()) <= len(taps), "each is asked once"
     assert await journal_of(stage).upkeep.check() == []
     stage.check_books()
