@@ -194,10 +194,14 @@ class SqlJournal:
         aside = set_aside(judge, self._stamp(now))
 
         def work(connection: Connection) -> list[ClaimedRow]:
-            canaries = holds.claim_canaries(connection, now, limit) if created_by is None else []
-            left = limit - len(canaries)
-            whole = [] if created_by is not None else self._claim_together(connection, now, left)
-            return [*canaries, *whole, *commits.claim(connection, now, left - len(whole), created_by, aside)]
+            if created_by is not None:
+                return commits.claim(connection, now, limit, created_by, aside)
+            whole = self._claim_together(connection, now, limit)
+            if len(whole) == limit:
+                return whole
+            canaries = holds.claim_canaries(connection, now, limit - len(whole))
+            left = limit - len(whole) - len(canaries)
+            return [*whole, *canaries, *commits.claim(connection, now, left, None, aside)]
 
         if not await self.outages.spread():
             return []

@@ -91,7 +91,7 @@ class PostgresJournal(SqlJournal):
 
     def _claim_together(self, connection: Connection, now: Micros, limit: int) -> list[ClaimedRow]:
         """See ``SqlJournal``."""
-        rows = connection.execute(F["claim_together"], (now, limit, now))
+        rows = connection.execute(F["claim_together"], (now, limit))
         return [commits.begun(row, AttemptReason.LADDER, now) for row in rows]
 
     def _alone_with(self, connection: Connection, digest: bytes, token: str | None) -> None:
