@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.integration.stage import until as until_it_is
-from tpsd.config.relations import machine_name
+from tpsd.config.locations import machine_name
 from tpsd.demo.clock import WarpClock
 from tpsd.domain.time import SECOND, Micros, later
 from tpsd.errors import JournalUnavailableError
