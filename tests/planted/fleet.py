@@ -50,6 +50,20 @@ FLEET: Final = (
         ("tests/unit/test_leaseholder.py",),
     ),
     Bug(
+        "NOTIFY only: nobody looks by himself for what others left",
+        "tpsd/workers/leaseholder.py",
+        "            await self.pause(self.wake, wait_us)\n",
+        "            await self.wake.wait()\n",
+        ("tests/store/test_postgres_hints.py",),
+    ),
+    Bug(
+        "no hint is ever said",
+        "tpsd/store/sql/postgres/hints.sql",
+        "SELECT pg_notify('tpsd', ?)",
+        "SELECT 1 WHERE ? IS NULL",
+        ("tests/store/test_postgres_hints.py",),
+    ),
+    Bug(
         "a realtime tap of a dead daemon is sent by another",
         "tpsd/store/recovery.py",
         "        if claimed.realtime:\n",

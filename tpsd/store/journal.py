@@ -25,10 +25,12 @@ from tpsd.domain.upkeep import Pruned
 from tpsd.domain.views import JournalTotals, TapFilter, TapRow, TapStory
 from tpsd.doubts import Judge, never_judged
 from tpsd.errors import JournalError, JournalUnavailableError, SealError
+from tpsd.hints import Hint, Hints
 from tpsd.leases import Leases
 from tpsd.ports import CloseWindow, Decide, Taken
 from tpsd.store import (
     commits,
+    hints,
     holds,
     housekeeping,
     journeys,
@@ -102,6 +104,9 @@ class SqlJournal:
 
     leases: Leases | None = None
     """Of a journal that several daemons share."""
+
+    hints: Hints | None = None
+    """What those tell one another."""
 
     def __init__(self, writer: Writer, keep: Keep, entropy: Entropy, upkeep: OwnUpkeep, daemon: str = "") -> None:
         self._writer = writer
@@ -258,7 +263,13 @@ class SqlJournal:
 
     async def tell(self, notice: NoticeDraft, now: Micros) -> None:
         """A notice that is about no tap."""
-        await self._writer.write(lambda connection: commits.insert_notices(connection, (notice,), None, None, now))
+
+        def work(connection: Connection) -> None:
+            commits.insert_notices(connection, (notice,), None, None, now)
+            if not self.presides:
+                hints.say(connection, Hint.MAIL)
+
+        await self._writer.write(work)
 
     async def close_windows(self, now: Micros, close: CloseWindow) -> int:
         """Close all windows that are over, some a commit."""

@@ -13,9 +13,10 @@ from tpsd.domain.audit import AuditDraft
 from tpsd.domain.authorisation import State
 from tpsd.domain.time import Micros
 from tpsd.errors import SealError
+from tpsd.hints import Hint
 from tpsd.operating import Cursor, Judge, Judged, Selection
 from tpsd.store import audit as audit_log
-from tpsd.store import holds, journeys, reading
+from tpsd.store import hints, holds, journeys, reading
 from tpsd.store.commits import SealedParts, Stamp, insert_sealed, ladder_id
 from tpsd.store.connection import Connection
 from tpsd.store.queries import Q
@@ -74,6 +75,8 @@ class SqlOperations(RestingReader):
                     if audit is not None:
                         audit_log.write(connection, audit, uuid)
             _end_empty_holds(connection, judged)
+            freed = [one.row.uuid for one in judged if isinstance(one.verdict, Change)]
+            hints.say_to_owners(connection, Hint.ROWS, freed)
             return judged
 
         return await self._writer.write(work)
