@@ -429,3 +429,31 @@ class TestShared:
         told = (await wait_for(two, 2, lane=PAYING)).told
         assert told is not None
         assert told.reason == "under_way"
+
+
+class TestImports:
+    """A deny list that a daemon fills is that daemon's, until it is gone."""
+
+    TOKENS = b"".join(bytes([number]) * 32 for number in range(9))
+
+    async def test_one_that_runs_is_let_run(self, fleet: Fleet) -> None:
+        one, two = await fleet.daemon("one"), await fleet.daemon("two")
+        running = await one.denylist.begin("file", NOW)
+        await one.denylist.fill(running, self.TOKENS)
+        await two.denylist.tidy(50)
+        await two.denylist.abandon(await two.denylist.begin("other", NOW))
+        await one.keep_house(MINUTE)
+        await one.denylist.fill(running, self.TOKENS)
+        assert (await one.denylist.go_live(running, False, AuditDraft(NOW, "alice", "import", "a test"))).changed == 9
+
+    async def test_one_of_a_former_life_is_cleared_and_so_is_one_of_who_is_gone(self, fleet: Fleet) -> None:
+        one, two = await fleet.daemon("one"), await fleet.daemon("two")
+        for journal in (one, two):
+            await journal.denylist.fill(await journal.denylist.begin("file", NOW), self.TOKENS)
+            await fleet.stops(journal)
+        again = await fleet.daemon("one")
+        assert await again.denylist.tidy(50) == 9, "its own"
+        assert await again.denylist.tidy(50) == 0, "the other may be there"
+        fleet.run_out("two")
+        await taken_over(again)
+        assert await again.denylist.tidy(50) == 9

@@ -78,7 +78,7 @@ class SqlDenyList:
             return
         self._swept = True  # before the write: what begins from now on comes after it
         try:
-            await self._writer.write(lambda connection: connection.execute(Q["deny_abandon_all"]) and None)
+            await self._writer.write(lambda connection: connection.execute(Q["deny_abandon_own"]) and None)
         except BaseException:
             self._swept = False
             raise
@@ -196,6 +196,7 @@ def _untidy(connection: Connection) -> bool:
 
 
 def _tidy(connection: Connection) -> int:
+    connection.execute(Q["deny_abandon_orphans"])
     oldest = connection.execute(Q["deny_oldest"]).get
     if oldest is not None:
         return _clear(connection, oldest)
