@@ -87,10 +87,9 @@ class SqlOperations(RestingReader):
         def work(connection: Connection) -> list[tuple[Any, ...]]:
             return [row for uuid in uuids for row in connection.execute(Q["kept_tap"], (uuid,))]
 
-        kept = {}
-        for uuid, kind, serial, type_name, lane, tapped_at, amount, currency, token, *box in await self._writer.read(
-            work
-        ):
+        kept, rows = {}, await self._writer.read(work)
+        await self._epochs.learn(epoch for *_, epoch, _, _, _ in rows)
+        for uuid, kind, serial, type_name, lane, tapped_at, amount, currency, token, *box in rows:
             with suppress(SealError):
                 card = self._epochs.unseal(uuid, "tap", Sealed(*box))
                 kept[uuid] = KeptTap(uuid, kind, serial, type_name, lane, tapped_at, amount, currency, token, card)
