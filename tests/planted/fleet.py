@@ -57,6 +57,20 @@ FLEET: Final = (
         ("tests/store/test_postgres_hints.py",),
     ),
     Bug(
+        "an import that another daemon runs is abandoned",
+        "tpsd/store/sql/sqlite/denylist.sql",
+        "WHERE state = 'filling' /* own */",
+        "WHERE state = 'filling'",
+        ("tests/store/test_postgres_leases.py",),
+    ),
+    Bug(
+        "a body fails for good whose key another daemon has just made",
+        "tpsd/store/journal.py",
+        "                if away is not None and row.sealed",
+        "                if False and row.sealed",
+        ("tests/store/test_postgres_leases.py",),
+    ),
+    Bug(
         "no hint is ever said",
         "tpsd/store/sql/postgres/hints.sql",
         "SELECT pg_notify('tpsd', ?)",

@@ -18,6 +18,7 @@ from tests.cluster import Cluster
 from tests.integration.gate import until
 from tests.store.builders import APPROVED, NOW, TERMINAL_REFUSED, after, claim_one, settle, take
 from tests.store.databases import Databases, PostgresEngine
+from tests.store.remote_gate import Server
 from tests.store.test_contract_operations import ALICE, act
 from tests.store.test_postgres_leases import ENDINGS, Fleet
 from tpsd.core.operations import Order
@@ -318,6 +319,13 @@ class TestListener:
         assert "tells no hints" in line["error"]
         assert tries == sorted(tries)
         assert tries[0] == 0.5
+
+    async def test_a_server_that_says_nothing_any_more_is_noticed(self, place: PostgresEngine) -> None:
+        async with aclosing(PostgresHints(Database(place.url), 0.01, 0.2).heard()) as heard:
+            assert await anext(heard) == ALL
+            asleep = Server(place._databases.cluster, place.name).asleep()
+            with asleep, pytest.raises(JournalUnavailableError, match="TimeoutError"):
+                await anext(heard)
 
     async def test_nobody_there(self, place: PostgresEngine) -> None:
         heard = PostgresHints(Database(place.url.replace(place.name, "nowhere"))).heard()

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from tpsd.errors import JournalUnavailableError
 from tpsd.hints import Hint
-from tpsd.store.session import COMMAND_SECONDS, OWN, Database, connected
+from tpsd.store.session import COMMAND_SECONDS, Database, connected
 
 CHANNEL: Final = "tpsd"
 """Of the database alone, so that journals of one server do not hear one another."""
@@ -25,14 +25,18 @@ _ALL: Final = frozenset(Hint)
 
 
 class PostgresHints:
-    """One daemon's."""
+    """One daemon's. ``sign_seconds``, ``answer_seconds``: how often the server is asked for a sign, and its time."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(
+        self, database: Database, sign_seconds: float = SIGN_SECONDS, answer_seconds: float = COMMAND_SECONDS
+    ) -> None:
         self._database = database
+        self._sign_seconds = sign_seconds
+        self._answer_seconds = answer_seconds
 
     async def heard(self) -> AsyncGenerator[frozenset[Hint], None]:
         """See ``hints.Hints``."""
-        ear = _Ear(self._database)
+        ear = _Ear(self._database, self._sign_seconds, self._answer_seconds)
         try:
             while True:
                 yield await ear.next()
@@ -43,8 +47,10 @@ class PostgresHints:
 class _Ear:
     """The thread, and what it has heard that nobody has looked at yet."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, sign_seconds: float, answer_seconds: float) -> None:
         self._database = database
+        self._sign_seconds = sign_seconds
+        self._answer_seconds = answer_seconds
         self._here = asyncio.get_running_loop()
         self._news = asyncio.Event()
         self._said: set[Hint] = set()
@@ -72,11 +78,10 @@ class _Ear:
             self._there.run_until_complete(self._listening)
         except asyncio.CancelledError:
             pass
-        except OWN as exc:
+        except Exception as exc:  # whatever it is: there are no hints until the next try, and that is all
             why = type(exc).__name__  # its text may name the role
-        except ValueError:
-            why = "the url is none"
         finally:
+            self._there.run_until_complete(_hung_up())
             self._there.close()
             self._tell(lambda: self._end(why))
 
@@ -85,16 +90,16 @@ class _Ear:
         lost = asyncio.Event()
         try:
             connection.add_termination_listener(lambda _connection: lost.set())
-            async with asyncio.timeout(COMMAND_SECONDS):
+            async with asyncio.timeout(self._answer_seconds):
                 await connection.add_listener(CHANNEL, self._notified)
             self._tell(lambda: self._hear(_ALL))
             while True:
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(SIGN_SECONDS):
+                    async with asyncio.timeout(self._sign_seconds):
                         await lost.wait()
                 if lost.is_set():
                     raise ConnectionResetError
-                await connection.execute("SELECT 1", timeout=COMMAND_SECONDS)
+                await connection.execute("SELECT 1", timeout=self._answer_seconds)
         finally:
             connection.terminate()
 
@@ -113,3 +118,12 @@ class _Ear:
     def _end(self, why: str) -> None:
         self._deaf = why
         self._news.set()
+
+
+async def _hung_up() -> None:
+    """What asyncpg still does for a statement that was cut off ends, and its sockets are closed."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+    await asyncio.sleep(0)
