@@ -110,9 +110,7 @@ class Session:
         self._prepared: dict[str, asyncpg.prepared_stmt.PreparedStatement] = {}
         self._changes = self._total = 0
         try:
-            self._connection = self._run(
-                _connected(database, {**_SETTINGS, "tpsd.daemon": database.daemon, **(settings or {})})
-            )
+            self._connection = self._run(connected(database, settings))
         except BaseException:
             self._loop.close()
             raise
@@ -229,12 +227,13 @@ class Session:
         self._loop.stop()
 
 
-async def _connected(database: Database, settings: dict[str, str]) -> Any:
+async def connected(database: Database, settings: dict[str, str] | None = None) -> Any:
+    """A connection of asyncpg's, on the running loop. Raises as ``Session``."""
     connection = await asyncpg.connect(
         database.url,
         password=database.password,
         timeout=CONNECT_SECONDS,
-        server_settings=settings,
+        server_settings={**_SETTINGS, "tpsd.daemon": database.daemon, **(settings or {})},
     )
     try:
         # The sum of whole numbers is "numeric" there, and a whole number here.
