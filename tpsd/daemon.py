@@ -48,6 +48,7 @@ from tpsd.domain.outcome import Exchange, NoAnswer, NoConnection, Outcome
 from tpsd.domain.time import HOUR, SECOND, iso_millis
 from tpsd.doubts import Ask
 from tpsd.errors import ConfigError, JournalUnavailableError
+from tpsd.hints import Hint, Hints
 from tpsd.identities import Registration
 from tpsd.lanes import Lanes, MakeDevice, PortOf, in_force, policy_of, port_of, setting_anew, setting_of
 from tpsd.leases import Endings, Hold, Leases
@@ -79,6 +80,7 @@ from tpsd.workers.feed import Feed, Pace
 from tpsd.workers.inspector import Inspector
 from tpsd.workers.leaseholder import Leaseholder
 from tpsd.workers.list_follower import ListFollower
+from tpsd.workers.listener import Listener
 from tpsd.workers.mailer import Mailer
 from tpsd.workers.parameters import ParameterFeed, Stream
 from tpsd.workers.reader import Asking, Lane, LaneParts
@@ -246,7 +248,7 @@ class Daemon:
         self.renewal = Renewal(lambda: files_of(self.config), self._put_certificate, self._alarm_of_certificate)
         self.desk.setting = setting
         self.desk.lanes = {lane.name: policy_of(lane) for lane in config.lanes}
-        self.leaseholder = self._leaseholder(journal.leases, ends.hold)
+        self.leaseholder, self.listener = self._among_others(journal, ends.hold)
         self._stopping = asyncio.Event()
         self.on_ready: Callable[[], None] = lambda: None
         self.on_adopted: Callable[[], None] = lambda: None  # another configuration is in force
@@ -275,6 +277,7 @@ class Daemon:
             courier = loops.create_task(self.courier.run(), name="courier")
             drainer = None if self.drainer is None else loops.create_task(self.drainer.run(), name="drainer")
             lists = None if self.lists is None else loops.create_task(self.lists.run(), name="list follower")
+            listener = None if self.listener is None else loops.create_task(self.listener.run(), name="listener")
             holder = self.leaseholder
             holding = None if holder is None else loops.create_task(holder.run(), name="leaseholder")
             log.info("ready", lanes=len(self.lanes))
@@ -295,6 +298,7 @@ class Daemon:
                 courier,
                 drainer,
                 lists,
+                listener,
             ):
                 if loop is not None:
                     loop.cancel()
@@ -303,14 +307,17 @@ class Daemon:
             if self.enquirer is not None:
                 self.enquirer.stop()
             await asyncio.wait((sends,), timeout=2 * self.config.sfey.timeout_seconds + STOP_SECONDS_BEYOND_SEND)
-            if not sends.done():
+            is_cut = not sends.done()
+            if is_cut:
                 log.error("sends_cut", in_flight=self.dispatcher.in_flight)  # they end as unknown at the next start
                 sends.cancel()
-            await self.authoriser.drain(self._patience() + STOP_SECONDS_BEYOND_SEND)
+            is_cut = not await self.authoriser.drain(self._patience() + STOP_SECONDS_BEYOND_SEND) or is_cut
             self.mailer.stop()
             self.warden.stop()
             if holding is not None:
                 holding.cancel()
+        if holder is not None and not is_cut:  # what was cut may still come to its end at TPS: that takes a lease
+            await holder.leave()
         log.info("stopped")
 
     async def _recover(self) -> None:
@@ -507,10 +514,15 @@ class Daemon:
             feed.beside = ParameterFeed(self.journal.parameters, self._ask_for_parameters, clock, self._streams).look
         return feed
 
-    def _leaseholder(self, leases: Leases | None, hold: Hold | None) -> Leaseholder | None:
-        """Of a journal that several daemons share; what only one of them does waits until this one presides."""
-        if leases is None or hold is None:
-            return None
+    def _among_others(self, journal: SqlJournal, hold: Hold | None) -> tuple[Leaseholder | None, Listener | None]:
+        """Of a journal that several daemons share."""
+        if journal.leases is None or hold is None:
+            return None, None
+        leaseholder = self._leaseholder(journal.leases, hold)
+        return leaseholder, None if journal.hints is None else self._listener(journal.hints, leaseholder)
+
+    def _leaseholder(self, leases: Leases, hold: Hold) -> Leaseholder:
+        """What only one of all does waits until this daemon presides."""
         self.attendant.may_attend = lambda: leases.presides
         if self.feed is not None:
             self.feed.may_ask = lambda: leases.presides
@@ -519,6 +531,15 @@ class Daemon:
         leaseholder = Leaseholder(leases, hold, self.clock, endings, self._look_around)
         self.observer.fleet = leaseholder.facts
         return leaseholder
+
+    def _listener(self, hints: Hints, leaseholder: Leaseholder) -> Listener:
+        wake = {
+            Hint.WORK: leaseholder.wake.set,
+            Hint.ROWS: self._wake_sends,
+            Hint.LIST: (lambda: None) if self.lists is None else self.lists.wake.set,
+            Hint.MAIL: self.mailer.wake.set,
+        }
+        return Listener(hints, wake, self.clock)
 
     def _may_claim(self) -> bool:
         hold = self._ends.hold

@@ -24,6 +24,10 @@ class SealError(TpsdError):
     """Sealed data could not be opened, or a key file is missing, damaged or wrapped by another key."""
 
 
+class ShelfError(SealError):
+    """The place of the epoch keys does not answer: they may be there all the same."""
+
+
 class PortError(TpsdError):
     """A serial port or socket cannot be opened."""
 

@@ -34,11 +34,15 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class Renewed:
-    """A lease renewed: what the database's clock said, who else is there, and who is gone since when by that clock."""
+    """A lease renewed: what the database's clock said, who else is there, and who is gone since when by that clock.
+
+    ``left``: those of the gone that gave their lease up themselves.
+    """
 
     now: Micros
     others: Sequence[Neighbour]
     gone: Mapping[str, Micros]
+    left: frozenset[str] = frozenset()
 
 
 class Hold:
@@ -96,6 +100,9 @@ class Leases(Protocol):
 
     async def renew(self) -> Renewed:
         """Say that this daemon is there. Raises JournalError where others have declared it gone."""
+
+    async def leave(self) -> None:
+        """Give the lease up, with nothing under way: others go on at once with what is left, and this life is over."""
 
     async def declare_gone(self, neighbour: Neighbour) -> bool:
         """Its lease is over: it must start anew before it writes again. False where it is there after all."""

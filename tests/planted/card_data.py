@@ -24,7 +24,7 @@ CARD_DATA: Final = (
     Bug(
         "an epoch's key stays on the shelf when its rows have gone",
         "tpsd/store/rotation.py",
-        "        gone = [number for number in self._keys.on_shelf() if number not in live]",
+        "        gone = [number for number in await self._at_shelf(self._keys.on_shelf) if number not in live]",
         "        gone = list[int]()",
         ("tests/store/test_sqlite_upkeep.py", "tests/store/test_contract_house.py"),
     ),

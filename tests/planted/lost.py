@@ -32,10 +32,10 @@ LOST: Final = (
     Bug(
         "an epoch is committed before its key is made",
         "tpsd/store/rotation.py",
-        "        self._keys.make(number)  # durable on the shelf before its row, and so before any body under it\n"
+        "        await self._at_shelf(lambda: self._keys.make(number))\n"
         "        await self._writer.write(lambda connection: housekeeping.begin_epoch(connection, number, ran))\n",
         "        await self._writer.write(lambda connection: housekeeping.begin_epoch(connection, number, ran))\n"
-        "        self._keys.make(number)\n",
+        "        await self._at_shelf(lambda: self._keys.make(number))\n",
         ("tests/power/test_found.py",),
     ),
     Bug(

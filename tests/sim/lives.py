@@ -20,7 +20,7 @@ from tests.sim.road import Road
 from tests.sim.writer import LoopWriter
 from tpsd.clock import SystemClock
 from tpsd.config import clock_floor
-from tpsd.config.relations import mail_settings
+from tpsd.config.locations import mail_settings
 from tpsd.daemon import Daemon
 from tpsd.daemon import Ends as DaemonEnds
 from tpsd.daemon import World as Surroundings

@@ -83,6 +83,12 @@ async def test_no_canary_goes_early_and_one_goes_then_over_the_oldest_clean_row(
     assert await held.next_due() == QUARTER + 15 * MINUTE
 
 
+async def test_a_canary_goes_before_all_that_waits(held: SqlJournal) -> None:
+    await take(held, 4, serial="VAL00043")
+    reasons = [claimed.reason for _ in range(2) for claimed in await held.claim(QUARTER, 1)]
+    assert reasons == [AttemptReason.CANARY, AttemptReason.LADDER]
+
+
 async def test_new_taps_join_while_the_canary_is_under_way(journal: SqlJournal) -> None:
     await take(journal, 1)
     (claimed,) = await journal.claim(NOW, 10)

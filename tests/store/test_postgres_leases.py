@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -43,17 +45,22 @@ from tests.store.passengers import (
     sent,
     wait_for,
 )
+from tests.store.remote_gate import Server
 from tpsd.core.answering import settle as settle_asked
 from tpsd.core.outcomes import classify
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.lane import LaneClosed
 from tpsd.domain.time import DAY, HOUR, MINUTE, Micros
 from tpsd.domain.views import TapFilter
-from tpsd.errors import JournalError
+from tpsd.errors import JournalError, JournalUnavailableError, SealError
 from tpsd.leases import LEASE_US, TAKE_OVER_US, Endings, Neighbour
 from tpsd.ports import SettledLate
+from tpsd.store.epochs import EpochKeys
+from tpsd.store.housekeeping import EpochRow, live_epochs
+from tpsd.store.keyrows import KeyRows
 from tpsd.store.postgres import PostgresJournal
-from tpsd.store.session import Database
+from tpsd.store.rotation import Rotation
+from tpsd.store.session import Database, Session
 from tpsd.workers.enquirer import conclude_crashed
 
 ENDINGS = Endings(crashed, crashed_asked, partial(conclude_crashed, now=NOW))
@@ -429,3 +436,98 @@ class TestShared:
         told = (await wait_for(two, 2, lane=PAYING)).told
         assert told is not None
         assert told.reason == "under_way"
+
+
+class TestImports:
+    """A deny list that a daemon fills is that daemon's, until it is gone."""
+
+    TOKENS = b"".join(bytes([number]) * 32 for number in range(9))
+
+    async def test_one_that_runs_is_let_run(self, fleet: Fleet) -> None:
+        one, two = await fleet.daemon("one"), await fleet.daemon("two")
+        running = await one.denylist.begin("file", NOW)
+        await one.denylist.fill(running, self.TOKENS)
+        await two.denylist.tidy(50)
+        await two.denylist.abandon(await two.denylist.begin("other", NOW))
+        await one.keep_house(MINUTE)
+        await one.denylist.fill(running, self.TOKENS)
+        assert (await one.denylist.go_live(running, False, AuditDraft(NOW, "alice", "import", "a test"))).changed == 9
+
+    async def test_one_of_a_former_life_is_cleared_and_so_is_one_of_who_is_gone(self, fleet: Fleet) -> None:
+        one, two = await fleet.daemon("one"), await fleet.daemon("two")
+        for journal in (one, two):
+            await journal.denylist.fill(await journal.denylist.begin("file", NOW), self.TOKENS)
+            await fleet.stops(journal)
+        again = await fleet.daemon("one")
+        assert await again.denylist.tidy(50) == 9, "its own"
+        assert await again.denylist.tidy(50) == 0, "the other may be there"
+        fleet.run_out("two")
+        await taken_over(again)
+        assert await again.denylist.tidy(50) == 9
+
+
+@contextmanager
+def keys_of(journal: PostgresJournal, place: PostgresEngine) -> Iterator[EpochKeys]:
+    """Those of a daemon that is about to start."""
+    shelf = KeyRows(partial(Session, Database(place.url, daemon="three")))
+    try:
+        yield EpochKeys(shelf, KEK, journal.journal_id)
+    finally:
+        shelf.close()
+
+
+async def epochs(journal: PostgresJournal) -> list[EpochRow]:
+    return await journal._writer.read(live_epochs)
+
+
+class TestKeys:
+    """One daemon begins and destroys the keys of all."""
+
+    async def test_one_that_goes_while_another_starts(self, fleet: Fleet, place: PostgresEngine) -> None:
+        one = await fleet.daemon("one")
+        before = await epochs(one)
+        await one.keep_house(24 * HOUR)
+        assert (await one.keep_house(47 * HOUR))["keys_destroyed"] == 1
+        with keys_of(one, place) as keys:
+            await Rotation(one._writer, keys, os.urandom).open(before, 0, alone=False)
+        assert keys.current == 3
+
+    async def test_one_that_is_lost_is_told_of_all_the_same(self, fleet: Fleet, place: PostgresEngine) -> None:
+        one = await fleet.daemon("one")
+        place.lose_key(1)
+        with keys_of(one, place) as keys, pytest.raises(SealError, match="epoch key 1 is not in the table"):
+            await Rotation(one._writer, keys, os.urandom).open(await epochs(one), 0, alone=False)
+
+    async def test_a_server_that_hangs_hangs_nobody_else(self, fleet: Fleet, place: PostgresEngine) -> None:
+        one, server = await fleet.daemon("one"), Server(place._databases.cluster, place.name)
+        connection = one._shelf._session
+        with server.asleep():
+            beginning = asyncio.create_task(one._epochs._begin(24 * HOUR))
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert not beginning.done()
+        await beginning
+        assert one._shelf._session is connection, "it was awake again before anybody's patience was over"
+        assert [epoch.number for epoch in await epochs(one)] == [1, 2]
+
+    async def test_a_body_whose_key_cannot_be_fetched_now_is_sent_later(
+        self, fleet: Fleet, place: PostgresEngine
+    ) -> None:
+        one, two = await fleet.daemon("one"), await fleet.daemon("two")
+        await take(two, 1)
+        await one.keep_house(24 * HOUR)
+        await two.keep_house(24 * HOUR)
+        assert (await one.keep_house(47 * HOUR))["rows_rewrapped"] > 0
+        await take(two, 2)
+        place.tamper(["ALTER TABLE epoch_key RENAME TO elsewhere"])
+        (known,) = await two.claim(NOW, 10)
+        await settle(two, known, APPROVED)
+        assert await states(two) == [("pending", "keys"), ("approved", "action.000")]
+        with pytest.raises(JournalUnavailableError, match="the epoch keys cannot be read"):
+            await two.claim(NOW, 10)
+        assert await states(two) == [("pending", "keys"), ("approved", "action.000")]
+        place.tamper(["ALTER TABLE elsewhere RENAME TO epoch_key"])
+        claimed = await claim_one(two)
+        assert claimed.body
+        assert claimed.progress.sends == 1, "no rung was used before"
+        await settle(two, claimed, APPROVED)

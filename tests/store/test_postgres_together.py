@@ -29,6 +29,7 @@ from tests.store.engines import Engine, SqliteEngine
 from tpsd.domain.outcome import Answer, Exchange
 from tpsd.domain.time import HOUR, SECOND
 from tpsd.ports import SettledLate
+from tpsd.store.dialect import array
 from tpsd.store.journal import SqlJournal
 from tpsd.store.settling import Settling
 
@@ -140,3 +141,48 @@ async def test_only_plain_ends_go_together(database: PostgresEngine) -> None:
             assert Settling(claimed, *outcome_of(claimed, exchange), stamp).is_plain is plain
     finally:
         await journal.close()
+
+
+async def test_plans_that_were_made_for_an_empty_journal_go_by_index(database: PostgresEngine) -> None:
+    """A statement is planned for good at its sixth run, and a journal begins empty."""
+    journal = await database.open()
+    numbers = iter(range(1, 1000))
+
+    async def round_of(taps: int) -> None:
+        await asyncio.gather(*(take(journal, next(numbers)) for _ in range(taps)))
+        while claims := await journal.claim(NOW, 10):
+            await asyncio.gather(*(settle(journal, claimed, APPROVED) for claimed in claims))
+
+    async def whole_reads() -> list[tuple[str, int]]:
+        await journal._writer.read(lambda connection: connection.execute("SELECT pg_stat_force_next_flush()"))
+        return await journal._writer.read(
+            lambda connection: list(
+                connection.execute(
+                    "SELECT relname::text, seq_scan FROM pg_stat_user_tables "
+                    "WHERE relname IN ('authorisation', 'attempt', 'sealed', 'tap') ORDER BY relname"
+                )
+            )
+        )
+
+    try:
+        for _ in range(8):
+            await round_of(2)
+        before = await whole_reads()
+        await round_of(100)
+        assert await whole_reads() == before
+    finally:
+        await journal.close()
+
+
+async def test_an_array_comes_as_it_was_written(database: PostgresEngine) -> None:
+    values = ["", "NULL", None, 'a "b" \\ {c, d}\n\t', "\\n", "'", "ä€\U0001f68b"]
+    journal = await database.open()
+    try:
+        session = await journal._writer.read(lambda connection: connection)
+        texts = await journal._writer.read(lambda _: session.execute("SELECT ?::text::text[]", (array(values),)).get)
+        numbers = await journal._writer.read(
+            lambda _: session.execute("SELECT ?::text::bigint[]", (array([1, None, -(2**63)]),)).get
+        )
+    finally:
+        await journal.close()
+    assert (texts, numbers) == (values, [1, None, -(2**63)])

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.integration.stage import until as until_it_is
-from tpsd.config.relations import machine_name
+from tpsd.config.locations import machine_name
 from tpsd.demo.clock import WarpClock
 from tpsd.domain.time import SECOND, Micros, later
 from tpsd.errors import JournalUnavailableError
@@ -27,7 +27,9 @@ class Table:
     at: Micros = NOW
     others: list[Neighbour] = field(default_factory=list)
     gone: dict[str, Micros] = field(default_factory=dict)
+    left: frozenset[str] = frozenset()
     broken: bool = False
+    left_over: int = 1
     calls: list[str] = field(default_factory=list)
     daemon: str = "one"
     presides: bool = True
@@ -42,7 +44,12 @@ class Table:
         if self.broken:
             raise JournalUnavailableError("no")
         self.calls.append("renew")
-        return Renewed(self.at, list(self.others), dict(self.gone))
+        return Renewed(self.at, list(self.others), dict(self.gone), self.left)
+
+    async def leave(self) -> None:
+        if self.broken:
+            raise JournalUnavailableError("no")
+        self.calls.append("leave")
 
     async def declare_gone(self, neighbour: Neighbour) -> bool:
         self.calls.append(f"gone {neighbour.name}")
@@ -53,7 +60,7 @@ class Table:
     async def take_over(self, now: Micros, endings: Endings) -> dict[str, int]:
         del now, endings
         self.calls.append("take over")
-        return {"sends_taken_over": 1}
+        return {"sends_taken_over": self.left_over}
 
 
 class Still(WarpClock):
@@ -129,6 +136,28 @@ class TestLeaseholder:
         table = Table(gone={"two": NOW})
         await rounds(table)
         assert table.calls == ["renew", "take over", "look around"]
+
+    async def test_it_looks_soon_again_where_something_was_left(self) -> None:
+        table = Table(gone={"two": NOW})
+        one, _ = holder(table, Still())
+        waits = [await one.round(), await one.round()]
+        table.left_over = 0
+        waits += [await one.round() for _ in range(5)]
+        assert [wait / SECOND for wait in waits] == [0.5, 0.5, 1, 2, 4, 5, 5]
+
+    async def test_a_lease_that_cannot_be_given_up_runs_out(self) -> None:
+        table = Table()
+        one, _ = holder(table, Still())
+        await one.leave()
+        table.broken = True
+        await one.leave()
+        assert table.calls == ["leave"]
+
+    async def test_who_left_in_order_is_told_of_when_its_lease_would_have_ended(self) -> None:
+        for since, told in ((LEASE_US, {}), (LEASE_US + 1, {"two": LEASE_US + 1})):
+            one, _ = holder(Table(gone={"two": later(NOW, -since)}, left=frozenset({"two"})), Still())
+            await one.begin()
+            assert one.facts().gone == told
 
     async def test_it_renews_at_once_where_somebody_may_not_send_any_more(self) -> None:
         """After a machine's sleep nobody waits for the next round."""

@@ -16,7 +16,7 @@ from tpsd import __version__
 from tpsd.cli.diagnosis import Diagnosis, bad, doubt, good
 from tpsd.clock import system_is_synchronised
 from tpsd.config import clock_floor, database_url, spool_path, store_path
-from tpsd.config.relations import KEY_NAMES
+from tpsd.config.locations import KEY_NAMES
 from tpsd.domain.time import Micros, iso_millis
 
 PYTHON_MIN = (3, 11)

@@ -27,8 +27,7 @@ from tpsd.config.effective import (
 )
 from tpsd.config.keys import exchange_key, exposed, read_hex_key, read_password, read_token, read_ttk
 from tpsd.config.load import load
-from tpsd.config.problems import Problem
-from tpsd.config.relations import (
+from tpsd.config.locations import (
     daemon_name,
     database_url,
     key_files,
@@ -36,8 +35,9 @@ from tpsd.config.relations import (
     mail_settings,
     spool_path,
     store_path,
-    warnings,
 )
+from tpsd.config.problems import Problem
+from tpsd.config.warnings import warnings
 
 __all__ = [
     "Changes",

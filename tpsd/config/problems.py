@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+
+from schemas.config import Configuration
 
 KeyPath = tuple[str | int, ...]
 
@@ -17,6 +20,9 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{dotted(self.key)} {self.what}; {self.remedy}"
+
+
+Rule = Callable[[Configuration], Iterator[Problem]]
 
 
 def dotted(key: KeyPath) -> str:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import os
-import re
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from device.vivopay.limits import DECISION_SECONDS
 from schemas.config import Configuration
-from schemas.values import BAUD_USUAL, POSTGRES
 from tpsd.config import fares
 from tpsd.config.effective import (
     has_token_key,
@@ -22,95 +17,24 @@ from tpsd.config.effective import (
     ladder,
     makes_tokens,
     stale_accepts_below,
-    uses_fed_keys,
 )
-from tpsd.config.keys import exposed
-from tpsd.config.problems import KeyPath, Problem
+from tpsd.config.locations import database_url, is_loopback, key_files, mail_settings, spool_path, store_path
+from tpsd.config.problems import KeyPath, Problem, Rule
 from tpsd.core import texts
 from tpsd.core.retry import span
 from tpsd.domain.time import HOUR
 from tpsd.errors import ConfigError
-from tpsd.mail.settings import SmtpConfig
 from tpsd.sfey.wire import PROFILES, override
 
-NAME_LENGTH = 32  # characters of a daemon's name, as the configuration has it
-_NOT_IN_NAMES: Final = re.compile(r"[^a-z0-9_-]")
 SOCKET_PATH_MAX = 107  # bytes: sockaddr_un.sun_path holds 108 with its NUL
 TRIES_MAX = 12  # resends in one release: invariant I3, and the schemes' limits on resubmission
-KEY_NAMES = ("kek_file", "token_key_file", "ttk_file", "exchange_key_file")
 READER_VERDICT_SECONDS_MAX = DECISION_SECONDS - 5  # s: its minute begins before ours, and a commit may take a while
 HORIZON_MARGIN_US = HOUR  # a send may wait in the queue and in flight after its rung is due
-
-_ENCRYPTED = frozenset({"require", "verify-ca", "verify-full"})
-
-Rule = Callable[[Configuration], Iterator[Problem]]
 
 
 def problems(config: Configuration) -> list[Problem]:
     """Everything that keeps this configuration from being run."""
     return [problem for rule in _RULES for problem in rule(config)]
-
-
-def warnings(config: Configuration) -> list[Problem]:
-    """What runs but is probably not meant; looks at the key files' modes."""
-    return [problem for rule in _WARNINGS for problem in rule(config)]
-
-
-def database_url(config: Configuration) -> str | None:
-    """The PostgreSQL database of the journal; None where that is a file."""
-    return config.store.url if config.store.url.startswith(POSTGRES) else None
-
-
-def daemon_name(config: Configuration) -> str:
-    """This daemon among those that share a database."""
-    return config.store.daemon or machine_name(socket.gethostname())
-
-
-def machine_name(host: str) -> str:
-    """A machine's name as a daemon's: without its domain, and without what such a name may not have."""
-    return _NOT_IN_NAMES.sub("-", host.partition(".")[0].lower())[:NAME_LENGTH] or "tpsd"
-
-
-def store_path(config: Configuration) -> Path:
-    """The journal's file. Raises ConfigError where it is in a database."""
-    if database_url(config) is not None:
-        raise ConfigError("the journal is in a PostgreSQL database: copy, restore and look after it with its own tools")
-    return Path("/" + config.store.url.removeprefix("sqlite:///").lstrip("/"))
-
-
-def spool_path(config: Configuration) -> Path | None:
-    """The file that takes taps while the database does not; None where lanes close then."""
-    return config.store.spool
-
-
-def mail_settings(config: Configuration) -> SmtpConfig:
-    """The mail section as the mailer takes it. Raises ConfigError."""
-    return SmtpConfig.from_url(config.email.smtp_url.get_secret_value(), config.email.sender, config.email.recipients)
-
-
-def listen_address(config: Configuration) -> tuple[str, int] | None:
-    """Host and port of the page for watchers, None where there is none."""
-    if config.admin.listen is None:
-        return None
-    parts = urlsplit(f"tcp://{config.admin.listen}")
-    return parts.hostname or "", parts.port or 0
-
-
-def key_files(config: Configuration) -> dict[str, Path]:
-    """The configured key files by their key's name in ``[keys]``."""
-    named = {name: getattr(config.keys, name) for name in KEY_NAMES}
-    return {name: path for name, path in named.items() if path is not None}
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address stays on this machine."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return address.is_loopback or address.is_unspecified
 
 
 def _lane_names(config: Configuration) -> Iterator[Problem]:
@@ -238,28 +162,10 @@ def _folders(config: Configuration) -> Iterator[Problem]:
             )
 
 
-def _password(config: Configuration) -> Iterator[Problem]:
-    if config.store.password_file is not None and database_url(config) is None:
-        what = "is for a journal in a database, and does nothing here"
-        yield Problem(("store", "password_file"), what, "leave it out")
-
-
 def _spool(config: Configuration) -> Iterator[Problem]:
     if config.store.spool is not None and database_url(config) is None:
         what = "takes taps for a database that does not answer, and the journal is a file here"
         yield Problem(("store", "spool"), what, "leave it out")
-
-
-def _unencrypted(config: Configuration) -> Iterator[Problem]:
-    parts = urlsplit(database_url(config) or "")
-    hosts = [one.rpartition(":")[0] or one for one in parts.netloc.rpartition("@")[2].split(",") if one]
-    encrypted = parse_qs(parts.query).get("sslmode", [""])[0] in _ENCRYPTED
-    if not encrypted and any(not is_loopback(host.strip("[]")) for host in hosts):
-        yield Problem(
-            ("store", "url"),
-            "lets taps and their sealed card data travel to the database in the clear",
-            "add ?sslmode=verify-full",
-        )
 
 
 def _tap_log(config: Configuration) -> Iterator[Problem]:
@@ -404,69 +310,6 @@ def _production(config: Configuration) -> Iterator[Problem]:
             )
 
 
-def _slow_lanes(config: Configuration) -> Iterator[Problem]:
-    for index, lane in enumerate(config.lanes):
-        if lane.baud < BAUD_USUAL and not lane.port.startswith("socket://"):
-            yield Problem(
-                ("lanes", index, "baud"),
-                f"{lane.baud} takes 52 ms for a tap of 300 bytes",
-                f"use {BAUD_USUAL} where the validator can",
-            )
-
-
-def _clear_card_data(config: Configuration) -> Iterator[Problem]:
-    if config.mode == "production" and config.keys.ttk_file is None and not uses_fed_keys(config):
-        yield Problem(
-            ("keys", "ttk_file"),
-            "is missing, so taps with clear card data are denied in production",
-            "set it unless all readers encrypt",
-        )
-
-
-def _exposed_keys(config: Configuration) -> Iterator[Problem]:
-    for name, path in key_files(config).items():
-        if exposed(path):
-            yield Problem(("keys", name), f"{path} is open to other users", f"chmod 600 {path}; production refuses it")
-
-
-def _afc(config: Configuration) -> Iterator[Problem]:
-    url, token = config.sfey.afc_base_url, config.sfey.afc_token_file
-    if token is not None and url is None:
-        yield Problem(("sfey", "afc_token_file"), "is set and afc_base_url is not", "set both, or no enquiry is made")
-    if url is not None and token is None and config.sfey.client_cert_file is None:
-        yield Problem(
-            ("sfey", "afc_base_url"), "has neither a token nor a certificate", "set afc_token_file or client_cert_file"
-        )
-    if token is not None and exposed(token):
-        yield Problem(("sfey", "afc_token_file"), f"{token} is open to other users", f"chmod 600 {token}")
-
-
-def _unfed(config: Configuration) -> Iterator[Problem]:
-    if config.mode == "production" and config.lanes and not config.feed.enabled:
-        yield Problem(
-            ("feed", "enabled"),
-            "is false, so the deny list is only what people import and enter",
-            "set it to true once Sfey has said that your terminals may ask for it",
-        )
-
-
-def _countries(config: Configuration) -> Iterator[Problem]:
-    for index, lane in enumerate(config.lanes):
-        if lane.country is not None and lane.protocol != "vivopay":
-            yield Problem(("lanes", index, "country"), "is for vivopay readers, and does nothing here", "leave it out")
-
-
-def _no_log_folder(config: Configuration) -> Iterator[Problem]:
-    folder = config.taplog.folder
-    if folder is not None and not folder.is_dir():
-        yield Problem(("taplog", "folder"), f"{folder} is not there, so every line would be lost", "make it, mode 750")
-
-
-def _no_lanes(config: Configuration) -> Iterator[Problem]:
-    if not config.lanes:
-        yield Problem(("lanes",), "are none", "add [[lanes]]; until then only what the journal holds is sent")
-
-
 _RULES: tuple[Rule, ...] = (
     _lane_names,
     _lane_ports,
@@ -491,16 +334,4 @@ _RULES: tuple[Rule, ...] = (
     _hosts,
     _production,
     _spool,
-)
-_WARNINGS: tuple[Rule, ...] = (
-    _slow_lanes,
-    _clear_card_data,
-    _exposed_keys,
-    _password,
-    _unencrypted,
-    _afc,
-    _unfed,
-    _countries,
-    _no_log_folder,
-    _no_lanes,
 )

@@ -89,6 +89,20 @@ class _Read:
     keys: tuple[bytes, ...] = field(default=(), repr=False)  # of the token and of those others, in their order
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What TPS is asked about a tap."""
+
+    uuid: UUID
+    kind: Kind
+    tapped_at: Micros
+    amount: int
+    currency: str
+    token: CardToken | None
+    initial: str | None
+    tag: bytes = field(repr=False)
+
+
 def prepare(
     report: TapReport,
     lane: LanePolicy,
@@ -124,32 +138,16 @@ def prepare(
         local = Told(Verdict.OUT_OF_SERVICE, "clock")
     if local.verdict.accepts and read.token is None and lane.untokenised_denied:
         local = Told(Verdict.DENIED, "untokenised")
+    place = Place(terminal_sn, terminal_type, report.serial, report.type_name, lane.credential)
     draft = None
     if isinstance(read.data, tapdata.TapData) and kind in lane.kinds and amount is not None and _sendable(local):
         initial = journey.check_in if journey is not None and follows_another(kind.value) else None
-        request = TransactionRequest(
-            uuid=uuid,
-            company_id=setting.operator.company_id,
-            stock_location_id=setting.operator.stock_location_id,
-            terminal_sn=terminal_sn,
-            terminal_type=terminal_type,
-            validator_serial=report.serial,
-            validator_type=report.type_name,
-            type=kind.value,
-            tapped_at=tapped_at,
-            amount=amount,
-            currency=currency,
-            pan_token=read.token,
-            tag=tapdata.envelope(read.data, ttk),
-            initial_uuid=None if initial is None else UUID(initial),
-        )
-        path, body = setting.serialise(request)  # without a time too: what cannot be made is seen now
-        draft = Draft(uuid, kind.value, path, body, lane.credential, amount, currency, initial)
+        asked = _Asked(uuid, kind, tapped_at, amount, currency, read.token, initial, tapdata.envelope(read.data, ttk))
+        draft = _draft(asked, place, setting)
         if untrusted is not None:
             draft = replace(draft, path="", body=None)
     ending = None
     if draft is not None and kind is Kind.RETAIL_CHECK_IN and journey is not None and lane.closes_old_journey:
-        place = Place(terminal_sn, terminal_type, report.serial, report.type_name, draft.credential)
         ending = closing(journey, uuid5(draft.uuid, "closing"), place, setting)
     names = _names(read)
     token = journey.token if journey is not None and journey.token in read.also else read.token
@@ -188,6 +186,30 @@ def prepare(
         token_key=_version(read, token),
         list_is_stale=stale,
         stale_denies=stale and turns_away(lane.stale_accepts_below, amount),
+    )
+
+
+def _draft(asked: _Asked, place: Place, setting: Setting) -> Draft:
+    """The request's bytes, also while the time is not known: what cannot be made is seen now."""
+    request = TransactionRequest(
+        uuid=asked.uuid,
+        company_id=setting.operator.company_id,
+        stock_location_id=setting.operator.stock_location_id,
+        terminal_sn=place.terminal_sn,
+        terminal_type=place.terminal_type,
+        validator_serial=place.serial,
+        validator_type=place.type_name,
+        type=asked.kind.value,
+        tapped_at=asked.tapped_at,
+        amount=asked.amount,
+        currency=asked.currency,
+        pan_token=asked.token,
+        tag=asked.tag,
+        initial_uuid=None if asked.initial is None else UUID(asked.initial),
+    )
+    path, body = setting.serialise(request)
+    return Draft(
+        asked.uuid, asked.kind.value, path, body, place.credential, asked.amount, asked.currency, asked.initial
     )
 
 

@@ -98,6 +98,7 @@ class SqlBodies:
     async def waiting(self, limit: int) -> Sequence[Bodiless]:
         """See ``bodies.Bodies``."""
         rows = await self._writer.read(lambda connection: list(connection.execute(Q["bodiless"], (limit,))))
+        await self._epochs.learn(epoch for *_, epoch, _, _, _ in rows if epoch is not None)
         return [self._opened(row) for row in rows]
 
     async def give(self, made: Sequence[Body | Failure], now: Micros) -> int:

@@ -10,8 +10,9 @@ from tpsd.domain.audit import AuditDraft
 from tpsd.domain.denial import BY_FEED, BY_HAND, TOKEN_BYTES, DenyChange, DenySource, DenyTotals
 from tpsd.domain.time import Micros
 from tpsd.errors import RefusedError
+from tpsd.hints import Hint
 from tpsd.store import audit as audits
-from tpsd.store import cards
+from tpsd.store import cards, hints
 from tpsd.store.connection import Connection
 from tpsd.store.easing import Easing
 from tpsd.store.queries import Q
@@ -77,7 +78,7 @@ class SqlDenyList:
             return
         self._swept = True  # before the write: what begins from now on comes after it
         try:
-            await self._writer.write(lambda connection: connection.execute(Q["deny_abandon_all"]) and None)
+            await self._writer.write(lambda connection: connection.execute(Q["deny_abandon_own"]) and None)
         except BaseException:
             self._swept = False
             raise
@@ -107,7 +108,7 @@ def _changed(connection: Connection, tokens: Sequence[bytes], changed: int, audi
     for token in tokens:
         audits.write(connection, audit, token.hex())
     if changed:
-        connection.execute(Q["deny_bump"])
+        bump(connection)
     return DenyChange(len(tokens), changed, cards.list_version(connection))
 
 
@@ -147,6 +148,12 @@ def enter(connection: Connection, number: int, tokens: Iterable[bytes]) -> int:
     return entered
 
 
+def bump(connection: Connection) -> None:
+    """The list is another one from this commit on."""
+    connection.execute(Q["deny_bump"])
+    hints.say(connection, Hint.LIST)
+
+
 def strike(connection: Connection, numbers: Iterable[int], tokens: Sequence[bytes]) -> int:
     """Take tokens out of generations and count them there; how many were in any."""
     gone: set[bytes] = set()
@@ -172,7 +179,7 @@ def _go_live(connection: Connection, generation: int, replace: bool, audit: Audi
     if replace:
         connection.execute(Q["deny_supersede"], (source,))
     connection.execute(Q["deny_go_live"], (audit.at, generation))
-    connection.execute(Q["deny_bump"])
+    bump(connection)
     audits.write(connection, audit, f"{source}: {tokens} tokens{', replaced' if replace else ''}")
     return DenyChange(tokens, tokens, cards.list_version(connection))
 
@@ -189,6 +196,7 @@ def _untidy(connection: Connection) -> bool:
 
 
 def _tidy(connection: Connection) -> int:
+    connection.execute(Q["deny_abandon_orphans"])
     oldest = connection.execute(Q["deny_oldest"]).get
     if oldest is not None:
         return _clear(connection, oldest)

@@ -13,7 +13,7 @@ under which nobody holds anything.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -80,6 +80,19 @@ def _marked(mark: str, table: str | None) -> str:
     locking = "FOR KEY SHARE" if mark == "keep" else "FOR UPDATE"
     locking += "" if table is None else f" OF {table}"
     return f"{locking} SKIP LOCKED" if mark == "claim" else locking
+
+
+def array(values: Iterable[str | int | None]) -> str:
+    """Values as PostgreSQL writes an array of them: the driver takes ten times as long to look at each of a list's."""
+    return "{" + ",".join([_element(value) for value in values]) + "}"
+
+
+def _element(value: str | int | None) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, int):
+        return str(value)
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def postgres() -> dict[str, Worded]:

@@ -35,6 +35,9 @@ PRESIDING: Final = (_CHORES, 1)
 
 _MIGRATING: Final = (_CHORES, 2)
 
+_BY_INDEX: Final = "SET enable_seqscan = off"
+"""A plan made while a table was empty lasts as long as the connection: reading all of it would cost more each day."""
+
 _TABLE: Final = """
 CREATE TABLE IF NOT EXISTS migration (
   number bigint PRIMARY KEY,
@@ -90,6 +93,7 @@ def connect(database: Database, *, copying: bool = False) -> Session:
         migrations.apply(session, migrations.known("postgres"), _TABLE)
         session.execute("SELECT pg_advisory_unlock(?, ?)", _MIGRATING)
         session.seconds = COMMAND_SECONDS
+        session.execute(_BY_INDEX)
         if not copying:
             _refuse_a_part(session, database)
             session.execute(F["say_life"], (str(session.execute(F["register_daemon"], (LEASE_US,)).get),))

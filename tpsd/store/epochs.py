@@ -147,6 +147,11 @@ class EpochKeys:
         self._keys: dict[int, bytes] = {}
         self.current = 0
 
+    @property
+    def shared(self) -> bool:
+        """Whether the shelf is in a database, where other daemons put keys too."""
+        return self._shelf.shared
+
     def make(self, number: int) -> None:
         """A new key, durable on the shelf when this returns; the caller then commits the epoch's row."""
         key = self._entropy(KEY_BYTES)
@@ -160,12 +165,16 @@ class EpochKeys:
 
     def key(self, number: int) -> bytes:
         """The key of a live epoch. Raises SealError for any other."""
-        if number not in self._keys and self._shelf.shared:
+        if self.lacks(number):
             self.open(number)  # another daemon began it
         try:
             return self._keys[number]
         except KeyError:
             raise SealError(f"epoch {number} is not open: its key was destroyed or never loaded") from None
+
+    def lacks(self, number: int) -> bool:
+        """Whether the key must come from the shelf first."""
+        return self.shared and number not in self._keys
 
     def destroy(self, number: int) -> None:
         """Forget the key here and on the shelf. Only after a commit that found none of its rows left.
@@ -183,7 +192,8 @@ class EpochKeys:
 
     def keep(self, numbers: Collection[int]) -> None:
         """Forget the other keys here: who keeps the house has destroyed them on the shelf."""
-        self._keys = {number: key for number, key in self._keys.items() if number in numbers}
+        for number in set(self._keys) - set(numbers):  # one that another thread puts in meanwhile stays
+            self._keys.pop(number, None)
 
     def on_shelf(self) -> list[int]:
         """All numbers that have a key on the shelf."""

@@ -18,7 +18,7 @@ from tpsd.store import audit as audits
 from tpsd.store import cards, runs
 from tpsd.store.commits import insert_notices
 from tpsd.store.connection import Connection
-from tpsd.store.denylist import enter, strike
+from tpsd.store.denylist import bump, enter, strike
 from tpsd.store.queries import Q
 from tpsd.store.writer import Writer
 
@@ -118,7 +118,7 @@ def _keep(
     _heard(connection, take, len(foreign), at, whole_at, take.done and any(run.shadow for run in lists))
     _ignore(connection, foreign, at, bounds.ignored)
     if inserted or deleted:
-        connection.execute(Q["deny_bump"])
+        bump(connection)
     return Kept(inserted, deleted, cards.list_version(connection))
 
 
@@ -177,7 +177,7 @@ def _flip(connection: Connection, at: Micros, audit: AuditDraft | None) -> DenyC
     connection.execute(Q["feed_supersede"], (BY_FEED,))
     connection.execute(Q["feed_flip"], (at, BY_FEED))
     connection.execute(Q["feed_begun_anew"], (BY_FEED,))
-    connection.execute(Q["deny_bump"])
+    bump(connection)
     if audit is not None:
         audits.write(connection, audit, f"{BY_FEED}: {state.shadow} tokens instead of {state.tokens}")
     return DenyChange(state.shadow, state.shadow, cards.list_version(connection))

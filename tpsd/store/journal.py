@@ -15,6 +15,7 @@ from tpsd.asking import Judge as AskedJudge
 from tpsd.core.candidate import Candidate, Decision
 from tpsd.core.notices import cause_key
 from tpsd.core.settlement import Settlement
+from tpsd.core.uplink import put_back
 from tpsd.domain.authorisation import Claimed, State
 from tpsd.domain.notice import MailRow, NoticeDraft, NoticeKind
 from tpsd.domain.outcome import NotSent, Outcome
@@ -25,10 +26,12 @@ from tpsd.domain.upkeep import Pruned
 from tpsd.domain.views import JournalTotals, TapFilter, TapRow, TapStory
 from tpsd.doubts import Judge, never_judged
 from tpsd.errors import JournalError, JournalUnavailableError, SealError
+from tpsd.hints import Hint, Hints
 from tpsd.leases import Leases
-from tpsd.ports import CloseWindow, Decide, Taken
+from tpsd.ports import CloseWindow, Decide, SettledLate, Taken
 from tpsd.store import (
     commits,
+    hints,
     holds,
     housekeeping,
     journeys,
@@ -103,6 +106,9 @@ class SqlJournal:
     leases: Leases | None = None
     """Of a journal that several daemons share."""
 
+    hints: Hints | None = None
+    """What those tell one another."""
+
     def __init__(self, writer: Writer, keep: Keep, entropy: Entropy, upkeep: OwnUpkeep, daemon: str = "") -> None:
         self._writer = writer
         self._daemon = daemon
@@ -120,6 +126,7 @@ class SqlJournal:
         self._probes = 0
         self._wounds: dict[str, int] = {}  # mended at opening, and not yet told of
         self._unopened: list[Claimed] = []  # claimed, and not yet failed for good
+        self._unsent: list[tuple[Claimed, str]] = []  # claimed, and not yet put back, and why
         self._seen_at = Micros(0)  # the schedule clock as callers last gave it
         self.journal_id = ""
         self.outages = SqlOutages(writer)
@@ -194,24 +201,50 @@ class SqlJournal:
         aside = set_aside(judge, self._stamp(now))
 
         def work(connection: Connection) -> list[ClaimedRow]:
-            canaries = holds.claim_canaries(connection, now, limit) if created_by is None else []
-            left = limit - len(canaries)
-            whole = [] if created_by is not None else self._claim_together(connection, now, left)
-            return [*canaries, *whole, *commits.claim(connection, now, left - len(whole), created_by, aside)]
+            if created_by is not None:
+                return commits.claim(connection, now, limit, created_by, aside)
+            whole = self._claim_together(connection, now, limit)
+            if len(whole) == limit:
+                return whole
+            canaries = holds.claim_canaries(connection, now, limit - len(whole))
+            left = limit - len(whole) - len(canaries)
+            return [*whole, *canaries, *commits.claim(connection, now, left, None, aside)]
 
         if not await self.outages.spread():
             return []
         rows = await self._writer.write(work)
-        claims = []
+        claims, away = [], await self._learn_keys(rows)
         for row in rows:
             try:
-                claims.append(replace(row.claimed, body=self._open_body(row)))
+                if away is not None and row.sealed is not None and self._epochs.lacks(row.sealed.epoch):
+                    self._unsent.append((row.claimed, "keys"))
+                else:
+                    claims.append(replace(row.claimed, body=self._open_body(row)))
             except SealError:
                 self._unopened.append(row.claimed)
-        if self._unopened:  # those that open are sent all the same
-            with suppress(JournalUnavailableError) if claims else nullcontext():
-                await self._fail_unopened(now)
+        with suppress(JournalUnavailableError) if claims else nullcontext():  # those that open are sent all the same
+            await self._put_back(now)
+            await self._fail_unopened(now)
+            if away is not None:
+                raise away
         return claims
+
+    async def _learn_keys(self, rows: Sequence[ClaimedRow]) -> JournalUnavailableError | None:
+        """None where every key is here that is anywhere."""
+        try:
+            await self._epochs.learn(row.sealed.epoch for row in rows if row.sealed is not None)
+        except JournalUnavailableError as exc:
+            return exc
+        return None
+
+    async def _put_back(self, now: Micros) -> None:
+        """What was claimed and is not to be sent now waits on."""
+        while self._unsent:
+            claimed, why = self._unsent[0]
+            unsent = NotSent(why, clean=True)
+            with suppress(SettledLate):  # its claim was not committed, or was ended after a lost connection
+                await self.settle(claimed, unsent, put_back(claimed, unsent), now)
+            del self._unsent[0]
 
     async def settle(self, claimed: Claimed, outcome: Outcome, settlement: Settlement, ended_at: Micros) -> bool:
         """Commit 3."""
@@ -259,7 +292,13 @@ class SqlJournal:
 
     async def tell(self, notice: NoticeDraft, now: Micros) -> None:
         """A notice that is about no tap."""
-        await self._writer.write(lambda connection: commits.insert_notices(connection, (notice,), None, None, now))
+
+        def work(connection: Connection) -> None:
+            commits.insert_notices(connection, (notice,), None, None, now)
+            if not self.presides:
+                hints.say(connection, Hint.MAIL)
+
+        await self._writer.write(work)
 
     async def close_windows(self, now: Micros, close: CloseWindow) -> int:
         """Close all windows that are over, some a commit."""

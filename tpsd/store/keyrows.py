@@ -1,8 +1,7 @@
 """Epoch keys as rows of a journal on PostgreSQL, each wrapped by the key-encryption key, which is never there.
 
 They are written on a connection of their own: a key is durable before the transaction that begins its epoch, and so
-before the first body under it. The calls are rare (a start, one epoch a day) and wait for the database as those of a
-folder wait for its disk.
+before the first body under it. Each call waits for the database: not for the event loop to make.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import TypeVar
 
 import asyncpg
 
-from tpsd.errors import SealError
+from tpsd.errors import SealError, ShelfError
 from tpsd.store.session import OWN, Session
 
 T = TypeVar("T")
@@ -78,7 +77,7 @@ class KeyRows:
                 return work(self._answering())
             except OWN as exc:
                 self._hang_up()
-                raise SealError(f"the epoch keys cannot be read or written ({type(exc).__name__})") from exc
+                raise ShelfError(f"the epoch keys cannot be read or written ({type(exc).__name__})") from exc
 
         return self._thread.submit(connected).result()
 

@@ -10,8 +10,9 @@ from tpsd.domain.authorisation import Claimed
 from tpsd.domain.notice import NoticeDraft, NoticeKind
 from tpsd.domain.time import DAY, Micros
 from tpsd.errors import JournalError
+from tpsd.hints import Hint
 from tpsd.leases import LEASE_US, RENEW_US, Endings, Neighbour, Renewed
-from tpsd.store import enquiries, recovery
+from tpsd.store import enquiries, hints, recovery
 from tpsd.store.asked import SqlAsked
 from tpsd.store.commits import Stamp, insert_notices
 from tpsd.store.connection import Connection
@@ -87,12 +88,30 @@ class SqlLeases:
             rows = list(connection.execute(F["neighbours"]))
             if any(gone_at is not None for *_, gone_at in rows):
                 connection.execute(F["hang_up"], (NAMES, HANG_UP_US))
-            others = [Neighbour(name, life, left) for name, life, left, gone_at in rows if gone_at is None]
-            return Renewed(Micros(now), others, {name: gone_at for name, *_, gone_at in rows if gone_at is not None})
+            others = [Neighbour(name, life, until - now) for name, life, until, gone_at in rows if gone_at is None]
+            gone = {name: (until, gone_at) for name, _, until, gone_at in rows if gone_at is not None}
+            return Renewed(
+                Micros(now),
+                others,
+                {name: gone_at for name, (_, gone_at) in gone.items()},
+                frozenset(name for name, (until, gone_at) in gone.items() if until == gone_at),
+            )
 
         renewed = await self._writer.write(work, Urgency.INTAKE)
         await self.preside()
         return renewed
+
+    async def leave(self) -> None:
+        """See ``leases.Leases``. Who presides next finds the lock free when it hears of it."""
+
+        def work(connection: Connection) -> None:
+            if self.presides:
+                connection.execute(F["preside_no_more"], PRESIDING)
+            connection.execute(F["leave"])
+            hints.say(connection, Hint.WORK)
+
+        await self._writer.write(work)
+        self.lose()
 
     async def declare_gone(self, neighbour: Neighbour) -> bool:
         """See ``leases.Leases``."""

@@ -13,9 +13,10 @@ from tpsd.domain.audit import AuditDraft
 from tpsd.domain.authorisation import State
 from tpsd.domain.time import Micros
 from tpsd.errors import SealError
+from tpsd.hints import Hint
 from tpsd.operating import Cursor, Judge, Judged, Selection
 from tpsd.store import audit as audit_log
-from tpsd.store import holds, journeys, reading
+from tpsd.store import hints, holds, journeys, reading
 from tpsd.store.commits import SealedParts, Stamp, insert_sealed, ladder_id
 from tpsd.store.connection import Connection
 from tpsd.store.queries import Q
@@ -74,6 +75,8 @@ class SqlOperations(RestingReader):
                     if audit is not None:
                         audit_log.write(connection, audit, uuid)
             _end_empty_holds(connection, judged)
+            freed = [one.row.uuid for one in judged if isinstance(one.verdict, Change)]
+            hints.say_to_owners(connection, Hint.ROWS, freed)
             return judged
 
         return await self._writer.write(work)
@@ -84,10 +87,9 @@ class SqlOperations(RestingReader):
         def work(connection: Connection) -> list[tuple[Any, ...]]:
             return [row for uuid in uuids for row in connection.execute(Q["kept_tap"], (uuid,))]
 
-        kept = {}
-        for uuid, kind, serial, type_name, lane, tapped_at, amount, currency, token, *box in await self._writer.read(
-            work
-        ):
+        kept, rows = {}, await self._writer.read(work)
+        await self._epochs.learn(epoch for *_, epoch, _, _, _ in rows)
+        for uuid, kind, serial, type_name, lane, tapped_at, amount, currency, token, *box in rows:
             with suppress(SealError):
                 card = self._epochs.unseal(uuid, "tap", Sealed(*box))
                 kept[uuid] = KeptTap(uuid, kind, serial, type_name, lane, tapped_at, amount, currency, token, card)

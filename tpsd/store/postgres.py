@@ -20,6 +20,7 @@ from tpsd.store.connection import Connection
 from tpsd.store.entering import POSTGRES, WHOLE_SECONDS, connect, is_small, look
 from tpsd.store.faults import Faults
 from tpsd.store.group import Together, Work
+from tpsd.store.hearing import PostgresHints
 from tpsd.store.housekeeping import Keep
 from tpsd.store.journal import Identity, Secrets, SqlJournal
 from tpsd.store.keyrows import KeyRows, numbers_of
@@ -66,6 +67,7 @@ class PostgresJournal(SqlJournal):
             upkeep = PostgresUpkeep(writer, database, examined=examined)
             journal = cls(writer, keep or Keep(), entropy, upkeep, database.daemon)
             journal._shelf = shelf
+            journal.hints = PostgresHints(database)
             await journal._unlock(identity, Secrets(kek, shelf, entropy))
         except BaseException:
             await writer.close()
@@ -91,7 +93,7 @@ class PostgresJournal(SqlJournal):
 
     def _claim_together(self, connection: Connection, now: Micros, limit: int) -> list[ClaimedRow]:
         """See ``SqlJournal``."""
-        rows = connection.execute(F["claim_together"], (now, limit, now))
+        rows = connection.execute(F["claim_together"], (now, limit))
         return [commits.begun(row, AttemptReason.LADDER, now) for row in rows]
 
     def _alone_with(self, connection: Connection, digest: bytes, token: str | None) -> None:

@@ -6,10 +6,12 @@ Every step is a commit of its own and may be interrupted by a crash; ``open`` fi
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterable
 from functools import partial
+from typing import TypeVar
 
 from tpsd.domain.time import Micros
-from tpsd.errors import SealError
+from tpsd.errors import JournalUnavailableError, SealError, ShelfError
 from tpsd.store import housekeeping
 from tpsd.store.epochs import EpochKeys
 from tpsd.store.housekeeping import EpochRow
@@ -19,6 +21,8 @@ from tpsd.store.writer import Writer
 EPOCH_LOOK_SECONDS, EPOCH_LOOKS = 0.05, 200  # a daemon that starts beside begins its epoch within ten seconds
 
 SLICES_MAX = 50  # of 100 rows a call: the rest waits for the next minute, so that closing never waits long
+
+T = TypeVar("T")
 
 
 class Rotation:
@@ -34,8 +38,13 @@ class Rotation:
 
         Where another daemon keeps the house, that one does so: then an epoch that is open is waited for.
         """
-        for epoch in live:
-            self._keys.open(epoch.number)
+        try:
+            await self._open(live)
+        except SealError:
+            before, live = live, await self._writer.read(housekeeping.live_epochs)
+            if {epoch.number for epoch in before} <= {epoch.number for epoch in live}:
+                raise
+            await self._open(live)  # who keeps the house had retired one and destroyed its key
         if alone:
             await self._sweep()
         if live and live[-1].ran_closed is None:
@@ -45,9 +54,36 @@ class Rotation:
         else:
             await self._wait_for_epoch()
 
+    async def _open(self, live: list[EpochRow]) -> None:
+        for epoch in live:
+            await self._at_shelf(partial(self._keys.open, epoch.number))
+
+    async def _at_shelf(self, work: Callable[[], T]) -> T:
+        """A shelf in a database may keep one waiting, and nobody else is to wait; a folder's work is done at once."""
+        return await asyncio.to_thread(work) if self._keys.shared else work()
+
     async def follow(self) -> None:
         """Take note of what the daemon that keeps the house has done: seal under the epoch that is open now."""
-        self.note(await self._writer.read(housekeeping.live_epochs))
+        live = await self._writer.read(housekeeping.live_epochs)
+        await self._at_shelf(lambda: self.note(live))
+
+    async def learn(self, numbers: Iterable[int]) -> None:
+        """Have the keys of epochs that another daemon may have begun; what opens under a lost one, nobody knows.
+
+        Raises JournalUnavailableError where they cannot be had now.
+        """
+        for number in sorted({*numbers}):
+            if self._keys.lacks(number):
+                try:
+                    await self._at_shelf(partial(self._keys.open, number))
+                except ShelfError as exc:
+                    raise JournalUnavailableError(f"{exc}: nothing is read or sent that is under them") from exc
+                except SealError:
+                    continue
+
+    def lacks(self, number: int) -> bool:
+        """Whether it is one to ``learn`` of."""
+        return self._keys.lacks(number)
 
     def note(self, live: list[EpochRow]) -> None:
         """See ``follow``; from any thread."""
@@ -91,8 +127,10 @@ class Rotation:
         return {"epochs_begun": begun, "rows_rewrapped": moved, "keys_destroyed": await self._sweep()}
 
     async def _begin(self, ran: int) -> None:
-        number = 1 + max([*self._keys.on_shelf(), await self._writer.read(housekeeping.last_epoch)])
-        self._keys.make(number)  # durable on the shelf before its row, and so before any body under it
+        there = await self._at_shelf(self._keys.on_shelf)
+        number = 1 + max([*there, await self._writer.read(housekeeping.last_epoch)])
+        # Durable on the shelf before its row, and so before any body under it.
+        await self._at_shelf(lambda: self._keys.make(number))
         await self._writer.write(lambda connection: housekeeping.begin_epoch(connection, number, ran))
         self._keys.current = number
 
@@ -124,7 +162,7 @@ class Rotation:
     async def _sweep(self) -> int:
         """Destroy every key whose epoch is not live: retired now or before a crash, or made and never begun."""
         live = {epoch.number for epoch in await self._writer.read(housekeeping.live_epochs)}
-        gone = [number for number in self._keys.on_shelf() if number not in live]
+        gone = [number for number in await self._at_shelf(self._keys.on_shelf) if number not in live]
         for number in gone:
-            self._keys.destroy(number)
+            await self._at_shelf(partial(self._keys.destroy, number))
         return len(gone)

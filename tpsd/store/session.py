@@ -110,9 +110,7 @@ class Session:
         self._prepared: dict[str, asyncpg.prepared_stmt.PreparedStatement] = {}
         self._changes = self._total = 0
         try:
-            self._connection = self._run(
-                _connected(database, {**_SETTINGS, "tpsd.daemon": database.daemon, **(settings or {})})
-            )
+            self._connection = self._run(connected(database, settings))
         except BaseException:
             self._loop.close()
             raise
@@ -126,11 +124,11 @@ class Session:
         """See ``connection.Connection``. What gives no rows may be several statements at once."""
         query = words_of(statements, _DIALECT)
         if not query.gives_rows:
-            done = self._run(self._done(query.sql))
+            done = self._drive(self._done(query.sql))
             if query.sql == "COMMIT" and done != query.sql:  # so it answers where something had failed before
                 raise asyncpg.InFailedSQLTransactionError("the transaction was undone")
             return Given()
-        return Given(self._run(self._fetched(query, query.arguments(bindings))))
+        return Given(self._drive(self._fetched(query, query.arguments(bindings))))
 
     def executemany(self, statements: str, sequenceofbindings: Iterable[Sequence[Any]]) -> Given:
         """See ``connection.Connection``."""
@@ -213,13 +211,29 @@ class Session:
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return self._loop.run_until_complete(work)
 
+    def _drive(self, work: Coroutine[Any, Any, T]) -> T:
+        """As ``_run``, for a statement, which waits for the server alone: a task would take twice the loop's turns."""
+        try:
+            while True:
+                answer = work.send(None)
+                answer._asyncio_future_blocking = False
+                answer.add_done_callback(self._stop)
+                self._loop.run_forever()
+        except StopIteration as end:
+            result: T = end.value
+            return result
 
-async def _connected(database: Database, settings: dict[str, str]) -> Any:
+    def _stop(self, _awaited: object) -> None:
+        self._loop.stop()
+
+
+async def connected(database: Database, settings: dict[str, str] | None = None) -> Any:
+    """A connection of asyncpg's, on the running loop. Raises as ``Session``."""
     connection = await asyncpg.connect(
         database.url,
         password=database.password,
         timeout=CONNECT_SECONDS,
-        server_settings=settings,
+        server_settings={**_SETTINGS, "tpsd.daemon": database.daemon, **(settings or {})},
     )
     try:
         # The sum of whole numbers is "numeric" there, and a whole number here.

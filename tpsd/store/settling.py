@@ -10,6 +10,7 @@ from tpsd.domain.authorisation import AttemptReason, Claimed, State
 from tpsd.domain.outcome import Outcome
 from tpsd.store.commits import Stamp, ended, settled
 from tpsd.store.connection import Connection
+from tpsd.store.dialect import array
 from tpsd.store.queries import F
 
 
@@ -47,6 +48,5 @@ def settle_together(connection: Connection, some: Sequence[Settling]) -> list[bo
         )
         for one in some
     ]
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    done = {uuid for (uuid,) in connection.execute(F["settle_together"], columns)}
+    done = {uuid for (uuid,) in connection.execute(F["settle_together"], [array(c) for c in zip(*rows, strict=True)])}
     return [False if row[0] in done else None for row in rows]

@@ -22,15 +22,14 @@ from tpsd.asking import Judge as AskedJudge
 from tpsd.core.candidate import Candidate, Decision
 from tpsd.core.settlement import Settlement
 from tpsd.core.spooling import adopted, at_the_spool, can_be_asked
-from tpsd.core.uplink import put_back
 from tpsd.domain.authorisation import Claimed, State
-from tpsd.domain.outcome import NotSent, Outcome
+from tpsd.domain.outcome import Outcome
 from tpsd.domain.picture import SpoolFacts
 from tpsd.domain.tap import Shown, TapReport
 from tpsd.domain.time import SECOND, Micros
 from tpsd.doubts import Judge, never_judged
 from tpsd.errors import JournalUnavailableError, SealError
-from tpsd.ports import Decide, SettledLate, Taken
+from tpsd.ports import Decide, Taken
 from tpsd.store import housekeeping
 from tpsd.store.asked_elsewhere import AskedElsewhere
 from tpsd.store.connection import Connection
@@ -95,7 +94,6 @@ class SpooledJournal(PostgresJournal):
         self._used_since: float | None = time.monotonic() if self.waiting else None
         self.stuck: str | None = None
         self._recovered = self._writer.losses
-        self._claimed_too_soon: list[Claimed] = []
         self._ran_ahead = 0
         self._be_sure()
         self._writer.on_connected = self._look_again
@@ -297,17 +295,10 @@ class SpooledJournal(PostgresJournal):
         if not self._tried:
             return claims
         too_soon = [claimed for claimed in claims if str(claimed.uuid) in self._tried]
-        self._claimed_too_soon += too_soon
+        self._unsent += [(claimed, "spool") for claimed in too_soon]
         with suppress(JournalUnavailableError):
             await self._put_back(now)
         return [claimed for claimed in claims if claimed not in too_soon]
-
-    async def _put_back(self, now: Micros) -> None:
-        while self._claimed_too_soon:
-            claimed, unsent = self._claimed_too_soon[0], NotSent("spool", clean=True)
-            with suppress(SettledLate):  # its claim was not committed, or was ended after a lost connection
-                await self.settle(claimed, unsent, put_back(claimed, unsent), now)
-            del self._claimed_too_soon[0]
 
     # --- TPS's answers: see ``AskedElsewhere`` ---
 

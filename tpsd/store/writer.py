@@ -190,9 +190,10 @@ class ThreadedWriter:
         return jobs
 
     def _pop(self, urgency: Urgency) -> Waiting | None:
-        with suppress(IndexError):
+        try:
             return self._lanes[urgency].popleft()
-        return None
+        except IndexError:
+            return None
 
     def _die(self, cause: BaseException) -> None:
         """A surprise in the thread itself: nobody may wait for it for ever, and no later caller may start to."""

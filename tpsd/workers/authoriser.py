@@ -131,13 +131,15 @@ class Authoriser:
         self._tasks.discard(task)
         del self._uuids[task]
 
-    async def drain(self, seconds: float) -> None:
-        """Let what is under way end; what has not by then ends as unknown at the next start."""
-        if self._tasks:
-            _, cut = await asyncio.wait(self._tasks, timeout=seconds)
-            for task in cut:
-                log.error("authorisation_cut", task=task.get_name())
-                task.cancel()
+    async def drain(self, seconds: float) -> bool:
+        """Let what is under way end, and whether all did; what has not ends as unknown at the next start."""
+        if not self._tasks:
+            return True
+        _, cut = await asyncio.wait(self._tasks, timeout=seconds)
+        for task in cut:
+            log.error("authorisation_cut", task=task.get_name())
+            task.cancel()
+        return not cut
 
     def follow(self, original: Original, kind: Kind, amount: int) -> Draft:
         """The request that follows a transaction, under the configuration now in force."""

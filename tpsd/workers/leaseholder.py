@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 
 import structlog
 
+from tpsd.core import polling
 from tpsd.domain.picture import FleetFacts
 from tpsd.domain.time import MILLISECOND, SECOND
 from tpsd.errors import JournalUnavailableError
-from tpsd.leases import RENEW_US, Endings, Hold, Leases, Neighbour, Renewed
+from tpsd.leases import LEASE_US, RENEW_US, Endings, Hold, Leases, Neighbour, Renewed
 from tpsd.ports import Clock
+from tpsd.waking import Pause, woken_within
 from tpsd.workers.journal_watch import JournalWatch
 
 RETRY_SECONDS = 1.0  # how often a journal that could not commit is tried again
@@ -36,7 +37,9 @@ class Leaseholder:
         self._presided = False
         self._renewed: Renewed | None = None
         self._apart_us = 0
+        self._pause_us = RENEW_US
         self.wake = asyncio.Event()
+        self.pause: Pause = woken_within  # in real time, as the database's clock runs
         hold.on_over = self.wake.set
 
     async def begin(self) -> None:
@@ -54,9 +57,14 @@ class Leaseholder:
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             self._watch.works()
-            with suppress(TimeoutError):  # in real time, as the database's clock runs
-                async with asyncio.timeout(wait_us / SECOND):
-                    await self.wake.wait()
+            await self.pause(self.wake, wait_us)
+
+    async def leave(self) -> None:
+        """Others go on at once with what is left here; nothing is written after this. Otherwise the lease runs out."""
+        try:
+            await self._leases.leave()
+        except JournalUnavailableError as exc:
+            log.error("lease_not_given_up", error=str(exc))
 
     @property
     def holds(self) -> bool:
@@ -70,7 +78,7 @@ class Leaseholder:
             daemon=self._leases.daemon,
             presides=self._leases.presides,
             others=() if renewed is None else tuple(one.name for one in renewed.others),
-            gone={} if renewed is None else {name: renewed.now - at for name, at in renewed.gone.items()},
+            gone={} if renewed is None else _told(renewed),
             apart_us=self._apart_us,
         )
 
@@ -80,13 +88,15 @@ class Leaseholder:
         for neighbour in renewed.others:
             if neighbour.left_us <= 0:
                 await self._declare_gone(neighbour)
+        found = False
         if renewed.gone or any(neighbour.left_us <= 0 for neighbour in renewed.others):
             done = await self._leases.take_over(self._clock.schedule(), self._endings)
-            if any(done.values()):
+            if found := any(done.values()):
                 log.error("work_taken_over", **done)
         self._on_round()
+        self._pause_us = polling.pause(self._pause_us, RENEW_US, found=found)
         ends = [neighbour.left_us + SOON_US for neighbour in renewed.others if neighbour.left_us > 0]
-        return min(RENEW_US, *ends) if ends else RENEW_US
+        return min(self._pause_us, *ends) if ends else self._pause_us
 
     async def _renew(self) -> Renewed:
         asked_at, wall = self._clock.schedule(), self._clock.wall()
@@ -103,3 +113,9 @@ class Leaseholder:
     async def _declare_gone(self, neighbour: Neighbour) -> None:
         if await self._leases.declare_gone(neighbour):
             log.error("daemon_gone", daemon=neighbour.name, overdue_seconds=-neighbour.left_us / SECOND)
+
+
+def _told(renewed: Renewed) -> dict[str, int]:
+    """Who is gone for how long; a restart in order is told of no more than a lease that is still running."""
+    gone = {name: renewed.now - at for name, at in renewed.gone.items()}
+    return {name: since for name, since in gone.items() if name not in renewed.left or since > LEASE_US}

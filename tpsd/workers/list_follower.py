@@ -7,11 +7,14 @@ from typing import Protocol
 
 import structlog
 
+from tpsd.core import polling
+from tpsd.domain.time import SECOND
 from tpsd.errors import JournalUnavailableError
 from tpsd.ports import Clock
+from tpsd.waking import Pause, woken_within
 from tpsd.workers.journal_watch import JournalWatch
 
-LOOK_SECONDS = 5.0  # one number is read each time; a card that is listed at noon is denied at noon, database or not
+LOOK_US = 5 * SECOND  # one number is read each time; a card that is listed at noon is denied at noon, database or not
 
 log = structlog.get_logger("tpsd.list_follower")
 
@@ -29,10 +32,15 @@ class ListFollower:
     def __init__(self, journal: Following, clock: Clock) -> None:
         self._journal = journal
         self._watch = JournalWatch(log, clock)
+        self.wake = asyncio.Event()
+        self.pause: Pause = woken_within
 
     async def run(self) -> None:
         """Until cancelled."""
+        wait_us = LOOK_US
         while True:
+            self.wake.clear()
+            changed = None
             try:
                 changed = await self._journal.follow_list()
             except JournalUnavailableError as exc:
@@ -41,4 +49,5 @@ class ListFollower:
                 if changed is not None:
                     self._watch.works()
                     log.info("list_followed", cards=changed)
-            await asyncio.sleep(LOOK_SECONDS)
+            wait_us = polling.pause(wait_us, LOOK_US, found=bool(changed))
+            await self.pause(self.wake, wait_us)

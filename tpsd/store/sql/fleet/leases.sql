@@ -30,7 +30,7 @@ UPDATE daemon SET credentials = ? WHERE name = current_setting('tpsd.daemon', tr
 SELECT now_us()
 
 -- name: neighbours
-SELECT name, life, lease_until - now_us(), gone_at FROM daemon
+SELECT name, life, lease_until, gone_at FROM daemon
 WHERE name <> current_setting('tpsd.daemon', true) ORDER BY name
 
 -- name: others_here
@@ -48,6 +48,11 @@ JOIN pg_stat_activity s ON s.pid = l.pid AND s.usename = current_user
 WHERE d.name <> current_setting('tpsd.daemon', true) AND d.gone_at < now_us() - ?2
   AND s.backend_start < to_timestamp(d.lease_until / 1000000.0)
 
+-- name: leave
+-- Its lease ends when it goes: of one that was declared gone it had ended before.
+UPDATE daemon SET lease_until = left_at.us, gone_at = left_at.us
+FROM (SELECT now_us() AS us) left_at WHERE name = current_setting('tpsd.daemon', true)
+
 -- name: declare_gone
 -- One in the middle of a commit is looked at again.
 UPDATE daemon SET gone_at = now_us()
@@ -57,6 +62,10 @@ WHERE name IN (SELECT name FROM daemon
 -- name: lock_names
 -- Until the transaction ends; of a tap and of a card, in the order given.
 SELECT count(pg_advisory_xact_lock(hashtextextended(value, 0))) FROM json_array_elements_text(?::json)
+
+-- name: preside_no_more
+-- It is let go at once, whatever becomes of the transaction.
+SELECT pg_advisory_unlock(?, ?)
 
 -- name: preside
 SELECT pg_try_advisory_lock(?, ?)

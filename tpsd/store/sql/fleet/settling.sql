@@ -5,8 +5,9 @@
 -- back was not settled: another fence, or of a type that may belong to a journey.
 WITH given AS (
   SELECT * FROM unnest(
-    ?::text[], ?::bigint[], ?::bigint[], ?::bigint[], ?::text[], ?::text[], ?::bigint[],
-    ?::text[], ?::text[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::text[], ?::bigint[]
+    ?::text::text[], ?::text::bigint[], ?::text::bigint[], ?::text::bigint[], ?::text::text[], ?::text::text[],
+    ?::text::bigint[], ?::text::text[], ?::text::text[], ?::text::bigint[], ?::text::bigint[], ?::text::bigint[],
+    ?::text::bigint[], ?::text::bigint[], ?::text::text[], ?::text::bigint[]
   ) AS one (uuid, number, fence, ended_at, outcome, why, unclean,
             state, cause, due, may_have_charged, settled_at, ran_rested, approved_amount, action_code, enquiry_due)
 ), settled AS (
@@ -15,7 +16,7 @@ WITH given AS (
       settled_at = given.settled_at, ran_rested = given.ran_rested, approved_amount = given.approved_amount,
       action_code = given.action_code, enquiry_due = given.enquiry_due, enquiries = 0, warned = 0
   FROM given
-  WHERE a.uuid = given.uuid AND a.state = 'sending' AND a.fence = given.fence AND a.type IN ('MTT', 'KFT')
+  WHERE a.uuid = given.uuid AND a.state = 'sending' AND a.fence = given.fence AND a.type IN ('MTT', 'KFT') /* own a */
   RETURNING a.uuid, given.number, given.ended_at, given.outcome, given.why, given.unclean, given.settled_at
 ), ended AS (
   UPDATE attempt t

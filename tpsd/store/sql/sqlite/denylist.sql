@@ -31,8 +31,13 @@ UPDATE deny_generation SET state = 'live', live_at = ? WHERE number = ? AND stat
 -- name: deny_abandon
 UPDATE deny_generation SET state = 'old' WHERE number = ? AND state = 'filling'
 
--- name: deny_abandon_all
-UPDATE deny_generation SET state = 'old' WHERE state = 'filling'
+-- name: deny_abandon_own
+-- Those of a former life, before this one begins any.
+UPDATE deny_generation SET state = 'old' WHERE state = 'filling' /* own */
+
+-- name: deny_abandon_orphans
+-- Those of daemons that are gone: SQLite has nobody else.
+UPDATE deny_generation SET state = 'old' WHERE state = 'filling' AND 0 = 1
 
 -- name: deny_totals
 SELECT source, sum(tokens), max(live_at), token_key FROM deny_generation
