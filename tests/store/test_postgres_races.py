@@ -359,7 +359,7 @@ class TestStarts:
             return done["attempts_ended_unknown"]
 
         pair.stops.before("adopt", starts_again)
-        done = await pair.two.leases.take_over(after(60), Endings(crashed, crashed_asked, None))
+        done = await pair.two.leases.take_over(after(60), Endings(crashed, crashed_asked, crashed_asked, None))
         assert done["sends_ended_unknown"] + sum(await pair.stops.settled()) == 1
 
 
@@ -432,7 +432,7 @@ class TestTries:
         assert pair.two.leases is not None
         (neighbour,) = (await pair.two.leases.renew()).others
         assert await pair.two.leases.declare_gone(neighbour)
-        done = await pair.two.leases.take_over(after(60), Endings(crashed, crashed_asked, None))
+        done = await pair.two.leases.take_over(after(60), Endings(crashed, crashed_asked, crashed_asked, None))
         assert done["sends_ended_unknown"] == 1
         claimed = asked_of(await wait_for(pair.two, 4, **AT_THE_OTHER_GATE))
         assert (claimed.number, claimed.credential) == (3, "gate-2")
