@@ -211,7 +211,13 @@ class Session:
         self._total += self._changes
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return self._loop.run_until_complete(work)
+        try:
+            return self._loop.run_until_complete(work)
+        except TimeoutError:
+            connection = getattr(self, "_connection", None)
+            if connection is not None:  # to undo what it had begun would take as long again, and tell as little
+                connection.terminate()
+            raise
 
 
 async def _connected(database: Database, settings: dict[str, str]) -> Any:
