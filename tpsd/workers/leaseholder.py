@@ -82,7 +82,7 @@ class Leaseholder:
                 await self._declare_gone(neighbour)
         if renewed.gone or any(neighbour.left_us <= 0 for neighbour in renewed.others):
             done = await self._leases.take_over(self._clock.schedule(), self._endings)
-            if any(done.values()):
+            if done := {name: count for name, count in done.items() if count}:
                 log.error("work_taken_over", **done)
         self._on_round()
         ends = [neighbour.left_us + SOON_US for neighbour in renewed.others if neighbour.left_us > 0]
