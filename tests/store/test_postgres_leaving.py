@@ -205,6 +205,19 @@ class TestNobodysCertificate:
         assert claims[sending.uuid].progress.may_have_charged
         assert claims[sending.uuid].body == sending.body
 
+    async def test_what_was_held_so_is_sent_by_its_daemon_when_that_comes_back(self, fleet: Fleet) -> None:
+        one, two = await fleet.daemon("one"), await fleet.daemon("two", NOBODYS)
+        await take(one, 1)
+        fleet.run_out("one")
+        await taken_over(two)
+        fleet.gone_since("one", 25 * HOUR)
+        assert await taken_over(two, now=NEXT_DAY) == {"due_held": 1}
+        await fleet.stops(one)
+        again = await fleet.daemon("one")
+        done = await again.recover(NEXT_DAY, ["common"], crashed, crashed_asked)
+        assert done["freed_with_credential"] == 1
+        assert (await claim_one(again, NEXT_DAY)).credential == "common"
+
     async def test_what_is_due_later_at_another_that_holds_it_is_left_to_that_one(self, fleet: Fleet) -> None:
         one, two = await fleet.daemon("one"), await fleet.daemon("two", NOBODYS)
         await fleet.daemon("three")
