@@ -287,6 +287,7 @@ class _Side(asyncio.Protocol):
         self._pipe: _Pipe | None = None
         self._early = bytearray()
         self._early_end = False
+        self._hung_up = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -316,7 +317,7 @@ class _Side(asyncio.Protocol):
             pipe.take(bytes(self._early), End.CLOSE if self._early_end else None)
 
     def write(self, data: bytes) -> None:
-        if self._transport is not None and not self.gone:
+        if self._transport is not None and not self.gone and not self._hung_up:
             self._transport.write(data)
 
     def end(self, how: End) -> None:
@@ -330,6 +331,7 @@ class _Side(asyncio.Protocol):
 
     def hang_up(self) -> None:
         if self._transport is not None and not self.gone:
+            self._hung_up = True
             self._transport.write_eof()
 
 
