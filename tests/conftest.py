@@ -26,7 +26,9 @@ settings.load_profile("steady")
 LONGEST: Final = (
     "sim/test_world.py",
     "kill/test_kill.py",
+    "kill/test_fleet.py",
     "faults/test_matrix.py",
+    "faults/test_database.py",
     "power/test_cuts.py",
     "power/test_faults.py",
     "planted/test_planted.py",

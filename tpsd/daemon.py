@@ -527,7 +527,7 @@ class Daemon:
         if self.feed is not None:
             self.feed.may_ask = lambda: leases.presides
         enquire = None if self.enquirer is None else lambda one: conclude_crashed(one, now=self.clock.schedule())
-        endings = Endings(self._after_crash, self._after_crash_asked, enquire)
+        endings = Endings(self._after_crash, self._after_crash_asked, self._after_crash_alone, enquire)
         leaseholder = Leaseholder(leases, hold, self.clock, endings, self._look_around)
         self.observer.fleet = leaseholder.facts
         return leaseholder
@@ -678,8 +678,17 @@ class Daemon:
         return outcome, settlement
 
     def _after_crash_asked(self, waiting: Waiting) -> Ending:
+        return self._after_crash_under(self._policy, waiting)
+
+    def _after_crash_alone(self, waiting: Waiting) -> Ending:
+        """Of another daemon's attempt under a certificate that nobody here holds, so that nobody can enquire."""
+        return self._after_crash_under(
+            replace(self._policy, doubt=replace(self._policy.doubt, enquires=False)), waiting
+        )
+
+    def _after_crash_under(self, policy: Policy, waiting: Waiting) -> Ending:
         now, outcome = self.clock.schedule(), classify(NoAnswer("crash"))
-        ending = settle_asked(waiting, outcome, self._policy, number=1, ended_at=now)
+        ending = settle_asked(waiting, outcome, policy, number=1, ended_at=now)
         self._crashed.append((cut_off(waiting, now), outcome, ending.settlement, None))
         return ending
 

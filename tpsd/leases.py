@@ -73,11 +73,13 @@ class Hold:
 class Endings:
     """What becomes of attempts whose end nobody saw: a deferred one's, a realtime one's, an enquiry's.
 
-    ``enquire`` None: this daemon asks TPS about nothing, and leaves rows in doubt to those that can.
+    ``alone``: a realtime one's about which this daemon cannot ask TPS, since it lacks the certificate. ``enquire``
+    None: it asks TPS about nothing, and leaves rows in doubt to those that can.
     """
 
     send: Callable[[Claimed], tuple[Outcome, Settlement]]
     asked: AskedJudge
+    alone: AskedJudge
     enquire: Crashed | None
 
 
@@ -110,5 +112,6 @@ class Leases(Protocol):
     async def take_over(self, now: Micros, endings: Endings) -> dict[str, int]:
         """Make the work of those who are gone this daemon's own, as far as it may send it; what was done, by name.
 
-        What was being sent ends as after a crash. Of a realtime tap nothing is sent: it is asked about.
+        What was being sent ends as after a crash. Of a realtime tap nothing is sent: it is asked about. What nobody
+        can go on with is told of and ended, some of it once its daemon has been gone for a day.
         """

@@ -175,6 +175,23 @@ def cells() -> list[Cell]:
     ]
 
 
+def chosen() -> list[Cell]:
+    """Those in which a journal may do wrong, since what TPS did is not known, and of each clean outcome one.
+
+    Where bytes merely come in pieces a journal is told nothing else; and what is late is first as silent as a hole.
+    """
+    return [
+        cell
+        for cell in cells()
+        if (cell.outcome == "unknown" and cell.phase in (Phase.REQUEST, Phase.RESPONSE) and cell.harm in _UNCLEAR)
+        or (cell.sent is Sent.PROVEN and (cell.phase, cell.harm) in _CLEAN)
+    ]
+
+
+_UNCLEAR: Final = frozenset({"reset", "limit", "late"})
+_CLEAN: Final = frozenset({(Phase.CONNECT, "reset"), (Phase.SERVER, "limit"), (Phase.RESPONSE, "latency")})
+
+
 def _cause(cause: str, harm: str, sent: Sent, timing: Timing) -> str:
     if timing is Timing.REALTIME and sent is Sent.FIRST and harm in SILENT:
         return "busy"  # probe and request share the time of one send, and nothing of it is left

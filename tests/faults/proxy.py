@@ -13,6 +13,7 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import replace
 from enum import Enum
+from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
 
@@ -31,7 +32,9 @@ class Way(Enum):
 
 
 class Proxy:
-    """Listens from ``__aenter__`` to ``__aexit__``. ``target`` is the port behind it; jitter comes from ``seed``."""
+    """Listens from ``__aenter__`` to ``__aexit__``. ``target``: the port behind it, or a socket's path; jitter comes
+    from ``seed``.
+    """
 
     def __init__(self, seed: int = 1) -> None:
         self._rng = random.Random(seed)
@@ -44,7 +47,7 @@ class Proxy:
         self._gone = asyncio.Event()
         self._socket = _reserved(0)
         self.port = int(self._socket.getsockname()[1])
-        self.target = 0
+        self.target: int | Path = 0
         self.made = 0  # connections accepted so far
         self.left: dict[Way, int] = dict.fromkeys(Way, 0)  # bytes that one end sent
         self.arrived: dict[Way, int] = dict.fromkeys(Way, 0)  # bytes that the other was given
@@ -108,6 +111,10 @@ class Proxy:
             self._read.clear()
             await self._read.wait()
 
+    def is_waiting(self, way: Way) -> bool:
+        """Whether something is on its way."""
+        return any(connection.pipes[way].is_waiting for connection in self._connections)
+
     async def drop(self) -> None:
         """End every connection towards the client; returns when the client has noticed."""
         for connection in list(self._connections):
@@ -156,7 +163,10 @@ class Proxy:
         connection = _Connection(self)
         near, far = (_Side(connection, way) for way in Way)
         try:
-            await loop.create_connection(lambda: far, "127.0.0.1", self.target)
+            if isinstance(self.target, Path):
+                await loop.create_unix_connection(lambda: far, str(self.target))
+            else:
+                await loop.create_connection(lambda: far, "127.0.0.1", self.target)
             await loop.connect_accepted_socket(lambda: near, client)
         except BaseException as exc:
             client.close()
@@ -277,6 +287,7 @@ class _Side(asyncio.Protocol):
         self._pipe: _Pipe | None = None
         self._early = bytearray()
         self._early_end = False
+        self._hung_up = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -306,7 +317,7 @@ class _Side(asyncio.Protocol):
             pipe.take(bytes(self._early), End.CLOSE if self._early_end else None)
 
     def write(self, data: bytes) -> None:
-        if self._transport is not None and not self.gone:
+        if self._transport is not None and not self.gone and not self._hung_up:
             self._transport.write(data)
 
     def end(self, how: End) -> None:
@@ -320,6 +331,7 @@ class _Side(asyncio.Protocol):
 
     def hang_up(self) -> None:
         if self._transport is not None and not self.gone:
+            self._hung_up = True
             self._transport.write_eof()
 
 

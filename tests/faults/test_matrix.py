@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.faults.cells import Cell, Phase, cells
-from tests.faults.running import Seen, ends_as, play
+from tests.faults.cells import Cell, cells
+from tests.faults.running import Seen, judge, play
 from tpsd.sfey.certificates import make
 
 Results = dict[Cell, Seen | BaseException]
@@ -32,19 +32,4 @@ def results(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.mark.parametrize("cell", cells(), ids=str)
 def test_cell(results: Results, cell: Cell) -> None:
-    seen = results[cell]
-    if isinstance(seen, BaseException):
-        raise seen
-    first = seen.attempts[0]
-    assert (first.outcome, first.cause) == (cell.outcome, cell.cause)
-    assert seen.state == ends_as(cell)
-    if cell.harm not in ("late", "starved") or cell.outcome == "not_sent":  # those may arrive at any time after it
-        assert seen.charged == (cell.outcome == "approved" or cell.phase is Phase.RESPONSE)
-    again = seen.state == "pending"
-    assert seen.final == ("approved" if again else seen.state)
-    assert len(seen.charges) in {"approved": (1,), "in_doubt": (0, 1)}.get(seen.final or "", (0,))
-    assert len(seen.attempts) > 1 or not again
-    doubtful = [attempt for attempt in seen.attempts if attempt.may_have_charged]
-    assert (first in doubtful) == (cell.outcome != "not_sent")
-    assert len(seen.requests) <= len(doubtful), "an attempt that is called clean reached TPS"
-    assert len({(sent.uuid, sent.digest) for sent in seen.requests}) <= 1
+    judge(cell, results[cell])

@@ -11,6 +11,7 @@ import pytest
 
 from tests.faults.proxy import Proxy, Way
 from tests.faults.toxics import (
+    AtWord,
     Bandwidth,
     Blackhole,
     End,
@@ -91,6 +92,15 @@ class TestToxics:
             (100.5, TEXT[:5], None),
             (104.5, b"", End.CLOSE),
         ]
+
+    @pytest.mark.parametrize(("word", "count", "passes"), [(b"b", 1, b"a"), (b"b", 2, b"abc"), (b"", 2, b"a")])
+    def test_at_a_word(self, word: bytes, count: int, passes: bytes) -> None:
+        """The piece with the word for that time is the first that is harmed, and all behind it are."""
+        met: list[None] = []
+        parcels = (Parcel(100.0, bytes([letter])) for letter in b"abcb")
+        out = carried(AtWord(word, count, (Blackhole(),), lambda: met.append(None)), parcels=iter(parcels))
+        assert b"".join(data for _, data, _ in out) == passes
+        assert met == [None]
 
     @pytest.mark.parametrize("pieces", [1, 2, 5, 100])
     def test_past_the_first_record(self, pieces: int) -> None:

@@ -200,6 +200,36 @@ class PastFirstRecord:
         return carry
 
 
+@dataclass(frozen=True, slots=True)
+class AtWord:
+    """What comes passes unharmed until ``word`` is in it for the ``count``-th time; that piece meets ``then`` first.
+
+    ``on_met`` is told of each connection in which it was.
+    """
+
+    word: bytes
+    count: int
+    then: tuple[Toxic, ...]
+    on_met: Callable[[], object]
+
+    def begin(self, rng: random.Random) -> Carry:
+        harm = chained(self.then, rng)
+        left = self.count
+
+        def carry(parcel: Parcel) -> Iterator[Parcel]:
+            nonlocal left
+            if left > 0 and self.word in parcel.data:
+                left -= 1
+                if left == 0:
+                    self.on_met()
+            if left > 0:
+                yield parcel
+            else:
+                yield from harm(parcel)
+
+        return carry
+
+
 def chained(toxics: tuple[Toxic, ...], rng: random.Random) -> Carry:
     """All of them at work, one behind the other."""
     stages = [toxic.begin(rng) for toxic in toxics]

@@ -31,6 +31,7 @@ from tpsd.domain.views import TapFilter, TapRow, TapStory
 from tpsd.errors import NotFoundError
 from tpsd.sfey.certificates import Files, server_context
 from tpsd.sfey.fates import Choose, by_amount
+from tpsd.sfey.ledger import Ledger
 from tpsd.sfey.simulator import Simulator
 
 __all__ = ["VISA", "Gate", "Line", "PostOffice", "Stage", "Tap", "configuration", "opened", "until"]
@@ -67,14 +68,17 @@ class PostOffice:
 class Stage:
     """Everything around the daemon, and the daemon while ``daemon_running``."""
 
-    def __init__(self, folder: Path, clock: WarpClock, tps: Simulator, lanes: int, seed: int) -> None:
+    def __init__(
+        self, folder: Path, clock: WarpClock, tps: Simulator, lanes: int, seed: int, first_serial: int = 1
+    ) -> None:
         self.folder = folder
         self.clock = clock
         self.tps = tps
         self.seed = seed
         self.post = PostOffice()
         self.lines = [Line(folder / f"tty-{number}") for number in range(1, lanes + 1)]
-        self.gates = [Gate(f"VAL{number:05d}", clock) for number in range(1, lanes + 1)]
+        serials = range(first_serial, first_serial + lanes)
+        self.gates = [Gate(f"VAL{number:05d}", clock) for number in serials]
         self.config_file = folder / "tpsd.toml"
         self._smtp_socket = _reserved()
         self._smtp: asyncio.Server | None = None
@@ -141,6 +145,11 @@ class Stage:
                 self._daemon = self._running = None
                 for gate in self.gates:
                     gate.unplug()
+
+    async def died(self) -> None:
+        """Returns when the daemon has ended by itself."""
+        assert self._running is not None
+        await asyncio.wait((self._running,))
 
     async def until(self, condition: Callable[[], Any], what: str, seconds: float = BOUND_SECONDS) -> Any:
         """As ``until``; a daemon that died says why at once."""
@@ -244,16 +253,20 @@ async def opened(
     clock: WarpClock | None = None,
     tps_wall: Callable[[], Micros] | None = None,
     zones: Sequence[str] = (),
+    ledger: Ledger | None = None,
+    first_serial: int = 1,
 ) -> AsyncIterator[Stage]:
     """A stage in ``folder``. ``changes`` go into the configuration, ``lane_changes`` into each of its lanes (None takes
     a key away); ``zones`` are where the lanes stand.
 
     ``clock`` is the daemon's and its validators', ``tps_wall`` what TPS says; by default one that stands still is all.
+    Stages whose daemons share a journal share TPS's ``ledger``; their seeds and their validators' serials differ.
     """
     if clock is None:
         clock = WarpClock()
         clock.stand_still()
-    stage = Stage(folder, clock, Simulator(choose, wall=tps_wall or clock.wall), lanes, seed)
+    tps = Simulator(choose, ledger=ledger, wall=tps_wall or clock.wall)
+    stage = Stage(folder, clock, tps, lanes, seed, first_serial)
     try:
         await stage.smtp_up()
         async with contextlib.AsyncExitStack() as stack:

@@ -134,7 +134,7 @@ class Worker:
         for neighbour in (await other.journal.leases.renew()).others:
             if neighbour.name == self.name:
                 assert await other.journal.leases.declare_gone(neighbour)
-        endings = Endings(crashed, self._asked, partial(conclude_crashed, now=other.now))
+        endings = Endings(crashed, self._asked, self._asked, partial(conclude_crashed, now=other.now))
         taking = asyncio.ensure_future(other.journal.leases.take_over(other.now, endings))
         await self.journal.close()
         await self.starts()

@@ -32,6 +32,7 @@ from tests.store.builders import (
 from tests.store.databases import Databases, PostgresEngine
 from tests.store.engines import IDENTITY, KEK
 from tests.store.passengers import (
+    AT_THE_GATE,
     AT_THE_OTHER_GATE,
     ENQUIRING,
     OTHER_GATE,
@@ -63,7 +64,7 @@ from tpsd.store.rotation import Rotation
 from tpsd.store.session import Database, Session
 from tpsd.workers.enquirer import conclude_crashed
 
-ENDINGS = Endings(crashed, crashed_asked, partial(conclude_crashed, now=NOW))
+ENDINGS = Endings(crashed, crashed_asked, crashed_asked, partial(conclude_crashed, now=NOW))
 BLIND = replace(ENDINGS, enquire=None)
 ASKING = replace(
     ENDINGS, asked=lambda waiting: settle_asked(waiting, classify(SILENCE), ENQUIRING, number=1, ended_at=NOW)
@@ -346,7 +347,7 @@ class TestWork:
         fleet.gone_since("one", 23 * HOUR)
         assert await taken_over(two) == {}
         fleet.gone_since("one", 25 * HOUR)
-        assert await taken_over(two) == {"left_in_doubt": 1}
+        assert await taken_over(two) == {"unconfirmed_due_in_doubt": 1}
         assert await states(two) == [("pending", None), ("in_doubt", "unconfirmed")]
         assert len(await two.claim(LATER, 10)) == 1
         assert [line.cause for line in (await two.story("2")).notices] == ["in_doubt/unconfirmed"]
@@ -430,12 +431,38 @@ class TestShared:
         assert await one.outages.unfinished("tps.example") is not None
         assert await two.outages.unfinished("tps.example") is None
 
-    async def test_a_card_under_way_at_one_waits_at_the_other(self, fleet: Fleet) -> None:
+    async def test_a_card_whose_journey_is_under_way_at_one_waits_at_the_other(self, fleet: Fleet) -> None:
         one, two = await fleet.daemon("one"), await fleet.daemon("two")
-        asked_of(await wait_for(one, 1, lane=PAYING))
-        told = (await wait_for(two, 2, lane=PAYING)).told
+        asked_of(await wait_for(one, 1, **AT_THE_GATE))
+        told = (await wait_for(two, 2, **AT_THE_OTHER_GATE)).told
         assert told is not None
         assert told.reason == "under_way"
+
+    async def test_a_payment_under_way_is_of_one_lane_whatever_the_others_are_called(self, fleet: Fleet) -> None:
+        one, two = await fleet.daemon("one"), await fleet.daemon("two")
+        asked_of(await wait_for(one, 1, lane=PAYING))
+        told = (await wait_for(one, 2, lane=PAYING)).told
+        assert told is not None
+        assert told.reason == "under_way"
+        asked_of(await wait_for(two, 3, lane=PAYING))
+
+    async def test_a_payment_in_doubt_is_of_one_lane_also_when_another_daemon_asks_about_it(self, fleet: Fleet) -> None:
+        """A lane of the same name elsewhere sends its own passenger's payment, and no other covers it."""
+        one, two = await fleet.daemon("one"), await fleet.daemon("two")
+        first = asked_of(await wait_for(one, 1, lane=PAYING, enquires=True))
+        fleet.run_out("one")
+        assert await taken_over(two, ASKING) == {"sends_ended_unknown": 1}
+        assert (await wait_for(two, 2, lane=PAYING, enquires=True)).asks_first is None
+        await fleet.stops(one)
+        again = await fleet.daemon("one")
+        assert (await wait_for(again, 3, lane=PAYING, enquires=True)).asks_first == str(first.uuid)
+
+    async def test_a_tap_is_made_anew_by_the_daemon_of_its_lane_alone(self, fleet: Fleet) -> None:
+        one, two = await fleet.daemon("one"), await fleet.daemon("two")
+        taken = await take(one, 1)
+        uuid = str((await one.operations.find(str(taken.number))).uuid)
+        lanes = [(await journal.operations.kept([uuid]))[uuid].lane for journal in (one, two)]
+        assert lanes == ["gate-1", "one/gate-1"], "no lane of the second is called so"
 
 
 class TestImports:

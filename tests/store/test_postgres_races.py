@@ -40,10 +40,13 @@ from tests.store.passengers import (
     wait_for,
 )
 from tpsd.core.asking import JourneyMovedError
+from tpsd.core.device_keys import prepared
 from tpsd.core.doubt import DoubtPolicy
 from tpsd.core.enquiry import conclude, read
 from tpsd.core.operations import InForce, Order, Refusal, judge
+from tpsd.domain.audit import AuditDraft
 from tpsd.domain.authorisation import AttemptReason
+from tpsd.domain.device_key import DeviceKey, KeysKept
 from tpsd.domain.doubt import Enquired
 from tpsd.domain.outcome import Answer
 from tpsd.domain.time import HOUR, MINUTE, Micros
@@ -359,7 +362,7 @@ class TestStarts:
             return done["attempts_ended_unknown"]
 
         pair.stops.before("adopt", starts_again)
-        done = await pair.two.leases.take_over(after(60), Endings(crashed, crashed_asked, None))
+        done = await pair.two.leases.take_over(after(60), Endings(crashed, crashed_asked, crashed_asked, None))
         assert done["sends_ended_unknown"] + sum(await pair.stops.settled()) == 1
 
 
@@ -432,11 +435,24 @@ class TestTries:
         assert pair.two.leases is not None
         (neighbour,) = (await pair.two.leases.renew()).others
         assert await pair.two.leases.declare_gone(neighbour)
-        done = await pair.two.leases.take_over(after(60), Endings(crashed, crashed_asked, None))
+        done = await pair.two.leases.take_over(after(60), Endings(crashed, crashed_asked, crashed_asked, None))
         assert done["sends_ended_unknown"] == 1
         claimed = asked_of(await wait_for(pair.two, 4, **AT_THE_OTHER_GATE))
         assert (claimed.number, claimed.credential) == (3, "gate-2")
         await answer(pair.two, claimed, APPROVED)
+
+
+class TestDeviceKeys:
+    """A key that stands in the files of all daemons, when they begin at once."""
+
+    async def test_each_keeps_it_and_there_is_one(self, pair: Pair) -> None:
+        keys = [prepared(DeviceKey("SALT", "PLAIN", "", "5a" * 32, "", ""), None)]
+        brought = AuditDraft(NOW, "anna (1000)", "terminal register", "a new gate")
+        pair.stops.before("device_key_insert", lambda: pair.one.device_keys.keep(keys, NOW, brought))
+        assert await pair.two.device_keys.keep(keys, NOW, brought) == KeysKept(0, 1, 0)
+        assert await pair.stops.settled() == [KeysKept(1, 0, 0)]
+        assert len(await pair.one.device_keys.rows()) == 1
+        assert len(await pair.one.operations.audited(10)) == 1
 
 
 class TestCrossed:

@@ -132,7 +132,13 @@ def test_a_missing_binding_is_an_error(session: Session) -> None:
         session.execute(Q["set_meta"], ("key",))
 
 
-def test_a_statement_that_takes_too_long_is_given_up(session: Session) -> None:
+def test_a_statement_without_an_answer_ends_the_connection(session: Session) -> None:
+    """To undo what it had begun would take as long again, and nobody could tell what became of it."""
+    session.execute("BEGIN")
     session.seconds = 0.05
     with pytest.raises(TimeoutError):
         session.execute("SELECT pg_sleep(60)")
+    session.seconds = 60.0
+    with pytest.raises(asyncpg.InterfaceError, match="closed"):
+        session.execute("SELECT 1")
+    assert not session.in_transaction

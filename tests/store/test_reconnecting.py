@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
@@ -143,6 +144,27 @@ async def test_work_that_had_begun_may_be_done_all_the_same(server: Server, writ
     gate.set()
     await writer.write(insert(2))
     assert server.rows() == [1, 2]
+
+
+async def test_nobody_complains_of_an_error_that_nobody_waits_for(writer: ReconnectingWriter) -> None:
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    gate = threading.Event()
+
+    def slow(connection: Any) -> None:
+        gate.wait(30)
+        lost(connection)
+
+    async def given_up() -> None:
+        with pytest.raises(SlowError):
+            await writer.write_within(slow, 0.05, Urgency.INTAKE)
+
+    await asyncio.create_task(given_up())
+    gate.set()
+    await back(writer)
+    await writer.write(insert(2))
+    gc.collect()
+    assert complaints == []
 
 
 async def test_what_is_done_in_time_is_given_back(writer: ReconnectingWriter) -> None:

@@ -99,6 +99,8 @@ def request_of(kept: KeptTap, terminal_sn: str, terminal_type: str, setting: Set
     return Request(path, body, token)
 
 
-_NO_LANE: Final = Refusal("its lane left the configuration: put it back, or leave out --rebuild")
+_NO_LANE: Final = Refusal(
+    "its lane is not in this daemon's configuration: put it back, order it at its own daemon, or leave out --rebuild"
+)
 _UNREADABLE: Final = Refusal("its kept card data cannot be read, so no new request can be made of it")
 _CLEAR: Final = Refusal("its card data is clear, and production needs [keys] ttk_file to encrypt it")

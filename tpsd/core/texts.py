@@ -92,6 +92,7 @@ _ON_THE_WAY: Final = (
     "deciding",
     "restored",
     "unconfirmed",
+    "untimed",
     "horizon",
     "seal",
     "wound",

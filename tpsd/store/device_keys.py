@@ -128,23 +128,30 @@ def _keep(connection: Connection, keys: Sequence[_Ready], at: Micros, audit: Aud
     new = known = retired = 0
     for one in keys:
         key = one.key
-        found = connection.execute(Q["device_key_known"], (key.type, key.terminal, one.digest)).fetchone()
+        name = (key.type, key.terminal, one.digest)
+        found = connection.execute(Q["device_key_known"], name).fetchone()
         if found is None and connection.execute(Q["device_key_retired"], (key.type, one.check_value)).get is not None:
             known, retired = known + 1, retired + 1
             continue
-        if found is None:
+        if found is None and _insert(connection, one, at):
             new += 1
-            row = (key.type, key.index, key.format, key.algorithm, key.terminal, one.digest)
-            connection.execute(Q["device_key_insert"], (*row, one.check_value, one.why, one.sealed, at, one.key_id))
             if audit is not None:
                 audits.write(connection, audit, _named(_row(connection, connection.last_insert_rowid())))
             continue
         known += 1
-        number, check_value, retired_at = found
+        # Another daemon may have kept it meanwhile.
+        number, check_value, retired_at = found or connection.execute(Q["device_key_known"], name).get
         retired += retired_at is not None
         if retired_at is None and check_value is None and one.check_value is not None:
             connection.execute(Q["device_key_opened"], (one.check_value, one.sealed, one.key_id, number))
     return KeysKept(new, known, retired)
+
+
+def _insert(connection: Connection, one: _Ready, at: Micros) -> bool:
+    key = one.key
+    row = (key.type, key.index, key.format, key.algorithm, key.terminal, one.digest)
+    connection.execute(Q["device_key_insert"], (*row, one.check_value, one.why, one.sealed, at, one.key_id))
+    return connection.changes() == 1
 
 
 def _made_with(connection: Connection, uuid: UUID, key: KeyRow) -> bool:

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
-from tpsd.core.notices import cause_key
-from tpsd.domain.authorisation import Claimed
-from tpsd.domain.notice import NoticeDraft, NoticeKind
-from tpsd.domain.time import DAY, Micros
+from tpsd.asking import Judge as AskedJudge
+from tpsd.domain.time import Micros
 from tpsd.errors import JournalError
 from tpsd.hints import Hint
 from tpsd.leases import LEASE_US, RENEW_US, Endings, Neighbour, Renewed
-from tpsd.store import enquiries, hints, recovery
+from tpsd.store import enquiries, hints, leaving
 from tpsd.store.asked import SqlAsked
-from tpsd.store.commits import Stamp, insert_notices
+from tpsd.store.commits import Stamp
 from tpsd.store.connection import Connection
 from tpsd.store.entering import NAMES, PRESIDING
-from tpsd.store.queries import F, Q
+from tpsd.store.queries import F
 from tpsd.store.writer import Urgency, Writer
-
-SLICE_ROWS: Final = 20  # rows a commit, some 10 ms of work: a passenger's tap waits no longer for its turn
-
-GONE_FOR_GOOD_US: Final = 1 * DAY
-"""After that a daemon is not expected back with what it alone knows of its last taps."""
 
 HANG_UP_US: Final = RENEW_US
 """So long one that was declared gone may come and hear that it was; then its connection is ended for it."""
@@ -124,61 +118,67 @@ class SqlLeases:
 
     async def take_over(self, now: Micros, endings: Endings) -> dict[str, int]:
         """See ``leases.Leases``; some rows a commit."""
-        stamp = self._stamp(now)
+        slices = self._going_on(now, endings, self._stamp(now)) | self._given_up(now, endings, self._stamp(now))
+        return {name: await self._whole(some) for name, some in slices.items()}
+
+    def _going_on(self, now: Micros, endings: Endings, stamp: Stamp) -> dict[str, Slice]:
+        """With what this daemon holds the certificate of."""
+        for_good = leaving.GONE_FOR_GOOD_US  # until then what its gate alone may know better is left to that
         slices: dict[str, Slice] = {
-            "sends_ended_unknown": lambda connection: self._end_sends(connection, endings, stamp),
-            "sends_taken_over": lambda connection: len(_adopt(connection, "orphans_due", now)),
-            "left_in_doubt": lambda connection: _doubt(connection, stamp),
+            "sends_ended_unknown": lambda connection: self._end_sends(
+                connection, leaving.adopt(connection, "orphans_sending", for_good), endings, endings.asked, stamp
+            ),
+            "sends_taken_over": lambda connection: len(leaving.adopt(connection, "orphans_due", now)),
+            "bodiless_taken_over": lambda connection: len(leaving.adopt(connection, "orphans_bodiless")),
+            "held_taken_over": lambda connection: leaving.adopt_held(connection, now),
         }
         if endings.enquire is not None:
             slices["enquiries_ended_unknown"] = lambda connection: _end_enquiries(connection, endings, stamp)
             slices["enquiries_taken_over"] = lambda connection: len(
-                _adopt(connection, "orphans_doubtful", now, GONE_FOR_GOOD_US)
+                leaving.adopt(connection, "orphans_doubtful", now, for_good)
             )
-        return {name: await self._whole(some) for name, some in slices.items()}
+        return slices
+
+    def _given_up(self, now: Micros, endings: Endings, stamp: Stamp) -> dict[str, Slice]:
+        """What nobody who is here can go on with, for whatever reason, comes to a person."""
+        overdue = now - leaving.ALONE_US  # whoever can go on with it has come by then
+        unconfirmed: dict[str, Slice] = {
+            f"{query}_in_doubt": partial(leaving.doubt_unconfirmed, query=query, stamp=stamp)
+            for query in leaving.UNCONFIRMED_ROWS
+        }
+        return unconfirmed | {
+            "sends_given_up": lambda connection: self._end_sends(
+                connection, leaving.abandoned_sends(connection), endings, endings.alone, stamp
+            ),
+            "untimed_failed": lambda connection: leaving.fail_untimed(connection, stamp),
+            "bodiless_held": lambda connection: leaving.hold_abandoned(connection, "abandoned_bodiless", (), stamp),
+            "due_held": lambda connection: leaving.hold_abandoned(connection, "abandoned_due", (overdue,), stamp),
+            "enquired_given_up": lambda connection: leaving.end_enquiries(connection, "abandoned_enquired", (), stamp),
+            "enquiries_given_up": lambda connection: leaving.end_enquiries(
+                connection, "abandoned_enquiries", (overdue,), stamp
+            ),
+        }
 
     async def _whole(self, some: Slice) -> int:
         done = 0
         while True:
             now_done = await self._writer.write(some)
             done += now_done
-            if now_done < SLICE_ROWS:
+            if now_done < leaving.SLICE_ROWS:
                 return done
 
-    def _end_sends(self, connection: Connection, endings: Endings, stamp: Stamp) -> int:
-        def end_asked(connection: Connection, claimed: Claimed) -> None:
-            self.asked.end_crashed(connection, claimed, endings.asked, stamp)
-
-        adopted = _adopt(connection, "orphans_sending", GONE_FOR_GOOD_US)
-        rows = [connection.execute(F["left_open_one"], (uuid,)).get for uuid in adopted]
-        return recovery.end_left_open(connection, rows, stamp, endings.send, end_asked)
-
-
-def _adopt(connection: Connection, orphans: str, *bindings: int) -> list[str]:
-    """Some rows become this daemon's; their UUIDs."""
-    found = list(connection.execute(F[orphans], (*bindings, SLICE_ROWS)))
-    for uuid, credential in found:
-        connection.execute(F["adopt"], (credential, uuid))
-    return [uuid for uuid, _ in found]
+    def _end_sends(
+        self, connection: Connection, uuids: list[str], endings: Endings, asked: AskedJudge, stamp: Stamp
+    ) -> int:
+        return leaving.end_left_open(connection, uuids, stamp, endings.send, (self.asked, asked))
 
 
 def _end_enquiries(connection: Connection, endings: Endings, stamp: Stamp) -> int:
     if endings.enquire is None:
         raise JournalError("who asks about nothing ends no enquiry")
-    adopted = _adopt(connection, "orphans_enquired")
+    adopted = leaving.adopt(connection, "orphans_enquired")
     for uuid in adopted:
         enquiries.end_left_open(
             connection, list(connection.execute(F["enquiries_of_one"], (uuid,))), stamp, endings.enquire
         )
-    return len(adopted)
-
-
-def _doubt(connection: Connection, stamp: Stamp) -> int:
-    """Taps that their daemon may have answered otherwise than the journal has it, and it will not say any more."""
-    adopted = _adopt(connection, "orphans_unconfirmed", GONE_FOR_GOOD_US)
-    for uuid in adopted:
-        connection.execute(F["doubt_unconfirmed"], (stamp.ran, uuid))
-        words = "its daemon is gone and never confirmed it: its passenger may have been told otherwise; it is not sent"
-        notice = NoticeDraft(NoticeKind.IN_DOUBT, cause_key(NoticeKind.IN_DOUBT, "unconfirmed"), words)
-        insert_notices(connection, (notice,), connection.execute(Q["tap_of_uuid"], (uuid,)).get, uuid, stamp.at)
     return len(adopted)

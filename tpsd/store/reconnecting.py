@@ -80,6 +80,7 @@ class ReconnectingWriter(ThreadedWriter):
                 raise SlowError(tried=False)
             if not job.ended:
                 self.unsure = True
+                job.future.add_done_callback(_heard)
                 raise SlowError(tried=True)
 
     def _refuse_while_away(self) -> None:
@@ -137,6 +138,12 @@ class ReconnectingWriter(ThreadedWriter):
                 job.ended = True
         deliver(left)
         self.on_change()
+
+
+def _heard(future: asyncio.Future[T]) -> None:
+    """Nobody waits for it any more, and an error that comes of it is told by those that wait for their own work."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _unavailable(away: Away) -> JournalUnavailableError:

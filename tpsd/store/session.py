@@ -209,7 +209,17 @@ class Session:
         self._total += self._changes
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return self._loop.run_until_complete(work)
+        try:
+            return self._loop.run_until_complete(work)
+        except TimeoutError:
+            self._hang_up()
+            raise
+
+    def _hang_up(self) -> None:
+        """Nobody answers: to undo what was begun would take as long again, and tell as little."""
+        connection = getattr(self, "_connection", None)
+        if connection is not None:
+            connection.terminate()
 
     def _drive(self, work: Coroutine[Any, Any, T]) -> T:
         """As ``_run``, for a statement, which waits for the server alone: a task would take twice the loop's turns."""
@@ -222,6 +232,9 @@ class Session:
         except StopIteration as end:
             result: T = end.value
             return result
+        except TimeoutError:
+            self._hang_up()
+            raise
 
     def _stop(self, _awaited: object) -> None:
         self._loop.stop()

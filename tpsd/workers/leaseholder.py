@@ -91,8 +91,9 @@ class Leaseholder:
         found = False
         if renewed.gone or any(neighbour.left_us <= 0 for neighbour in renewed.others):
             done = await self._leases.take_over(self._clock.schedule(), self._endings)
-            if found := any(done.values()):
+            if done := {name: count for name, count in done.items() if count}:
                 log.error("work_taken_over", **done)
+                found = True
         self._on_round()
         self._pause_us = polling.pause(self._pause_us, RENEW_US, found=found)
         ends = [neighbour.left_us + SOON_US for neighbour in renewed.others if neighbour.left_us > 0]

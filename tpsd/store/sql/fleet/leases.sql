@@ -98,13 +98,6 @@ JOIN attempt t ON t.reason = 'enquiry' AND t.ended_at IS NULL
 JOIN authorisation a ON a.uuid = t.uuid AND a.daemon = o.daemon AND a.credential = o.credential
 LIMIT ? /* claim a */
 
--- name: orphans_unconfirmed
-SELECT a.uuid, o.own FROM orphaned o
-JOIN authorisation a ON a.daemon = o.daemon AND a.credential = o.credential
-  AND a.state = 'pending' AND a.body_digest IS NOT NULL
-WHERE o.gone_at < now_us() - ? AND EXISTS (SELECT 1 FROM tap t WHERE t.uuid = a.uuid AND t.id > o.confirmed)
-ORDER BY a.daemon, a.due, a.uuid LIMIT ? /* claim a */
-
 -- name: adopt
 UPDATE authorisation SET daemon = current_setting('tpsd.daemon', true), credential = ? WHERE uuid = ?
 
@@ -122,8 +115,3 @@ SELECT a.uuid, a.terminal, a.timing, a.state, a.cause, t.number, a.fence, a.enqu
        coalesce(a.approved_amount, a.amount), t.started_at
 FROM attempt t JOIN authorisation a ON a.uuid = t.uuid
 WHERE a.uuid = ? AND t.reason = 'enquiry' AND t.ended_at IS NULL
-
--- name: doubt_unconfirmed
-UPDATE authorisation
-SET state = 'in_doubt', cause = 'unconfirmed', due = NULL, ran_rested = ?, enquiries = 0, warned = 0
-WHERE uuid = ? AND state = 'pending'

@@ -19,3 +19,19 @@ SET state = 'sending', attempt = attempt + 1, sends = sends + 1, fence = fence +
     credential = CASE WHEN own_credential(daemon, credential) = daemon || '/' || credential THEN credential
                       ELSE own_credential(daemon, credential) END
 WHERE uuid = ? AND state = 'awaiting_tap'
+
+-- name: under_way
+-- A lane is known by its name within a daemon; whose it is says the tap, since a row may have been taken over.
+SELECT 1 FROM authorisation a
+WHERE a.state = 'sending' AND a.timing = 'realtime' AND a.token = :token
+  AND CASE WHEN :journeys THEN a.type IN ('RETAIL_CHECK_IN', 'RETAIL_CHECK_OUT')
+           ELSE a.type = :type AND a.lane = :lane AND a.amount = :amount
+                AND EXISTS (SELECT 1 FROM tap t WHERE t.uuid = a.uuid /* own t */) END
+LIMIT 1
+
+-- name: doubtful
+SELECT a.uuid FROM authorisation a
+WHERE a.state IN ('in_doubt', 'awaiting_tap') AND a.state = 'in_doubt' AND a.timing = 'realtime'
+  AND a.token = ? AND a.type = ? AND a.lane = ? AND a.amount = ? AND a.initial_uuid IS NULL
+  AND EXISTS (SELECT 1 FROM tap t WHERE t.uuid = a.uuid /* own t */)
+ORDER BY a.created_at DESC LIMIT 1

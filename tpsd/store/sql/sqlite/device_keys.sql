@@ -6,6 +6,7 @@ SELECT id, check_value, retired_at FROM device_key WHERE type = ? AND terminal =
 -- name: device_key_insert
 INSERT INTO device_key (type, key_index, format, algorithm, terminal, digest, check_value, why, sealed, received_at, key_id)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO NOTHING
 
 -- name: device_key_opened
 UPDATE device_key SET check_value = ?, why = '', sealed = ?, key_id = ? WHERE id = ? AND retired_at IS NULL
