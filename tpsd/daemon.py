@@ -332,9 +332,8 @@ class Daemon:
 
     async def _end_open(self) -> None:
         """End what is open in the journal and is nobody's."""
-        done = await self.journal.recover(
-            self.clock.schedule(), self._credentials, self._after_crash, self._after_crash_asked
-        )
+        now, under_way = self.clock.schedule(), self.authoriser.under_way
+        done = await self.journal.recover(now, self._credentials, self._after_crash, self._after_crash_asked, under_way)
         log.info("recovered", **done)
         if mended := {name: count for name, count in done.items() if name in WOUNDS}:
             log.error("wounds_mended", **mended)
@@ -363,8 +362,9 @@ class Daemon:
             self.journal.on_connection(lambda: loop.call_soon_threadsafe(wake))
 
     def _is_quiet(self) -> bool:
+        """Realtime taps go on, and what is under way of them is spared; there may always be some."""
         enquiring = self.enquirer is not None and self.enquirer.busy
-        return not (self.dispatcher.in_flight or self.authoriser.in_flight or enquiring)
+        return not (self.dispatcher.in_flight or self.authoriser.enquiring or enquiring)
 
     def _wake_everybody(self) -> None:
         self._wake_sends()
@@ -488,6 +488,7 @@ class Daemon:
             partial_accepted=lane.partial_accepted,
             can_take_pin=asking.can_take_pin,
             patience=lane.verdict_us / SECOND,
+            send_away=None if self.drainer is None else asking.send_away,
         )
         task = self.authoriser.begin(taken.asked, terms, taken.asks_first)
         task.add_done_callback(partial(self._tell, asking.tell))

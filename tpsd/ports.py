@@ -197,10 +197,12 @@ class Journal(TapReader, Protocol):
         credentials: Collection[str],
         settle: Callable[[Claimed], tuple[Outcome, Settlement]],
         judge: AskedJudge,
+        spared: Collection[str] = (),
     ) -> dict[str, int]:
         """At start: ends attempts a crash left open, holds rows without a credential; what was done, by name.
 
-        ``judge`` says what a realtime attempt's end means that nobody saw.
+        ``judge`` says what a realtime attempt's end means that nobody saw. ``spared``: UUIDs of attempts that are
+        under way.
         """
 
     async def close_windows(self, now: Micros, close: CloseWindow) -> int:

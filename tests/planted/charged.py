@@ -110,12 +110,11 @@ CHARGED: Final = (
     Bug(
         "a spool tap has a UUID of its own",
         "tpsd/store/spooled.py",
-        "        return await self._spooling(candidate, partial(self._spool.put, candidate, ",
-        """        from dataclasses import replace
-        from uuid import uuid4
+        "        taken, uuid = await self._spool.put(candidate, judged, ",
+        """        from uuid import uuid4
 
         own = candidate.draft and replace(candidate, draft=replace(candidate.draft, uuid=uuid4()))
-        return await self._spooling(candidate, partial(self._spool.put, own or candidate, """,
+        taken, uuid = await self._spool.put(own or candidate, judged, """,
         ("tests/store/test_spooled.py",),
     ),
     Bug(
@@ -152,5 +151,54 @@ CHARGED: Final = (
         " AND a.fence = given.fence",
         "",
         ("tests/store/test_postgres_together.py",),
+    ),
+    Bug(
+        "a tap that TPS was asked about is asked about again at the spool",
+        "tpsd/core/spooling.py",
+        "            if known.asked or not can_be_asked(candidate):",
+        "            if not can_be_asked(candidate):",
+        ("tests/unit/test_spooling.py", "tests/store/test_spool_realtime.py"),
+    ),
+    Bug(
+        "what the database asked TPS is not remembered",
+        "tpsd/store/spooled.py",
+        "taken.told, rode=rode, uuid=asked)",
+        "taken.told, rode=rode)",
+        ("tests/store/test_spool_realtime.py",),
+    ),
+    Bug(
+        "a start forgets what its former life asked",
+        "tpsd/store/spooled.py",
+        "        self.doubts.on_concluded = self._concluded\n        await self._recall()\n",
+        "        self.doubts.on_concluded = self._concluded\n",
+        ("tests/store/test_spool_realtime.py",),
+    ),
+    Bug(
+        "the spool asks for a payment whose earlier one is in doubt",
+        "tpsd/core/spooling.py",
+        "        if decision.asking is not None and decision.asking.asks_first is not None:",
+        "        if False:",
+        ("tests/unit/test_spooling.py", "tests/store/test_spool_realtime.py"),
+    ),
+    Bug(
+        "what both stores know to give back is given back twice",
+        "tpsd/store/draining_asked.py",
+        """    if connection.execute(Q["spooled_follower"], (uuid,)).get is None:""",
+        "    if step is not Over.WAIT:",
+        ("tests/store/test_spool_realtime.py",),
+    ),
+    Bug(
+        "a neighbour ends a payment whose answer may be in its gate's spool",
+        "tpsd/store/sql/fleet/leases.sql",
+        "a.state = 'sending'\nWHERE o.gone_at < now_us() - ? OR NOT EXISTS",
+        "a.state = 'sending'\nWHERE o.gone_at < now_us() + ? OR NOT EXISTS",
+        ("tests/store/test_spool_neighbours.py",),
+    ),
+    Bug(
+        "a tap is forgotten at the spool before the gate remembers it",
+        "tpsd/store/spooled.py",
+        "            self._remember(tap, rode=False)  # first:",
+        "            pass  # first:",
+        ("tests/store/test_spool_realtime.py",),
     ),
 )

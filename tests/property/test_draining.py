@@ -26,7 +26,8 @@ from tpsd.store.commits import Stamp
 from tpsd.store.draining import draining
 from tpsd.store.epochs import KeyFolder
 from tpsd.store.journal import Secrets
-from tpsd.store.spool import Spool, Spooled
+from tpsd.store.spool import Spool
+from tpsd.store.spooled_taps import Spooled
 from tpsd.store.sqlite import SqliteJournal
 
 TABLES = {

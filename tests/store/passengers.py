@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
@@ -27,6 +28,7 @@ from tpsd.domain.outcome import Answer, Exchange
 from tpsd.domain.tap import Kind, TapReport
 from tpsd.domain.time import Micros
 from tpsd.domain.views import JourneyRow
+from tpsd.errors import JournalUnavailableError
 from tpsd.ports import Journal, Taken
 from tpsd.store.journal import SqlJournal
 
@@ -69,8 +71,10 @@ async def offer(
     """A realtime tap as its lane hands it to the journal; the other fields are those of ``report``."""
     tap = fresh(counter, now, **fields)
     given = setting(journal, enquires=enquires)
-    names = tokens_of(tap, given)
-    journey = await journal.asked.journey(COMPANY, names[0]) if names else None
+    names = tokens_of(tap, given) if lane.kinds & JOURNEY_KINDS else ()
+    journey = None
+    with suppress(JournalUnavailableError):  # the lane leaves it to the commit
+        journey = await journal.asked.journey(COMPANY, names[0]) if names else None
     return prepare(tap, lane, given, uuid or uuid4(), None, journey)
 
 

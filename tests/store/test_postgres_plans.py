@@ -133,6 +133,10 @@ HOT = {
     "abandoned_enquired": "attempt_enquiring",
     "oldest_waiting": "authorisation_",
     "untimed_life": "tap_untimed",
+    "doubted": "authorisation_",
+    "spooled_row": "tap_identity",
+    "spooled_follower": "authorisation_follows",
+    "spooled_delivered": "tap_",
 }
 
 

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.builders import after, take
+from tests.store.builders import APPROVED, NOW, SILENCE, after, take
 from tests.store.databases import PostgresEngine
+from tests.store.passengers import ENQUIRING, answer, asked_of, enquire, offer, pay, wait_for
 from tests.store.remote_gate import Gate, rows
-from tests.store.test_postgres_leases import LATER, Fleet, place, taken_over
+from tests.store.test_postgres_leases import ASKING, LATER, Fleet, place, taken_over
+from tpsd.core.intake import decide
 from tpsd.domain.time import HOUR, MINUTE
 from tpsd.errors import JournalUnavailableError
+from tpsd.store.postgres import PostgresJournal
 from tpsd.store.spooled import SpooledJournal
 
 __all__ = ["place"]
@@ -91,6 +94,76 @@ async def test_a_gate_that_comes_back_after_days_clears_the_doubt(gate: Gate, fl
         assert [(row.state, row.cause) for row in await rows(journal)] == [("pending", None)]
         assert await two.claim(after(60), 10) == []
         assert len(await journal.claim(after(60), 10)) == 1
+
+
+async def test_a_payment_whose_answer_may_be_in_the_spool_is_left_alone(gate: Gate, fleet: Fleet) -> None:
+    """The database has only that it was asked; its passenger may ride on what the spool knows."""
+    async with gate.open() as journal:
+        await introduced(journal)
+        await gate.lose()
+        taken = await wait_for(journal)
+        gate.server.unshut()
+        await gate.connected()
+        for tap in await journal._spool.first(10):
+            await journal._writer.write(journal._draining(tap, NOW))
+        await introduced(journal)
+        await answer(journal, asked_of(taken), APPROVED)
+        assert [row.state for row in await rows(journal)] == ["sending"]
+    two = await fleet.daemon("two")
+    fleet.run_out(ONE)
+    assert await taken_over(two) == {}
+    async with gate.open() as journal:
+        await introduced(journal)
+        await gate.drained()
+        assert [(row.state, row.verdict) for row in await rows(journal)] == [("approved", 1)]
+
+
+async def test_after_a_day_it_is_in_doubt_and_asked_about(gate: Gate, fleet: Fleet) -> None:
+    async with gate.open() as journal:
+        await introduced(journal)
+        await PostgresJournal.take(journal, await offer(journal, enquires=True), decide, NOW)
+    two = await fleet.daemon("two")
+    fleet.run_out(ONE)
+    assert await taken_over(two, ASKING) == {}
+    fleet.gone_since(ONE, 10 * MINUTE)
+    assert await taken_over(two, ASKING) == {}
+    fleet.gone_since(ONE, 25 * HOUR)
+    assert await taken_over(two, ASKING) == {"sends_ended_unknown": 1}
+    await enquire(two, APPROVED)
+    async with gate.open() as journal:
+        assert [row.state for row in await rows(journal)] == ["approved"]
+
+
+async def test_a_payment_that_the_database_alone_knows_is_taken_over(gate: Gate, fleet: Fleet) -> None:
+    async with gate.open() as journal:
+        await introduced(journal)
+        await wait_for(journal)
+        await introduced(journal)
+    two = await fleet.daemon("two")
+    fleet.run_out(ONE)
+    assert await taken_over(two) == {"sends_ended_unknown": 1}
+
+
+async def test_nobody_asks_about_a_doubt_that_its_gate_has_not_confirmed(gate: Gate, fleet: Fleet) -> None:
+    async with gate.open() as journal:
+        await introduced(journal)
+        await gate.lose()
+        await pay(journal, SILENCE, policy=ENQUIRING, enquires=True)
+        gate.server.unshut()
+        await gate.connected()
+        for tap in await journal._spool.first(10):
+            await journal._writer.write(journal._draining(tap, NOW))
+        await introduced(journal)
+        assert [row.state for row in await rows(journal)] == ["in_doubt"]
+    two = await fleet.daemon("two")
+    fleet.run_out(ONE)
+    assert await taken_over(two, ASKING, after(600)) == {}
+    async with gate.open() as journal:
+        await introduced(journal)
+        await gate.drained()
+        await introduced(journal)
+    fleet.run_out(ONE)
+    assert await taken_over(two, ASKING, after(600)) == {"enquiries_taken_over": 1}
 
 
 async def test_who_presides_is_asked_anew_after_a_loss(gate: Gate, fleet: Fleet) -> None:

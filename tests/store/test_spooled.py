@@ -274,7 +274,8 @@ async def test_running_time_is_counted_once(gate: Gate) -> None:
         assert (journal._spool._ran, journal._ran) == (185_000_000, 185_000_000)
 
 
-async def test_a_tap_that_comes_again_while_it_is_drained(gate: Gate) -> None:
+@pytest.mark.parametrize(("shown", "state"), [(Shown.TURNED_AWAY, "not_charged"), (Shown.LET_IN, "pending")])
+async def test_a_tap_that_comes_again_while_it_is_drained(gate: Gate, shown: Shown, state: str) -> None:
     async with gate.open() as journal:
         await gate.lose()
         await take(journal, 1)
@@ -284,12 +285,12 @@ async def test_a_tap_that_comes_again_while_it_is_drained(gate: Gate) -> None:
             draining = asyncio.create_task(journal.drain(NOW))
             while not any(journal._writer._running):
                 await asyncio.sleep(0)
-            await take(journal, 1, shown=Shown.TURNED_AWAY)
+            await take(journal, 1, shown=shown)
         assert await draining == 0
         assert await journal.claim(NOW, 10) == []
         await gate.drained()
         (row,) = await rows(journal)
-        assert (row.state, row.repeats) == ("not_charged", 1)
+        assert (row.state, row.repeats) == (state, 1)
 
 
 async def test_a_drain_that_the_connection_does_not_outlive(gate: Gate) -> None:

@@ -6,17 +6,42 @@ from dataclasses import replace
 
 import pytest
 
-from tests.intake_taps import prepared
-from tpsd.core.candidate import Candidate, Decision, Facts
+from tests.intake_taps import TERMINAL, prepared
+from tests.realtime_taps import CHECK_IN, CHECK_OUT, GATE, KNOWN_FARE, PAYMENT, realtime
+from tpsd.core.asking import UNDER_WAY
+from tpsd.core.candidate import Asking, Candidate, Decision, Facts, KnownTap, LanePolicy
+from tpsd.core.intake import decide
 from tpsd.core.passback import AGAIN, CardPast, PassBack, joined, lately
-from tpsd.core.spooling import NOTE, OUT_OF_SERVICE, Found, Upsert, at_the_spool, upsert
+from tpsd.core.spooling import (
+    NOTE,
+    OUT_OF_SERVICE,
+    Found,
+    Over,
+    Remembered,
+    Upsert,
+    adopted,
+    at_the_spool,
+    noted,
+    over,
+    unnoted,
+    upsert,
+)
 from tpsd.domain.authorisation import State
-from tpsd.domain.tap import Disposition, Told, Verdict
+from tpsd.domain.notice import NoticeKind
+from tpsd.domain.tap import Disposition, Shown, Told, Verdict
 from tpsd.domain.time import Micros
 
 ACCEPTED = Decision(Told(Verdict.ACCEPTED, "ok"), state=State.PENDING)
 DENIED = Decision(Told(Verdict.DENIED, "deny_list"), disposition=Disposition.DENIED)
 KNOWN_NOT = Facts()
+ENDS = [
+    State.APPROVED,
+    State.DECLINED,
+    State.TAP_REFUSED,
+    State.FAILED,
+    State.NOT_CHARGED,
+    State.IN_DOUBT,
+]
 
 
 @pytest.mark.parametrize(
@@ -52,14 +77,110 @@ def test_the_row_says_that_the_spool_judged(before: str | None, note: str) -> No
     assert judged == replace(ACCEPTED, note=note)
 
 
-def test_what_needs_the_database_is_out_of_service() -> None:
-    judged = at_the_spool(lambda _, __: ACCEPTED)(candidate(realtime=True), KNOWN_NOT)
+@pytest.mark.parametrize("lane", [CHECK_IN, CHECK_OUT, GATE])
+def test_what_needs_the_database_is_out_of_service(lane: LanePolicy) -> None:
+    judged = at_the_spool(decide)(realtime(lane), KNOWN_NOT)
     assert (judged.told, judged.state, judged.disposition) == (OUT_OF_SERVICE, None, Disposition.DENIED)
+
+
+ASKED = Decision(None, state=State.SENDING, note=NOTE, asking=Asking())
+
+
+@pytest.mark.parametrize("lane", [PAYMENT, KNOWN_FARE])
+def test_a_payment_is_asked_for(lane: LanePolicy) -> None:
+    assert at_the_spool(decide)(realtime(lane), KNOWN_NOT) == ASKED
+
+
+@pytest.mark.parametrize("note", [None, "list_stale", "let_in"])
+def test_the_note_is_told_from_the_rest(note: str | None) -> None:
+    assert unnoted(noted(note)) == note
+    assert unnoted(note) == note
+
+
+IN_DOUBT = "33333333-3333-4333-8333-333333333333"
+TOLD = Told(Verdict.ACCEPTED, "approved", 250)
+NOT_SERVED = Decision(OUT_OF_SERVICE, disposition=Disposition.DENIED, note=NOTE)
+
+
+@pytest.mark.parametrize(
+    ("facts", "known", "decision"),
+    [
+        (Facts(), Remembered(asked=True), NOT_SERVED),
+        (Facts(), Remembered(TOLD), Decision(TOLD, disposition=Disposition.DENIED, note=NOTE)),
+        (Facts(), Remembered(under_way=True), Decision(UNDER_WAY, disposition=Disposition.REPEAT, note=NOTE)),
+        (Facts(under_way=True), Remembered(), Decision(UNDER_WAY, disposition=Disposition.REPEAT, note=NOTE)),
+        (Facts(), Remembered(doubtful=IN_DOUBT), NOT_SERVED),
+        (Facts(doubtful=IN_DOUBT), Remembered(), NOT_SERVED),
+    ],
+)
+def test_what_may_be_charged_already_is_not_asked_for(facts: Facts, known: Remembered, decision: Decision) -> None:
+    assert at_the_spool(decide, known)(realtime(PAYMENT, configured={"enquires": True}), facts) == decision
+
+
+def test_without_enquiries_a_doubt_keeps_nobody_from_paying() -> None:
+    assert at_the_spool(decide, Remembered(doubtful=IN_DOUBT))(realtime(PAYMENT), Facts()) == ASKED
+
+
+def test_who_was_let_in_and_is_not_asked_about_is_told_of() -> None:
+    judged = at_the_spool(decide, Remembered(asked=True))(realtime(PAYMENT, shown=Shown.LET_IN), KNOWN_NOT)
+    assert [(notice.kind, notice.cause) for notice in judged.notices] == [
+        (NoticeKind.UNSEEN, f"unseen/database@{TERMINAL}")
+    ]
+
+
+def test_a_stale_tap_is_stale_at_the_spool_too() -> None:
+    """So a tap that is too old to be remembered is never asked about a second time."""
+    judged = at_the_spool(decide)(realtime(PAYMENT, age_ms=PAYMENT.verdict_us // 1000 + 1), KNOWN_NOT)
+    assert (judged.told, judged.asking) == (Told(Verdict.DENIED, "stale"), None)
+
+
+def test_a_row_under_way_is_adopted_once() -> None:
+    tap = realtime(PAYMENT)
+    assert adopted(tap, KNOWN_NOT) == ASKED
+    asked = KnownTap(7, None, None, State.SENDING, 1, unseen=False)
+    assert adopted(tap, Facts(known=asked)) == Decision(None, known=7)
+
+
+@pytest.mark.parametrize("under_way", [False, True])
+@pytest.mark.parametrize("spooled", ENDS)
+@pytest.mark.parametrize("found", [State.SENDING, *ENDS])
+def test_an_end_at_the_spool_over_a_row(found: State, spooled: State, under_way: bool) -> None:
+    step = over(found, spooled, under_way=under_way)
+    if found is spooled:
+        assert step is Over.LEAVE, "drained twice is drained once"
+    elif found is State.APPROVED:
+        assert step is Over.LEAVE, "nothing takes back what was charged"
+    elif spooled is State.APPROVED or found is State.SENDING:
+        assert step is Over.SETTLE
+    elif found is State.IN_DOUBT:
+        assert step is Over.SETTLE, "the answer is known"
+    else:
+        assert step is Over.LEAVE
+
+
+@pytest.mark.parametrize("found", ENDS)
+def test_an_answer_under_way_is_waited_for_where_others_ended_it(found: State) -> None:
+    assert over(State.SENDING, State.SENDING, under_way=True) is Over.LEAVE
+    assert over(found, State.SENDING, under_way=True) is Over.WAIT
+    assert over(found, State.SENDING, under_way=False) is Over.LEAVE
+
+
+@pytest.mark.parametrize(
+    ("state", "step"),
+    [
+        (State.SENDING, Upsert.CANCEL),
+        (State.IN_DOUBT, Upsert.CANCEL),
+        (State.NOT_CHARGED, Upsert.LEAVE),
+        (State.APPROVED, Upsert.UNSEEN),
+    ],
+)
+def test_who_was_turned_away_at_the_spool_was_not_asked_about(state: State, step: Upsert) -> None:
+    assert upsert(Found(1, "a", state, 1, True), DENIED, cancelled=False, realtime=True) is step
 
 
 def test_a_verdict_that_was_told_before_stands() -> None:
     told = Told(Verdict.DENIED, "pass_back")
-    judged = at_the_spool(lambda _, __: ACCEPTED, told)(candidate(), KNOWN_NOT)
+    judged = at_the_spool(lambda _, __: ACCEPTED, Remembered(told))(candidate(), KNOWN_NOT)
     assert (judged.told, judged.state) == (told, State.PENDING)
 
 
@@ -84,7 +205,7 @@ def test_only_a_lane_with_pass_back_asks_for_it() -> None:
         seen.append(facts.card_past)
         return ACCEPTED
 
-    judged = at_the_spool(decided, None, CardPast(5, 1))
+    judged = at_the_spool(decided, Remembered(past=CardPast(5, 1)))
     judged(candidate(), Facts())
     judged(candidate(), Facts(card_past=CardPast()))
     assert seen == [None, CardPast(5, 1)]

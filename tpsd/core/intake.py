@@ -67,6 +67,7 @@ __all__ = [
     "kind_of",
     "prepare",
     "tokens_of",
+    "told_of_let_in",
     "turned_away_late",
 ]
 
@@ -273,7 +274,7 @@ def decide(candidate: Candidate, facts: Facts) -> Decision:
     if candidate.draft is None or (shown is Shown.NOTHING and not told.verdict.accepts):
         return Decision(told, disposition=_DISPOSITIONS.get(told.reason, Disposition.DENIED), notices=notices)
     if candidate.realtime:
-        return _told_of_let_in(candidate, asking.begin(candidate, facts, told, notices))
+        return told_of_let_in(candidate, asking.begin(candidate, facts, told, notices))
     note = STALE if candidate.list_is_stale else None  # "why was this card let in on Tuesday?"
     if not told.verdict.accepts:
         told, note = Told(Verdict.ACCEPTED, "let_in"), told.reason
@@ -281,7 +282,7 @@ def decide(candidate: Candidate, facts: Facts) -> Decision:
     return Decision(told, state=state, cause=facts.held_cause, note=note, notices=(*notices, *joining))
 
 
-def _told_of_let_in(candidate: Candidate, decision: Decision) -> Decision:
+def told_of_let_in(candidate: Candidate, decision: Decision) -> Decision:
     """A passenger who was let in and whose tap TPS is not asked about, told of."""
     if decision.told is None or candidate.report.shown is not Shown.LET_IN:
         return decision

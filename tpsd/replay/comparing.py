@@ -13,6 +13,7 @@ from uuid import UUID
 from tpsd.asking import Answered
 from tpsd.core.candidate import Candidate
 from tpsd.core.settlement import Settlement
+from tpsd.core.spooling import unnoted
 from tpsd.domain.authorisation import Claimed
 from tpsd.domain.notice import MailRow
 from tpsd.domain.outcome import Exchange, Outcome
@@ -72,6 +73,7 @@ class Comparison:
         if after["request"] != (tap.get("decided") or {}).get("request"):
             after = masked(after)  # the log is; where they agree without, nothing was to be masked
         then: Fields = tap.get("decided") or {"told": {"reason": "internal"}}
+        then = {**then, "note": unnoted(then.get("note"))}  # a replay has its journal at hand
         if after["uuid"] is not None and after["uuid"] != then.get("uuid"):
             self._places.setdefault(after["uuid"], (at, place))
         self._compare(Aspect.VERDICT, at, tap, then, after, _VERDICT)

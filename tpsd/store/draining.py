@@ -10,21 +10,30 @@ from dataclasses import replace
 
 from tpsd.core.candidate import Candidate
 from tpsd.core.intake import turned_away_late
-from tpsd.core.spooling import OUT_OF_SERVICE, UNCONFIRMED, Found, Upsert, entered, repeated, upsert
-from tpsd.domain.authorisation import State
+from tpsd.core.spooling import UNCONFIRMED, Found, Upsert, can_be_asked, entered, repeated, upsert
+from tpsd.domain.authorisation import Draft, State
 from tpsd.domain.notice import NoticeDraft
 from tpsd.store import commits
 from tpsd.store.commits import SealedParts, Stamp
 from tpsd.store.connection import Connection
+from tpsd.store.draining_asked import Asking, cancel_asked, drain_asked
 from tpsd.store.queries import Q
 from tpsd.store.seal import Sealed
-from tpsd.store.spool import Spooled
+from tpsd.store.spooled_taps import Spooled
 
 
 def draining(
-    spooled: Spooled, seal: Callable[[str, str, bytes], Sealed], digest: Callable[[bytes], bytes], stamp: Stamp
-) -> Callable[[Connection], None]:
-    """The work that puts a tap into a journal: ``seal`` and ``digest`` are that journal's, ``stamp`` the taking's."""
+    spooled: Spooled,
+    seal: Callable[[str, str, bytes], Sealed],
+    digest: Callable[[bytes], bytes],
+    stamp: Stamp,
+    *,
+    under_way: bool = False,
+) -> Callable[[Connection], bool]:
+    """The work that puts a tap into a journal: ``seal`` and ``digest`` are that journal's, ``stamp`` the taking's.
+
+    It says whether the journal has it now. ``under_way``: TPS's answer is waited for.
+    """
     draft, card = spooled.candidate.draft, spooled.candidate.card
     parts = SealedParts(None, None, None)
     if draft is not None:
@@ -38,7 +47,18 @@ def draining(
     def payload(owner: str) -> Sealed:
         return seal(owner, "payload", spooled.payload or b"")
 
-    return lambda connection: _drain(connection, spooled, parts, payload, stamp)
+    def seal_body(draft: Draft) -> tuple[Sealed, bytes]:
+        body = draft.body or b""
+        return seal(str(draft.uuid), "body", body), digest(body)
+
+    def work(connection: Connection) -> bool:
+        if spooled.asked is not None and draft is not None:
+            asking = Asking(spooled, spooled.asked, draft, under_way)
+            return drain_asked(connection, _find(connection, spooled), asking, seal_body, stamp)
+        _drain(connection, spooled, parts, payload, stamp)
+        return True
+
+    return work
 
 
 def _drain(
@@ -93,9 +113,9 @@ def _uuid(candidate: Candidate) -> str | None:
 
 def _lay_over(connection: Connection, found: Found, spooled: Spooled, parts: SealedParts, stamp: Stamp) -> None:
     decision, candidate = spooled.decision, spooled.candidate
-    if decision.told == OUT_OF_SERVICE and found.uuid is not None:
+    if candidate.realtime and found.uuid is not None and not can_be_asked(candidate):
         return  # TPS was to be asked at once, and was not: its attempt is ended like one that a crash left
-    step = upsert(found, decision, cancelled=spooled.cancelled is not None)
+    step = upsert(found, decision, cancelled=spooled.cancelled is not None, realtime=candidate.realtime)
     uuid, notices = found.uuid, decision.notices
     match step:
         case Upsert.ENTER:
@@ -107,6 +127,8 @@ def _lay_over(connection: Connection, found: Found, spooled: Spooled, parts: Sea
             )
             if spooled.cancelled is not None:
                 _cancel(connection, uuid, spooled.cancelled, stamp)
+        case Upsert.CANCEL if found.uuid is not None and candidate.realtime:
+            cancel_asked(connection, found.uuid, _reason(spooled), stamp)
         case Upsert.CANCEL if found.uuid is not None:
             _cancel(connection, found.uuid, spooled.cancelled or _reason(spooled), stamp)
         case Upsert.RESUME:

@@ -33,6 +33,7 @@ class SqlDoubts:
         self._writer = writer
         self._asked = asked
         self._stamp = stamp
+        self.on_concluded: Callable[[str, State], None] = lambda _uuid, _state: None
 
     async def begin(self, now: Micros, enquires: bool, crashed: Crashed) -> dict[str, int]:
         """See ``doubts.Doubts``."""
@@ -75,7 +76,10 @@ class SqlDoubts:
                 self._asked.give_back(connection, str(enquired.uuid), conclusion.gives_back, follow, stamp)
             return held
 
-        return await self._writer.write(work)
+        held = await self._writer.write(work)
+        if held:
+            self.on_concluded(str(enquired.uuid), conclusion.state)
+        return held
 
     async def cover(
         self, enquired: Enquired, heard: Heard, conclusion: Conclusion, claimed: Claimed, ended_at: Micros
@@ -92,7 +96,10 @@ class SqlDoubts:
                 return None
             return self._asked.cover(connection, claimed, str(enquired.uuid), stamp)
 
-        return await self._writer.write(work, Urgency.INTAKE)
+        answered = await self._writer.write(work, Urgency.INTAKE)
+        if answered is not None:
+            self.on_concluded(str(enquired.uuid), conclusion.state)
+        return answered
 
     async def leave(self, enquired: Enquired, heard: Heard, ended_at: Micros) -> None:
         """See ``doubts.Doubts``."""

@@ -161,7 +161,7 @@ class SqlJournal:
             self._alone_with(connection, candidate.digest, candidate.token)
             return commits.take(connection, candidate, decide, parts, stamp, ask)
 
-        taken, row = await self._commit_tap(work, realtime=candidate.realtime)
+        taken, row = await self._commit_tap(work, patient=candidate.keeps_journeys)
         if row is None:
             return taken
         return replace(taken, asked=self._opened(row))
@@ -187,9 +187,9 @@ class SqlJournal:
 
         return await self._commit_tap(work)
 
-    async def _commit_tap(self, work: Work[T], *, realtime: bool = False) -> T:
+    async def _commit_tap(self, work: Work[T], *, patient: bool = False) -> T:
         """Commit 1 waits for as long as it takes."""
-        del realtime
+        del patient
         return await self._writer.write(work, Urgency.INTAKE)
 
     # --- commits 2 and 3 ---
@@ -272,6 +272,7 @@ class SqlJournal:
         credentials: Collection[str],
         settle: Callable[[Claimed], tuple[Outcome, Settlement]],
         judge: AskedJudge,
+        spared: Collection[str] = (),
     ) -> dict[str, int]:
         """At start, in one transaction; the wounds that were mended are among what was done."""
         stamp, whole = self._stamp(now), not self.upkeep.is_unexamined()
@@ -281,7 +282,7 @@ class SqlJournal:
 
         def work(connection: Connection) -> dict[str, int]:
             mended = wounds.mend(connection, stamp, self._wounds, whole=whole)
-            return {**recovery.recover(connection, stamp, credentials, settle, end), **mended}
+            return {**recovery.recover(connection, stamp, credentials, settle, end, spared), **mended}
 
         done = await self._writer.write(work)
         self._wounds = {}
@@ -422,6 +423,9 @@ class SqlJournal:
         await self._epochs.follow()
         return {}
 
+    def _asking(self, operator: int) -> SqlAsked:
+        return SqlAsked(self._writer, self._epochs, self.digest, self._stamp, operator)
+
     def _claim_together(self, connection: Connection, now: Micros, limit: int) -> list[ClaimedRow]:
         """Those of the oldest due rows that can be claimed in one statement, where the engine has one."""
         del connection, now, limit
@@ -456,7 +460,7 @@ class SqlJournal:
         self.identities = SqlIdentities(self._writer, keys.kek, self.journal_id, keys.entropy)
         self.operations = SqlOperations(self._writer, self._epochs, self.digest, self._stamp)
         self.bodies = SqlBodies(self._writer, self._epochs, self.digest, self._stamp, self._daemon)
-        self.asked = SqlAsked(self._writer, self._epochs, self.digest, self._stamp, identity.company_id)
+        self.asked = self._asking(identity.company_id)
         self.doubts = SqlDoubts(self._writer, self.asked, self._stamp)
         try:
             self._digest_key = unwrap(keys.kek, wrapped, f"digest key of journal {self.journal_id}")

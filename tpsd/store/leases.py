@@ -123,9 +123,10 @@ class SqlLeases:
 
     def _going_on(self, now: Micros, endings: Endings, stamp: Stamp) -> dict[str, Slice]:
         """With what this daemon holds the certificate of."""
+        for_good = leaving.GONE_FOR_GOOD_US  # until then what its gate alone may know better is left to that
         slices: dict[str, Slice] = {
             "sends_ended_unknown": lambda connection: self._end_sends(
-                connection, leaving.adopt(connection, "orphans_sending"), endings, endings.asked, stamp
+                connection, leaving.adopt(connection, "orphans_sending", for_good), endings, endings.asked, stamp
             ),
             "sends_taken_over": lambda connection: len(leaving.adopt(connection, "orphans_due", now)),
             "bodiless_taken_over": lambda connection: len(leaving.adopt(connection, "orphans_bodiless")),
@@ -133,7 +134,9 @@ class SqlLeases:
         }
         if endings.enquire is not None:
             slices["enquiries_ended_unknown"] = lambda connection: _end_enquiries(connection, endings, stamp)
-            slices["enquiries_taken_over"] = lambda connection: len(leaving.adopt(connection, "orphans_doubtful", now))
+            slices["enquiries_taken_over"] = lambda connection: len(
+                leaving.adopt(connection, "orphans_doubtful", now, for_good)
+            )
         return slices
 
     def _given_up(self, now: Micros, endings: Endings, stamp: Stamp) -> dict[str, Slice]:

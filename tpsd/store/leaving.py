@@ -79,7 +79,8 @@ def end_left_open(
 
 def abandoned_sends(connection: Connection) -> list[str]:
     """What was being sent, and nobody here can ask about."""
-    return [uuid for (uuid,) in connection.execute(F["abandoned_sending"], (ALONE_US, SLICE_ROWS))]
+    bindings = (ALONE_US, GONE_FOR_GOOD_US, SLICE_ROWS)
+    return [uuid for (uuid,) in connection.execute(F["abandoned_sending"], bindings)]
 
 
 UNCONFIRMED_ROWS: Final = ("unconfirmed_due", "unconfirmed_bodiless", "unconfirmed_held")

@@ -35,10 +35,15 @@ def recover(
     credentials: Collection[str],
     decide: Callable[[Claimed], tuple[Outcome, Settlement]],
     end_asked: Callable[[Connection, Claimed], None],
+    spared: Collection[str] = (),
 ) -> dict[str, int]:
-    """End the attempts a crash left open, hold rows whose credential is gone, pull in due times of a former clock."""
+    """End the attempts a crash left open, hold rows whose credential is gone, pull in due times of a former clock.
+
+    ``spared``: UUIDs of attempts that are somebody's.
+    """
     now = stamp.at
-    ended = end_left_open(connection, list(connection.execute(Q["left_open"])), stamp, decide, end_asked)
+    rows = [row for row in connection.execute(Q["left_open"]) if row[0] not in spared]
+    ended = end_left_open(connection, rows, stamp, decide, end_asked)
     names = json.dumps(sorted(credentials))
     held = _hold_without_credential(connection, stamp, names)
     connection.execute(Q["free_with_credential"], (now, names))

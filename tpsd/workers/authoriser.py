@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 import structlog
@@ -26,10 +26,12 @@ from tpsd.metering import UNMETERED, Meter
 from tpsd.ports import Clock, Journal, SettledLate, Tps
 from tpsd.uuids import Drawn, Uuids
 from tpsd.witness import UNWITNESSED, Witness
+from tpsd.workers.giving_up import Patience
 from tpsd.workers.journal_watch import JournalWatch
 
 RETRY_SECONDS = 1.0  # how often a journal that could not commit is tried again; the outcome waits in memory meanwhile
 SPARE_SECONDS = 1.0  # so much shorter than the lane's time a send is, so that its answer is committed in time
+COMMIT_SECONDS = 2.0  # that a journal may take for an answer beyond the lane's time: a disk that flushes for others too
 
 log = structlog.get_logger("tpsd.authoriser")
 
@@ -41,10 +43,15 @@ may not be sent for this outcome, or None: it may be sent.
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """``patience`` seconds until the verdict must be out, None where nobody stands at a lane."""
+    """``patience`` seconds until the verdict must be out, None where nobody stands at a lane.
+
+    ``send_away`` tells whoever does that nothing can be decided, where by then no answer could be kept; None: they wait
+    for it.
+    """
 
     policy: Policy
     patience: float | None = None
+    send_away: Callable[[], None] | None = field(default=None, compare=False)
 
 
 class Authoriser:
@@ -73,6 +80,8 @@ class Authoriser:
         self._on_follower = on_follower
         self._ask_first = ask_first
         self._tasks: set[asyncio.Task[Answered | None]] = set()
+        self._uuids: dict[asyncio.Task[Answered | None], str] = {}
+        self.enquiring = 0  # asking about an earlier transaction before they send
         self._watch = JournalWatch(log, clock)
         self.setting = setting
         self.meter: Meter = UNMETERED
@@ -85,13 +94,42 @@ class Authoriser:
         """Authorisations somebody waits for at this moment."""
         return len(self._tasks)
 
+    @property
+    def under_way(self) -> frozenset[str]:
+        """Their UUIDs."""
+        return frozenset(self._uuids.values())
+
     def begin(self, claimed: Claimed, terms: Terms, asks_first: str | None = None) -> asyncio.Task[Answered | None]:
         """Send it now. The task's result is what was committed, None where another commit was first."""
-        work = self._authorise(claimed, terms, asks_first)
+        patience = Patience()
+        work = self._authorise(claimed, terms, asks_first, patience)
         task = asyncio.create_task(work, name=f"authorise {claimed.uuid}")
+        if terms.patience is not None and terms.send_away is not None:
+            seconds = terms.patience + COMMIT_SECONDS
+            timer = asyncio.get_running_loop().call_later(
+                seconds, self._send_away, str(claimed.uuid), terms.send_away, patience, task
+            )
+            task.add_done_callback(lambda _: timer.cancel())
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._uuids[task] = str(claimed.uuid)
+        task.add_done_callback(self._ended)
         return task
+
+    def _send_away(
+        self, uuid: str, send_away: Callable[[], None], patience: Patience, task: asyncio.Task[Answered | None]
+    ) -> None:
+        if task.done():
+            return
+        if patience.end():
+            log.error("passenger_sent_away", uuid=uuid)
+            send_away()
+        else:
+            loop = asyncio.get_running_loop()
+            loop.call_later(RETRY_SECONDS, self._send_away, uuid, send_away, patience, task)
+
+    def _ended(self, task: asyncio.Task[Answered | None]) -> None:
+        self._tasks.discard(task)
+        del self._uuids[task]
 
     async def drain(self, seconds: float) -> bool:
         """Let what is under way end, and whether all did; what has not ends as unknown at the next start."""
@@ -108,7 +146,14 @@ class Authoriser:
         uuid = self.uuids.of_follower(original, kind)
         return follow(original, kind, amount, self._clock.wall(), uuid, self.setting)
 
-    async def _authorise(self, claimed: Claimed, terms: Terms, asks_first: str | None) -> Answered | None:
+    async def _authorise(
+        self, claimed: Claimed, terms: Terms, asks_first: str | None, patience: Patience
+    ) -> Answered | None:
+        answered = await self._ask(claimed, terms, asks_first, patience)
+        # Who was sent away is told nothing else; their row says what they were told, or that they were not shown it.
+        return replace(answered, told=None) if answered is not None and patience.is_over else answered
+
+    async def _ask(self, claimed: Claimed, terms: Terms, asks_first: str | None, patience: Patience) -> Answered | None:
         """Until committed. The send goes on when the lane's time is up, so that a late answer is at least logged."""
         began = self._clock.monotonic()
         sending = asyncio.create_task(self._send(claimed, terms, asks_first, began), name=f"send {claimed.uuid}")
@@ -116,8 +161,8 @@ class Authoriser:
             await asyncio.wait({sending}, timeout=terms.patience)
             if sending.done():
                 came = sending.result()
-                return came if isinstance(came, Answered) else await self._commit(claimed, came, terms.policy)
-            answered = await self._commit(claimed, Unknown("timeout", clean=False), terms.policy)
+                return came if isinstance(came, Answered) else await self._commit(claimed, came, terms.policy, patience)
+            answered = await self._commit(claimed, Unknown("timeout", clean=False), terms.policy, patience)
             late = await sending
             if isinstance(late, Answered):
                 return late
@@ -128,11 +173,14 @@ class Authoriser:
 
     async def _send(self, claimed: Claimed, terms: Terms, asks_first: str | None, began: float) -> Answered | Outcome:
         if asks_first is not None and self._ask_first is not None:
+            self.enquiring += 1
             try:
                 found = await self._ask_first(asks_first, claimed, self._left(terms, began))
             except JournalUnavailableError as exc:
                 self._watch.failed("not_asked_first", exc, uuid=asks_first)
                 return NotSent("in_doubt", clean=True)
+            finally:
+                self.enquiring -= 1
             if found is not None:
                 return found
         if not claimed.body:
@@ -154,23 +202,23 @@ class Authoriser:
             return self._send_seconds
         return min(self._send_seconds, began + terms.patience - SPARE_SECONDS - self._clock.monotonic())
 
-    async def _commit(self, claimed: Claimed, outcome: Outcome, policy: Policy) -> Answered | None:
+    async def _commit(self, claimed: Claimed, outcome: Outcome, policy: Policy, patience: Patience) -> Answered | None:
         """Until it is written; a surprise in deciding makes the attempt unknown, a second one leaves it to a start."""
         try:
-            return await self._write(claimed, outcome, policy)
+            return await self._write(claimed, outcome, policy, patience)
         except Exception as exc:
             log.error("answer_undecidable", uuid=str(claimed.uuid), error=type(exc).__name__)
         try:
-            return await self._write(claimed, Unknown("deciding", clean=False, loud=True), policy)
+            return await self._write(claimed, Unknown("deciding", clean=False, loud=True), policy, patience)
         except Exception as exc:
             log.error("answer_unwritten", uuid=str(claimed.uuid), error=type(exc).__name__)
             return None
 
-    async def _write(self, claimed: Claimed, outcome: Outcome, policy: Policy) -> Answered | None:
+    async def _write(self, claimed: Claimed, outcome: Outcome, policy: Policy, patience: Patience) -> Answered | None:
         ended_at = self._clock.schedule()
 
         def judge(waiting: Waiting) -> Ending:
-            return settle(waiting, outcome, policy, number=claimed.number, ended_at=ended_at)
+            return settle(patience.judge(waiting), outcome, policy, number=claimed.number, ended_at=ended_at)
 
         while True:
             try:
@@ -180,6 +228,7 @@ class Authoriser:
                 log.error("settled_late", uuid=str(claimed.uuid), attempt=claimed.number, cause=outcome.cause)
                 return None
             except JournalUnavailableError as exc:
+                patience.judge_again()
                 self._watch.failed("answer_not_written", exc, uuid=str(claimed.uuid))
                 await asyncio.sleep(RETRY_SECONDS)
         self._watch.works()
@@ -205,6 +254,14 @@ class Authoriser:
             self._on_follower()
 
 
-def terms_of(policy: Policy, *, partial_accepted: bool, can_take_pin: bool, patience: float) -> Terms:
+def terms_of(
+    policy: Policy,
+    *,
+    partial_accepted: bool,
+    can_take_pin: bool,
+    patience: float,
+    send_away: Callable[[], None] | None = None,
+) -> Terms:
     """A lane's terms under the daemon's policy."""
-    return Terms(replace(policy, partial_accepted=partial_accepted, can_take_pin=can_take_pin), patience)
+    policy = replace(policy, partial_accepted=partial_accepted, can_take_pin=can_take_pin)
+    return Terms(policy, patience, send_away)

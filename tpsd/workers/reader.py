@@ -20,6 +20,7 @@ from tpsd.core.asking import JourneyMovedError
 from tpsd.core.candidate import JOURNEY_KINDS, LanePolicy, Setting
 from tpsd.core.display import display
 from tpsd.core.intake import decide, prepare, tokens_of
+from tpsd.core.spooling import OUT_OF_SERVICE
 from tpsd.core.texts import Catalogue
 from tpsd.core.trouble import Trouble
 from tpsd.domain.journey import Journey
@@ -100,12 +101,16 @@ class LaneParts:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """A realtime tap whose request is to be sent now. ``can_take_pin``: its validator can ask for it."""
+    """A realtime tap whose request is to be sent now. ``can_take_pin``: its validator can ask for it.
+
+    ``send_away`` tells the passenger that nothing can be decided.
+    """
 
     taken: Taken
     policy: LanePolicy
     can_take_pin: bool
     tell: Callable[[Answered], None] = field(compare=False)
+    send_away: Callable[[], None] = field(compare=False)
 
 
 class Lane:
@@ -416,7 +421,11 @@ class Lane:
                     self._tell(event, answered.tap, answered.told)
                     self.meter.tapped(self._policy.name, taken.kind, answered.told)
 
-            self._ask(Asking(taken, self._policy, self._can_take_pin, tell))
+            def send_away() -> None:
+                self._tell(event, taken.number, OUT_OF_SERVICE)
+                self.meter.tapped(self._policy.name, taken.kind, OUT_OF_SERVICE)
+
+            self._ask(Asking(taken, self._policy, self._can_take_pin, tell, send_away))
 
     def _tell(self, event: TapArrived, tap: int, told: Told) -> None:
         if self._policy.realtime and told.verdict.accepts:

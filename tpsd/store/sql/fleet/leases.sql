@@ -71,8 +71,10 @@ SELECT pg_advisory_unlock(?, ?)
 SELECT pg_try_advisory_lock(?, ?)
 
 -- name: orphans_sending
+-- What came of one may stand in its daemon's spool, and be told already; so it is left to that one, as below, for a day.
 SELECT a.uuid, o.own FROM orphaned o
 JOIN authorisation a ON a.daemon = o.daemon AND a.credential = o.credential AND a.state = 'sending'
+WHERE o.gone_at < now_us() - ? OR NOT EXISTS (SELECT 1 FROM tap t WHERE t.uuid = a.uuid AND t.id > o.confirmed)
 LIMIT ? /* claim a */
 
 -- name: orphans_due
@@ -87,6 +89,7 @@ LIMIT ? /* claim a */
 SELECT a.uuid, o.own FROM orphaned o
 JOIN authorisation a ON a.daemon = o.daemon AND a.credential = o.credential
   AND a.state IN ('in_doubt', 'pending') AND a.enquiry_due <= ?
+WHERE o.gone_at < now_us() - ? OR NOT EXISTS (SELECT 1 FROM tap t WHERE t.uuid = a.uuid AND t.id > o.confirmed)
 LIMIT ? /* claim a */
 
 -- name: orphans_enquired

@@ -28,10 +28,11 @@ UPDATE authorisation SET state = 'pending', cause = NULL, due = ?, ran_rested = 
 WHERE uuid = ? AND state = 'held' AND cause = 'no_credential'
 
 -- name: abandoned_sending
--- Whoever holds its certificate has taken it over by now, here and below.
+-- Whoever holds its certificate has taken it over by now, here and below; but for what its daemon may know better.
 SELECT a.uuid FROM daemon d
 JOIN authorisation a ON a.daemon = d.name AND a.state = 'sending'
 WHERE d.name <> current_setting('tpsd.daemon', true) AND d.gone_at < now_us() - ?
+  AND (d.gone_at < now_us() - ? OR NOT EXISTS (SELECT 1 FROM tap t WHERE t.uuid = a.uuid AND t.id > d.confirmed))
 LIMIT ? /* claim a */
 
 -- name: unconfirmed_due

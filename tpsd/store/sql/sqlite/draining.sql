@@ -30,6 +30,35 @@ WHERE uuid = ? AND state = 'in_doubt' AND cause = ?
 -- name: spooled_repeats
 UPDATE tap SET repeats = ? WHERE id = ? AND repeats < ?
 
+-- name: spooled_asked
+-- Locked: a former connection may be about to commit an answer.
+SELECT state FROM authorisation WHERE uuid = ? /* lock */
+
+-- name: spooled_shown
+UPDATE tap
+SET shown = ?, note = ?, unseen = CASE WHEN ? = 1 THEN 1 ELSE unseen END, delivered = coalesce(?, delivered)
+WHERE id = ?
+
+-- name: spooled_follower
+SELECT 1 FROM authorisation WHERE initial_uuid = ? LIMIT 1
+
+-- name: spooled_delivered
+UPDATE tap SET delivered = 1 WHERE uuid = ? AND delivered = 0
+
+-- name: asked_lately
+-- Realtime taps of this daemon among the last of all, the oldest first; as many as are remembered.
+SELECT t.serial, t.boot, t.counter, t.digest, t.id, t.verdict, t.reason, t.shown, t.uuid,
+       CASE WHEN t.verdict IN (1, 5, 6) THEN coalesce(a.approved_amount, a.amount) END
+FROM (SELECT * FROM tap ORDER BY id DESC LIMIT 4096) t JOIN authorisation a ON a.uuid = t.uuid
+WHERE t.boot IS NOT NULL AND a.timing = 'realtime' /* own t */
+ORDER BY t.id
+
+-- name: doubted
+SELECT uuid, token, type, lane, amount FROM authorisation
+WHERE state IN ('in_doubt', 'awaiting_tap') AND state = 'in_doubt' AND timing = 'realtime' AND token IS NOT NULL
+  AND initial_uuid IS NULL
+ORDER BY created_at DESC LIMIT ?
+
 -- name: notice_of_tap
 SELECT 1 FROM notice WHERE tap = ? AND kind = ? AND cause = ? LIMIT 1
 
