@@ -169,9 +169,16 @@ CHARGED: Final = (
     Bug(
         "a start forgets what its former life asked",
         "tpsd/store/spooled.py",
-        "        self.doubts.on_concluded = self._concluded\n        await self._recall()\n",
-        "        self.doubts.on_concluded = self._concluded\n",
+        "        self.doubts.on_concluded, self.doubts.on_covered = self._concluded, self.heard\n        await self._recall()\n",
+        "        self.doubts.on_concluded, self.doubts.on_covered = self._concluded, self.heard\n",
         ("tests/store/test_spool_realtime.py",),
+    ),
+    Bug(
+        "the gate forgets, once it is drained, that a payment may have been charged",
+        "tpsd/store/spooled.py",
+        "            self._doubt_drained(tap)\n",
+        "",
+        ("tests/store/test_spool_borders.py",),
     ),
     Bug(
         "the spool asks for a payment whose earlier one is in doubt",

@@ -85,7 +85,7 @@ class Lately:
     ) -> None:
         """It was told so, or TPS is asked under ``uuid``. ``rode``: and nothing took it back."""
         report = candidate.report
-        if report.tap_id is not None and (told is not None or uuid is not None):
+        if (report.tap_id is not None or candidate.realtime) and (told is not None or uuid is not None):
             name = (report.serial, report.boot, report.counter, candidate.digest)
             known = self._answers.get(name)
             if told is not None or known is None or known.told is None:  # an answer may be there before its row is
@@ -136,6 +136,11 @@ class Lately:
     def under_way(self) -> frozenset[str]:
         """The UUIDs."""
         return frozenset(self._under_way)
+
+    @property
+    def doubts(self) -> frozenset[str]:
+        """The UUIDs of what it is in doubt about."""
+        return frozenset(self._doubts)
 
     def doubt(self, uuid: str, candidate: Candidate) -> None:
         """It may have been charged."""

@@ -36,10 +36,10 @@ from tpsd.store.connection import Connection
 from tpsd.store.draining import draining
 from tpsd.store.faults import Faults
 from tpsd.store.group import Work
-from tpsd.store.lately import Lately
+from tpsd.store.lately import DOUBTS_MAX, Lately
 from tpsd.store.postgres import PostgresJournal
 from tpsd.store.queries import F
-from tpsd.store.recalling import recalled
+from tpsd.store.recalling import doubted, recalled
 from tpsd.store.reconnecting import ReconnectingWriter, SlowError
 from tpsd.store.spool import Spool
 from tpsd.store.spooled_taps import Spooled
@@ -93,14 +93,15 @@ class SpooledJournal(PostgresJournal):
         self._puts: set[asyncio.Task[Taken]] = set()
         self._used_since: float | None = time.monotonic() if self.waiting else None
         self.stuck: str | None = None
-        self._recovered = self._writer.losses
+        self._left_open = 0  # times that something was left open without a loss
+        self._recovered = self.losses
         self._ran_ahead = 0
         self._be_sure()
         self._writer.on_connected = self._look_again
         self._after = 0  # the tap behind which the next drain begins
         self.on_wait: Callable[[], None] = lambda: None  # a tap waits to be drained
         self.asked.begin(self, self._within)
-        self.doubts.on_concluded = self._concluded
+        self.doubts.on_concluded, self.doubts.on_covered = self._concluded, self.heard
         await self._recall()
 
     def _look_again(self, connection: Connection) -> None:
@@ -146,6 +147,7 @@ class SpooledJournal(PostgresJournal):
                 self._note(candidate, taken)
                 return taken
         if (taken_before := self._known(candidate)) is not None:
+            self.on_wait()  # who drains sees that the spool knows nothing of it that the database does not
             return taken_before
         try:
             taken = await self._spooling(candidate, partial(self._take_here, candidate, decide, now))
@@ -199,7 +201,8 @@ class SpooledJournal(PostgresJournal):
 
     def _leave_open(self) -> None:
         """The database may have an attempt of which nobody will see the end: it is ended like one a crash left."""
-        self._recovered = self._writer.losses - 1
+        self._left_open += 1
+        self.on_wait()
 
     def _body_digest(self, candidate: Candidate) -> bytes | None:
         """Under the journal's key: of a realtime tap no body is kept from which it could be made later."""
@@ -345,10 +348,14 @@ class SpooledJournal(PostgresJournal):
         """TPS's answer is committed; None: another commit was first."""
         candidate = self._lately.end(uuid)
         self._enquired_first.discard(uuid)
-        if candidate is None or answered is None:
+        if candidate is None:
+            return
+        if answered is None:
+            self._lately.doubt(uuid, candidate)  # what was made of it the database knows: see ``_resolve``
             return
         number, told = answered.tap, answered.told
-        rode = candidate.report.shown is not Shown.TURNED_AWAY
+        counted = number is not None and number < 0  # in the spool, and remembered from there
+        rode = candidate.report.shown is not Shown.TURNED_AWAY and not counted
         self._lately.note(candidate, 0 if number is None else number, told, rode=rode)
         if answered.settlement.state is State.IN_DOUBT:
             self._lately.doubt(uuid, candidate)
@@ -361,13 +368,13 @@ class SpooledJournal(PostgresJournal):
 
     @property
     def losses(self) -> int:
-        """How many connections were lost."""
-        return self._writer.losses
+        """How many connections were lost, or lanes ended, that left something open."""
+        return self._writer.losses + self._left_open
 
     @property
     def is_recovered(self) -> bool:
         """Whether there is a connection, and what the last loss left open was ended."""
-        return self._writer.away is None and self._recovered == self._writer.losses
+        return self._writer.away is None and self._recovered == self.losses
 
     @property
     def is_connected(self) -> bool:
@@ -391,6 +398,16 @@ class SpooledJournal(PostgresJournal):
     async def _recall(self) -> None:
         """Taps that TPS was asked about, and payments in doubt, are known also when the database is away again."""
         self._lately.recall(*await self._writer.read(recalled))
+
+    async def _resolve(self) -> None:
+        """What a person or a neighbour has found out is in doubt no more; what the database has yet to hear of is."""
+        if self.holds_any or not self.is_recovered:
+            return
+        before = self._lately.doubts
+        found = await self._writer.read(doubted)
+        if len(found) < DOUBTS_MAX:
+            for uuid in before.difference(uuid for uuid, _ in found):
+                self._lately.resolve(uuid)
 
     def recovered(self, losses: int) -> None:
         """What so many losses had left open was ended."""
@@ -423,6 +440,7 @@ class SpooledJournal(PostgresJournal):
         there = [tap for tap, has_it in zip(taps, came, strict=True) if has_it is True]
         for tap in there:
             self._remember(tap, rode=False)  # first: what comes again once it is forgotten there is known here
+            self._doubt_drained(tap)
         gone = await self._spool.forget(there)
         for tap in there:
             if tap.number in gone:
@@ -454,6 +472,13 @@ class SpooledJournal(PostgresJournal):
         asked = None if tap.asked is None else tap.uuid
         number = tap.number if asked is None else self.asked.handle(asked)
         self._lately.note(tap.candidate, number, tap.told, rode=rode, uuid=asked)
+
+    def _doubt_drained(self, tap: Spooled) -> None:
+        """What may have been charged is known also when the database is away again, whichever life asked for it."""
+        if tap.asked is None or tap.uuid is None:
+            return
+        if tap.asked.state is State.IN_DOUBT or self._is_left_open(tap):
+            self._lately.doubt(tap.uuid, tap.candidate)
 
     def _is_left_open(self, tap: Spooled) -> bool:
         """Whether TPS was to be asked about it, and nobody does: by a former life, or by way of the database alone."""
@@ -492,6 +517,7 @@ class SpooledJournal(PostgresJournal):
         ran_ahead, self._ran_ahead = self._ran_ahead, ran_us
         done = await self._spool.keep_house(ran_us - ran_ahead)
         here = await super().keep_house(ran_us)
+        await self._resolve()
         self._ran_ahead = 0
         return {name: count + here.get(name, 0) for name, count in done.items()} | {
             name: count for name, count in here.items() if name not in done
