@@ -169,8 +169,8 @@ CHARGED: Final = (
     Bug(
         "a start forgets what its former life asked",
         "tpsd/store/spooled.py",
-        "        self.doubts.on_concluded, self.doubts.on_covered = self._concluded, self.heard\n        await self._recall()\n",
-        "        self.doubts.on_concluded, self.doubts.on_covered = self._concluded, self.heard\n",
+        "        self.doubts.on_covered = self.heard\n        await self._recall()\n",
+        "        self.doubts.on_covered = self.heard\n",
         ("tests/store/test_spool_realtime.py",),
     ),
     Bug(

@@ -101,7 +101,8 @@ class SpooledJournal(PostgresJournal):
         self._after = 0  # the tap behind which the next drain begins
         self.on_wait: Callable[[], None] = lambda: None  # a tap waits to be drained
         self.asked.begin(self, self._within)
-        self.doubts.on_concluded, self.doubts.on_covered = self._concluded, self.heard
+        self.doubts.on_concluded = self._concluded
+        self.doubts.on_covered = self.heard
         await self._recall()
 
     def _look_again(self, connection: Connection) -> None:
