@@ -67,6 +67,18 @@ async def test_a_payment_that_a_former_life_was_asking_for(gate: Gate) -> None:
         assert (await wait_for(journal, 3, enquires=True, **rider(3))).asked is not None
 
 
+async def test_the_tap_itself_is_turned_away(gate: Gate) -> None:
+    """It comes again to a life that does not wait for its answer."""
+    async with gate.open() as journal:
+        await gate.lose()
+        await wait_for(journal, 1)
+    gate.server.unshut()
+    async with gate.open() as journal:
+        await gate.lose()
+        again = await wait_for(journal, 1)
+        assert (told_of(again), again.asked) == (OUT_OF_SERVICE, None)
+
+
 async def test_a_doubt_that_a_former_life_left_in_the_spool(gate: Gate) -> None:
     async with gate.open() as journal:
         await gate.lose()

@@ -21,7 +21,7 @@ from tpsd.asking import Answered, Follow
 from tpsd.asking import Judge as AskedJudge
 from tpsd.core.candidate import Candidate, Decision
 from tpsd.core.settlement import Settlement
-from tpsd.core.spooling import adopted, at_the_spool, can_be_asked
+from tpsd.core.spooling import OUT_OF_SERVICE, adopted, at_the_spool, can_be_asked
 from tpsd.domain.authorisation import Claimed, State
 from tpsd.domain.outcome import Outcome
 from tpsd.domain.picture import SpoolFacts
@@ -277,8 +277,11 @@ class SpooledJournal(PostgresJournal):
             if self._used_since is None:
                 self._used_since = time.monotonic()
         self.on_wait()
-        if candidate is None or not candidate.realtime or taken.new or taken.told is None or uuid is None:
+        if candidate is None or not candidate.realtime or taken.new or uuid is None:
             return taken
+        if taken.told is None:  # of a former life nobody hears an answer: its row is ended once it is drained
+            waits = self._lately.is_asked(uuid) or self._writer.away is None
+            return taken if waits else replace(taken, told=OUT_OF_SERVICE)
         return replace(taken, number=self.asked.handle(uuid)) if taken.told.verdict.accepts else taken
 
     # --- commits 2 and 3 ---
