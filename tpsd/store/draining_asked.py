@@ -15,6 +15,7 @@ from tpsd.core.notices import cause_key
 from tpsd.core.spooling import Found, Over, over
 from tpsd.domain.authorisation import AttemptReason, Draft, State
 from tpsd.domain.notice import NoticeDraft, NoticeKind
+from tpsd.domain.tap import Shown
 from tpsd.store import commits, realtime
 from tpsd.store.commits import Stamp
 from tpsd.store.connection import Connection
@@ -163,7 +164,9 @@ def _note(
 
 def _is_turned_away(asking: Asking) -> bool:
     told = asking.spooled.decision.told
-    return told is not None and not told.verdict.accepts
+    if told is None:  # it came again with that while its answer was on its way to the database
+        return asking.candidate.report.shown is Shown.TURNED_AWAY
+    return not told.verdict.accepts
 
 
 def _asked_twice(candidate: Candidate) -> NoticeDraft:

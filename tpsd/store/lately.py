@@ -112,13 +112,12 @@ class Lately:
         """It is about to be asked."""
         self._under_way[uuid] = candidate
 
-    def show(self, candidate: Candidate) -> None:
+    def show(self, uuid: str | None, shown: Shown) -> None:
         """What a passenger who waits has been shown meanwhile, as the tap says that came again."""
-        known = self.answer(candidate.report, candidate.digest)
-        if known is None or known.uuid not in self._under_way or candidate.report.shown is Shown.NOTHING:
+        if uuid is None or uuid not in self._under_way or shown is Shown.NOTHING:
             return
-        waits = self._under_way[known.uuid]
-        self._under_way[known.uuid] = replace(waits, report=replace(waits.report, shown=candidate.report.shown))
+        waits = self._under_way[uuid]
+        self._under_way[uuid] = replace(waits, report=replace(waits.report, shown=shown))
 
     def is_asked(self, uuid: str | None) -> bool:
         """Whether somebody waits for what TPS says under this UUID."""

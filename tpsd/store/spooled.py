@@ -191,7 +191,8 @@ class SpooledJournal(PostgresJournal):
             elif candidate.enquires:
                 self._lately.resolve_all(candidate)
         if taken.told is None and not taken.new:
-            self._lately.show(candidate)
+            known = self._lately.answer(candidate.report, candidate.digest)
+            self._lately.show(None if known is None else known.uuid, candidate.report.shown)
         rode = taken.new and candidate.report.shown is not Shown.TURNED_AWAY
         self._lately.note(candidate, taken.number, taken.told, rode=rode, uuid=asked)
 
@@ -277,7 +278,11 @@ class SpooledJournal(PostgresJournal):
             if self._used_since is None:
                 self._used_since = time.monotonic()
         self.on_wait()
-        if candidate is None or not candidate.realtime or taken.new or uuid is None:
+        if candidate is None or not candidate.realtime or uuid is None:
+            return taken
+        if taken.told is None:  # its answer may find the row elsewhere, and here none
+            self._lately.show(uuid, candidate.report.shown)
+        if taken.new:
             return taken
         if taken.told is None:  # of a former life nobody hears an answer: its row is ended once it is drained
             waits = self._lately.is_asked(uuid) or self._writer.away is None
