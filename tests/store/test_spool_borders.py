@@ -139,6 +139,17 @@ async def test_a_tap_without_a_name_is_not_asked_about_again(gate: Gate) -> None
         assert ((await wait_for(journal, None)).told, journal.waiting) == (answered.told, 0)
 
 
+async def test_nor_is_one_that_a_former_life_had_turned_away(gate: Gate) -> None:
+    async with gate.open() as journal:
+        await wait_for(journal, 1)
+        turned_away = await wait_for(journal, 2)
+    async with gate.open() as journal:
+        await restart(journal, NOW)
+        await gate.lose()
+        again = await wait_for(journal, 2)
+        assert (again.told, again.asked) == (turned_away.told, None)
+
+
 # --- what is over ---
 
 

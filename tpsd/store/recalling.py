@@ -33,7 +33,7 @@ def _answer(
     verdict: int | None,
     reason: str,
     shown: int,
-    uuid: str,
+    uuid: str | None,
     amount: int | None,
 ) -> tuple[Name, Answer]:
     told = None if verdict is None else Told(Verdict(verdict), reason, amount)

@@ -54,8 +54,8 @@ UPDATE tap SET delivered = 1 WHERE uuid = ? AND delivered = 0
 -- Realtime taps of this daemon among the last of all, the oldest first; as many as are remembered.
 SELECT t.serial, t.boot, t.counter, t.digest, t.id, t.verdict, t.reason, t.shown, t.uuid,
        CASE WHEN t.verdict IN (1, 5, 6) THEN coalesce(a.approved_amount, a.amount) END
-FROM (SELECT * FROM tap ORDER BY id DESC LIMIT 4096) t JOIN authorisation a ON a.uuid = t.uuid
-WHERE a.timing = 'realtime' /* own t */
+FROM (SELECT * FROM tap ORDER BY id DESC LIMIT 4096) t LEFT JOIN authorisation a ON a.uuid = t.uuid
+WHERE t.made_at IS NOT NULL /* own t */
 ORDER BY t.id
 
 -- name: doubted
