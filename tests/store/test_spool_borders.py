@@ -13,6 +13,7 @@ from tests.intake_taps import told_of
 from tests.store.builders import APPROVED, NOW, SILENCE, crashed, crashed_asked
 from tests.store.databases import Databases, PostgresEngine
 from tests.store.passengers import (
+    COMPANY,
     ENQUIRING,
     HELD,
     ONE,
@@ -30,8 +31,10 @@ from tests.store.returning import again, ask_first, cover, covered, doubtful
 from tpsd.core.asking import UNDER_WAY
 from tpsd.core.passback import PassBack
 from tpsd.core.spooling import OUT_OF_SERVICE
+from tpsd.domain.card import CardToken
 from tpsd.ports import SettledLate
 from tpsd.store.postgres import PostgresJournal
+from tpsd.store.reconnecting import SlowError
 from tpsd.store.spooled import SpooledJournal
 
 
@@ -190,6 +193,16 @@ async def test_a_rider_is_counted_once_after_the_drain(gate: Gate) -> None:
         second = await wait_for(journal, 2, lane=lane)
         await answer(journal, asked_of(second), APPROVED)
         assert told_of(await wait_for(journal, 3, lane=lane)).reason == "repeat"
+
+
+async def test_a_lane_does_not_wait_for_a_look_at_the_journey(gate: Gate) -> None:
+    """Its next tap may be a payment; and a server that stalls is no lost connection."""
+    async with gate.open() as journal:
+        losses = journal.losses
+        with gate.server.asleep(), pytest.raises(SlowError):
+            await journal.asked.journey(COMPANY, CardToken(f"{1:064x}"))
+        assert await journal.asked.journey(COMPANY, CardToken(f"{1:064x}")) is None
+        assert journal.losses == losses
 
 
 # --- what is left open ---

@@ -31,7 +31,7 @@ from tpsd.doubts import Judge, never_judged
 from tpsd.errors import JournalUnavailableError, SealError
 from tpsd.ports import Decide, Taken
 from tpsd.store import housekeeping
-from tpsd.store.asked_elsewhere import AskedElsewhere
+from tpsd.store.asked_elsewhere import JOURNEY_SECONDS, AskedElsewhere
 from tpsd.store.connection import Connection
 from tpsd.store.draining import draining
 from tpsd.store.faults import Faults
@@ -45,7 +45,6 @@ from tpsd.store.spool import Spool
 from tpsd.store.spooled_taps import Spooled
 from tpsd.store.writer import Urgency
 
-JOURNEY_SECONDS: Final = 2.0  # for a tap that needs the database, whose passenger waits for TPS's answer anyway
 DRAINED_AT_ONCE: Final = 50  # taps: as many as a group commit takes in 10 ms, and a few hundred KB in memory
 
 T = TypeVar("T")
