@@ -71,8 +71,10 @@ SELECT pg_advisory_unlock(?, ?)
 SELECT pg_try_advisory_lock(?, ?)
 
 -- name: orphans_sending
+-- A deferred tap that its daemon claimed before it confirmed it, that one was about to put back: see below.
 SELECT a.uuid, o.own FROM orphaned o
 JOIN authorisation a ON a.daemon = o.daemon AND a.credential = o.credential AND a.state = 'sending'
+WHERE a.timing = 'realtime' OR NOT EXISTS (SELECT 1 FROM tap t WHERE t.uuid = a.uuid AND t.id > o.confirmed)
 LIMIT ? /* claim a */
 
 -- name: orphans_due
