@@ -12,12 +12,13 @@ from uuid import UUID
 
 import pytest
 
-from tests.store.builders import LANE, NOW, VISA, after, candidate, report, take
+from tests.store.builders import LANE, NOW, VISA, after, candidate, crashed, crashed_asked, report, take
 from tests.store.databases import Databases, PostgresEngine
+from tests.store.passengers import asked_of, offer, wait_for
 from tests.store.remote_gate import SLOW_SECONDS, Gate, rows
 from tpsd.core.intake import decide
 from tpsd.core.passback import PassBack
-from tpsd.core.spooling import NOTE
+from tpsd.core.spooling import NOTE, OUT_OF_SERVICE
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.tap import Oda, Shown, Verdict
 from tpsd.errors import JournalError, JournalUnavailableError
@@ -164,6 +165,23 @@ async def test_who_was_turned_away_is_not_charged_for_a_commit_nobody_heard_of(g
         assert await journal.claim(NOW, 10) == []
         assert await journal._writer.read(lambda one: one.execute("SELECT count(*) FROM sealed").get) == 0
         assert await journal.upkeep.check() == []
+
+
+async def test_a_payment_whose_commit_nobody_heard_of_is_ended_though_no_connection_was_lost(gate: Gate) -> None:
+    """Nobody sends it, and its card would be under way at every gate until the next start."""
+    async with gate.open() as journal:
+        offered = await offer(journal, 1)
+        with gate.server.asleep():
+            assert (await journal.take(offered, decide, NOW)).told == OUT_OF_SERVICE
+        await gate.drained()
+        assert [row.state for row in await rows(journal)] == ["sending"], "the commit went through"
+        assert (journal.is_connected, journal.is_recovered, journal.may_claim) == (True, False, False)
+        losses = journal.losses
+        done = await journal.recover(NOW, ["common"], crashed, crashed_asked)
+        assert done["attempts_ended_unknown"] == 1
+        journal.recovered(losses)
+        assert journal.may_claim
+        assert asked_of(await wait_for(journal, 2))
 
 
 async def test_a_row_claimed_before_its_tap_went_to_the_spool_is_put_back(gate: Gate) -> None:

@@ -76,7 +76,8 @@ class SpooledJournal(PostgresJournal):
         self._puts: set[asyncio.Task[Taken]] = set()
         self._used_since: float | None = time.monotonic() if self.waiting else None
         self.stuck: str | None = None
-        self._recovered = self._writer.losses
+        self._asked_unheard = 0
+        self._recovered = self.losses
         self._ran_ahead = 0
         self._be_sure()
         self._writer.on_connected = self._look_again
@@ -151,6 +152,8 @@ class SpooledJournal(PostgresJournal):
         never = isinstance(exc, SlowError) and not exc.tried
         if not never and candidate.draft is not None:
             self._tried.add(str(candidate.draft.uuid))
+            if candidate.realtime and isinstance(exc, SlowError):
+                self._asked_unheard += 1  # its attempt may stand, and nobody sends it
 
     async def _spooling(self, candidate: Candidate | None, put: Callable[[], Coroutine[Any, Any, Taken]]) -> Taken:
         """It is counted also where its lane ends meanwhile and nobody hears of it."""
@@ -203,13 +206,13 @@ class SpooledJournal(PostgresJournal):
 
     @property
     def losses(self) -> int:
-        """How many connections were lost."""
-        return self._writer.losses
+        """How often something may have been left open: by a lost connection, or by a realtime tap nobody heard of."""
+        return self._writer.losses + self._asked_unheard
 
     @property
     def is_recovered(self) -> bool:
         """Whether there is a connection, and what the last loss left open was ended."""
-        return self._writer.away is None and self._recovered == self._writer.losses
+        return self._writer.away is None and self._recovered == self.losses
 
     @property
     def is_connected(self) -> bool:
