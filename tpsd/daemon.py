@@ -365,7 +365,8 @@ class Daemon:
 
     def _is_quiet(self) -> bool:
         enquiring = self.enquirer is not None and self.enquirer.busy
-        return not (self.dispatcher.in_flight or self.authoriser.in_flight or enquiring)
+        sending = self.dispatcher.claiming or self.dispatcher.in_flight or self.authoriser.in_flight
+        return not (sending or enquiring)
 
     def _wake_everybody(self) -> None:
         self._wake_sends()
