@@ -119,7 +119,7 @@ class Store(Section):
     )
     spool: AbsolutePath | None = Field(
         default=None,
-        description="file on a local disk that takes deferred taps while the database is away or slow, with"
+        description="file on a local disk that takes taps while the database is away or slow, with"
         " `keys.epoch_dir` for its keys; default: a lost connection ends the daemon",
     )
     slow_ms: StrictInt = Field(

@@ -38,7 +38,6 @@ from tpsd.credentials import (
     afc_client,
     update_client,
     usable_contexts,
-    whom,
 )
 from tpsd.daemon import Daemon, Ends, World
 from tpsd.database import database_of
@@ -99,7 +98,7 @@ async def assembled(config: Configuration, world: World | None = None) -> AsyncI
         for port in locked:
             port.lock()
         async with open_journal(config) as journal:
-            hold = await _begin_lease(config, journal.leases, clock)
+            hold = await _hold(config, journal.leases, clock)
             client = TpsClient(
                 str(config.sfey.base_url),
                 contexts,
@@ -155,13 +154,12 @@ async def assembled(config: Configuration, world: World | None = None) -> AsyncI
             port.release()
 
 
-async def _begin_lease(config: Configuration, leases: Leases | None, clock: Timepiece) -> Hold | None:
-    """Of a journal that several daemons share: who we are there, and due times by the clock that all of them follow."""
+async def _hold(config: Configuration, leases: Leases | None, clock: Timepiece) -> Hold | None:
+    """Of a journal that several daemons share: due times go by the clock that all of them follow."""
     if leases is None:
         return None
     if isinstance(clock, SystemClock):
         clock.follow(await leases.clock())
-    await leases.describe(whom(config))
     return Hold(clock.schedule, round(config.sfey.timeout_seconds * SECOND))
 
 

@@ -38,6 +38,7 @@ from tpsd.credentials import (
     speaks_tls,
     terminals_of,
     tls_contexts,
+    whom,
 )
 from tpsd.domain.authorisation import Claimed
 from tpsd.domain.device_key import DeviceKey
@@ -366,7 +367,8 @@ class Daemon:
     def _is_quiet(self) -> bool:
         """Realtime taps go on, and what is under way of them is spared; there may always be some."""
         enquiring = self.enquirer is not None and self.enquirer.busy
-        return not (self.dispatcher.in_flight or self.authoriser.enquiring or enquiring)
+        sending = self.dispatcher.claiming or self.dispatcher.in_flight or self.authoriser.enquiring
+        return not (sending or enquiring)
 
     def _wake_everybody(self) -> None:
         self._wake_sends()
@@ -433,6 +435,7 @@ class Daemon:
         self.bodies.setting = self.authoriser.setting = setting
         self._catalogue, self.config = catalogue, new
         self.on_adopted()
+        self._show()
         self.mailer.use(postman)
         self._inspect()
         self._wake_sends()  # a lane that left may have kept a tap and told nobody
@@ -443,7 +446,13 @@ class Daemon:
         context = await asyncio.to_thread(context_of, self.config, name, self.clock.judging)
         if self._ends.renew is not None:
             await self._ends.renew(name, context)
+        self._show()
         self._inspect()
+
+    def _show(self) -> None:
+        """Who shows TPS the same certificate may go on with what another leaves; the files are those in force."""
+        if self.leaseholder is not None:
+            self.leaseholder.show(whom(self.config))
 
     async def _alarm_of_certificate(self, name: str, why: str) -> None:
         cause = cause_key(NoticeKind.ALARM, "certificate", name)
@@ -531,6 +540,7 @@ class Daemon:
         enquire = None if self.enquirer is None else lambda one: conclude_crashed(one, now=self.clock.schedule())
         endings = Endings(self._after_crash, self._after_crash_asked, self._after_crash_alone, enquire)
         leaseholder = Leaseholder(leases, hold, self.clock, endings, self._look_around)
+        leaseholder.show(whom(self.config))
         self.observer.fleet = leaseholder.facts
         return leaseholder
 

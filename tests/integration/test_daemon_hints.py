@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 from tests.integration.conftest import Opens
 from tests.integration.stage import Stage
 from tests.integration.test_daemon_postgres import Database, database, lost
+from tests.integration.test_daemon_renewal import replaced, with_own
 from tpsd.app import open_journal
 from tpsd.config import load
+from tpsd.credentials import whom
 from tpsd.daemon import Daemon
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.notice import NoticeDraft, NoticeKind
 from tpsd.domain.time import Micros
+from tpsd.sfey.certificates import Authority
+from tpsd.sfey.tls import read_subject
 from tpsd.store.journal import SqlJournal
 from tpsd.store.queries import Q
 from tpsd.store.spooled import SpooledJournal
@@ -119,6 +125,30 @@ async def test_who_stops_in_order_leaves_at_once(open_stage: Opens, database: Da
             tap = stage.gate.tap()
             await stage.gate.verdict(tap)
             assert (await stage.settled(tap)).state == "approved"
+
+
+async def test_a_new_certificate_is_said_to_the_others(open_stage: Opens, database: Database) -> None:
+    """They, and this one, go on with what another leaves by whom TPS sees now."""
+    async with open_stage(changes=database.changes) as stage, stage.daemon_running(before=only_hints):
+        certificate, key = await with_own(stage)
+        common = whom(stage.daemon.config)["common"]
+
+        async def shown() -> object:
+            query = "SELECT credentials::text FROM daemon"
+            return json.loads(await stage.daemon.journal._writer.read(lambda one: one.execute(query).get))
+
+        async def is_shown(credentials: dict[str, str]) -> None:
+            async def said() -> bool:
+                return await shown() == credentials
+
+            await stage.until(said, "it to be said")
+
+        await is_shown({"common": common, "door-1": common})
+        other = Authority("Another", datetime.now(UTC)).client("another").write(stage.folder, "other")
+        for mine, given in zip((certificate, key), other, strict=True):
+            replaced(mine, given.read_bytes())
+        await stage.daemon.renewal.look()
+        await is_shown({"common": common, "door-1": read_subject(certificate)})
 
 
 async def test_whose_end_is_none_in_order_keeps_its_lease(open_stage: Opens, database: Database) -> None:

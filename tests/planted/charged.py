@@ -211,8 +211,8 @@ CHARGED: Final = (
     Bug(
         "a neighbour ends a payment whose answer may be in its gate's spool",
         "tpsd/store/sql/fleet/leases.sql",
-        "a.state = 'sending'\nWHERE o.gone_at < now_us() - ? OR NOT EXISTS",
-        "a.state = 'sending'\nWHERE o.gone_at < now_us() + ? OR NOT EXISTS",
+        "WHERE (a.timing = 'realtime' AND o.gone_at < now_us() - ?)",
+        "WHERE (a.timing = 'realtime' AND o.gone_at < now_us() + ?)",
         ("tests/store/test_spool_neighbours.py",),
     ),
     Bug(

@@ -33,6 +33,7 @@ from tests.store.builders import (
 )
 from tests.store.databases import Databases, PostgresEngine
 from tests.store.engines import SqliteEngine
+from tests.store.test_postgres_leases import Fleet, taken_over
 from tpsd.domain.audit import AuditDraft
 from tpsd.domain.time import DAY, HOUR
 from tpsd.domain.upkeep import Compared
@@ -50,7 +51,7 @@ from tpsd.store.viewing import looking
 BY = AuditDraft(NOW, "alice (1000)", "store copy", "a cluster at last")
 SLICE = 3  # rows: every table that matters has several slices
 CUTS = 10  # of each server, besides the last statements, after which the journal is in the other place
-LAST = 10  # statements
+LAST = 11  # statements
 MOVE = "0123456789abcdef"
 
 ELSEWHERE = """
@@ -280,6 +281,21 @@ async def test_what_was_pending_is_sent_under_its_uuid_and_body(source: SqliteEn
         assert await journal.upkeep.check() == []
     finally:
         await journal.close()
+
+
+async def test_where_no_daemon_of_its_name_comes_a_person_is_told(source: SqliteEngine, target: PostgresEngine) -> None:
+    await asyncio.to_thread(move, source, target)
+    fleet = Fleet(target)
+    two = await fleet.daemon("two")
+    try:
+        assert await taken_over(two) == {}
+        fleet.gone_since("tpsd", 25 * HOUR)
+        done = await taken_over(two, now=after(25 * HOUR / 1e6))
+        assert done["sends_given_up"] == 1
+        assert done["due_held"] >= 14
+        assert not [row for row in await two.taps(TapFilter(limit=1000)) if row.state in ("pending", "sending")]
+    finally:
+        await fleet.close()
 
 
 def test_cut_anywhere_it_goes_on(origin: SqliteEngine, target: PostgresEngine) -> None:

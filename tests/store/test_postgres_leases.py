@@ -558,3 +558,16 @@ class TestKeys:
         assert claimed.body
         assert claimed.progress.sends == 1, "no rung was used before"
         await settle(two, claimed, APPROVED)
+
+    async def test_an_epoch_whose_key_cannot_be_fetched_now_is_followed_later(
+        self, fleet: Fleet, place: PostgresEngine
+    ) -> None:
+        one, two = await fleet.daemon("one"), await fleet.daemon("two")
+        await one.keep_house(24 * HOUR)
+        place.tamper(["ALTER TABLE epoch_key RENAME TO elsewhere"])
+        with pytest.raises(JournalUnavailableError, match="the epoch keys cannot be"):
+            await two.keep_house(MINUTE)
+        await take(two, 1)
+        place.tamper(["ALTER TABLE elsewhere RENAME TO epoch_key"])
+        await two.keep_house(MINUTE)
+        assert two._epochs._keys.current == 2

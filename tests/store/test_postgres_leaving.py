@@ -106,6 +106,35 @@ class TestHeld:
         assert await taken_over(two) == {"unconfirmed_held_in_doubt": 1}
         assert await states(two) == [("in_doubt", "unconfirmed")]
 
+    async def test_one_that_nobody_confirmed_is_not_asked_about_either(self, fleet: Fleet) -> None:
+        """TPS never had it, and would say so: then it would go, whatever its passenger was told."""
+        one, two = await fleet.daemon("one"), await fleet.daemon("two")
+        await take(one, 1)
+        fleet.confirms("one", 0)
+        fleet.run_out("one")
+        await taken_over(two)
+        fleet.gone_since("one", 25 * HOUR)
+        assert await taken_over(two) == {"unconfirmed_due_in_doubt": 1}
+        await fleet.stops(one)
+        again = await fleet.daemon("one")
+        begun = await again.doubts.begin(NEXT_DAY, True, lambda enquired: pytest.fail("none was open"))
+        assert begun["enquiries_begun"] == 0
+        assert await again.doubts.next_due() is None
+
+    async def test_what_was_claimed_before_it_was_confirmed_is_sent_by_nobody_else(self, fleet: Fleet) -> None:
+        """The spool may have taken its tap over while it was being claimed; then it was to be put back unsent."""
+        one, two = await fleet.daemon("one"), await fleet.daemon("two")
+        await take(one, 1)
+        await claim_one(one)
+        fleet.confirms("one", 0)
+        fleet.run_out("one")
+        assert await taken_over(two) == {}
+        fleet.gone_since("one", 25 * HOUR)
+        assert await taken_over(two, now=NEXT_DAY) == {"sends_given_up": 1, "unconfirmed_due_in_doubt": 1}
+        assert await taken_over(two, now=NEXT_DAY) == {}
+        assert await two.claim(NEXT_DAY, 10) == []
+        assert await states(two) == [("in_doubt", "unconfirmed")]
+
 
 class TestUntimed:
     """Rows whose request waits for the time."""

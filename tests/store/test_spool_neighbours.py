@@ -9,6 +9,7 @@ import pytest
 
 from tests.store.builders import APPROVED, NOW, SILENCE, TERMINAL, after, settle, take
 from tests.store.databases import PostgresEngine
+from tests.store.interleaving import Stops, stopping
 from tests.store.passengers import (
     ENQUIRING,
     answer,
@@ -229,6 +230,31 @@ async def test_nobody_asks_about_a_doubt_that_its_gate_has_not_confirmed(gate: G
     assert await taken_over(two, ASKING, after(600)) == {"enquiries_taken_over": 1}
 
 
+async def test_it_comes_back_while_another_gives_it_up(
+    gate: Gate, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with gate.open() as journal:
+        await introduced(journal)
+        with gate.server.asleep():
+            await take(journal, 1)
+    stops = Stops()
+    with monkeypatch.context() as patch:
+        patch.setattr("tpsd.store.postgres.connect", stopping(stops))
+        two = await fleet.daemon("two")
+    fleet.run_out(ONE)
+    await taken_over(two)
+    fleet.gone_since(ONE, 25 * HOUR)
+
+    async def comes_back() -> None:
+        async with gate.open():
+            await gate.drained()
+
+    stops.before("doubt_unconfirmed", comes_back)
+    assert await taken_over(two) == {"unconfirmed_due_in_doubt": 1}
+    assert await stops.settled() == [None]
+    assert [(row.state, row.cause) for row in await rows(two)] == [("pending", None)]
+
+
 async def test_who_presides_is_asked_anew_after_a_loss(gate: Gate, fleet: Fleet) -> None:
     async with gate.open() as journal:
         await introduced(journal)
@@ -273,6 +299,7 @@ async def test_one_that_comes_back_after_days_seals_under_the_key_of_today(gate:
             await two.keep_house(25 * HOUR)
         with pytest.raises(JournalUnavailableError):
             await journal.next_due()
+        await gate._once(lambda: journal.losses == 1)
         await gate.connected()
         await take(journal, 1)
         await gate.drained()  # on a busy machine the first transaction of a connection may take too long

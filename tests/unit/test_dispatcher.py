@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,27 @@ async def test_what_is_due_is_sent_and_settled(tmp_path: Path) -> None:
         await until(lambda: tps.ended == 2 and daemon.dispatcher.in_flight == 0, "two sends")
         assert await states(daemon) == ["approved", "approved"]
         assert len(set(tps.started)) == 2
+
+
+async def test_nobody_takes_it_for_quiet_while_it_claims(tmp_path: Path) -> None:
+    """What a claim has committed is somebody's before its sends begin."""
+    async with workshop(tmp_path, ScriptedTps()) as daemon:
+        await tap(daemon, 1)
+        begun, let = threading.Event(), threading.Event()
+
+        def keep(_connection: object) -> None:
+            begun.set()
+            let.wait(BOUND_SECONDS)
+
+        busy = asyncio.create_task(daemon.journal._writer.write(keep))
+        await until(begun.is_set, "the writer to be kept")
+        async with running(daemon.dispatcher):
+            await until(lambda: daemon.dispatcher.claiming, "a claim")
+            assert (daemon.dispatcher.in_flight, daemon._is_quiet()) == (0, False)
+            let.set()
+            await busy
+            await until(daemon._is_quiet, "the end of its send")
+            assert await states(daemon) == ["approved"]
 
 
 async def test_a_final_answer_is_no_reason_to_look_for_more(tmp_path: Path) -> None:

@@ -38,7 +38,9 @@ class Table:
         return self.at
 
     async def describe(self, credentials: Mapping[str, str]) -> None:
-        self.calls.append(f"describe {sorted(credentials)}")
+        if self.broken:
+            raise JournalUnavailableError("no")
+        self.calls.append(f"describe {sorted(credentials.items())}")
 
     async def renew(self) -> Renewed:
         if self.broken:
@@ -137,6 +139,22 @@ class TestLeaseholder:
         table = Table(gone={"two": NOW})
         await rounds(table)
         assert table.calls == ["renew", "take over", "look around"]
+
+    async def test_whom_tps_sees_is_said_before_anything_is_taken_over_by_it(self) -> None:
+        table = Table(gone={"two": NOW})
+        one, _ = holder(table, Still())
+        one.show({"common": "a", "gate": "b"})
+        await one.begin()
+        one.show({"gate": "c"})
+        table.broken = True
+        with pytest.raises(JournalUnavailableError):
+            await one.round()
+        table.broken = False
+        await one.round()
+        await one.round()
+        assert table.calls[:2] == ["describe [('common', 'a'), ('gate', 'b')]", "renew"]
+        assert table.calls[2:5] == ["describe [('common', 'a'), ('gate', 'c')]", "renew", "take over"]
+        assert table.calls[6:] == ["renew", "take over", "look around"], "said once"
 
     async def test_it_looks_soon_again_where_something_was_left(self) -> None:
         table = Table(gone={"two": NOW})

@@ -70,6 +70,9 @@ def _drain(
 ) -> None:
     found = _find(connection, spooled)
     if found is not None and found.ours:
+        # Another may be giving its daemon up at this moment: what that makes of it is looked at, and not written over.
+        connection.execute(Q["lock_authorisation"], (found.uuid,))
+        found = _find(connection, spooled) or found
         _lay_over(connection, found, spooled, parts, stamp)
         return
     facts = commits.facts_of(connection, spooled.candidate)

@@ -341,24 +341,25 @@ class SqlJournal:
 
     async def keep_house(self, ran_us: int) -> dict[str, int]:
         """See ``housekeeping``; every step is its own commit, and each may be interrupted by a crash."""
-        if not await self._is_to_preside():
-            return await self._follow_house()
-        self._ran = ran = await self._writer.write(lambda connection: housekeeping.add_ran(connection, ran_us))
         try:
-            warned = await self._warn_rested(ran)
-            erased = await self._erase_rested(ran)
-            turned = await self._epochs.turn(ran, self._seen_at)
-            pruned = await self.upkeep.retire(self._seen_at, ran, self._keep.retention_us)
-            tidied = await self.denylist.tidy(SLICES_MAX)
-            return {
-                "bodies_warned": warned,
-                "taps_erased": erased,
-                "taps_pruned": pruned.taps,
-                **turned,
-                "deny_entries_tidied": tidied,
-            }
+            return await self._keep_house(ran_us) if await self._is_to_preside() else await self._follow_house()
         except SealError as exc:
             raise JournalUnavailableError(f"the epoch keys cannot be kept in order: {exc}; it is tried again") from exc
+
+    async def _keep_house(self, ran_us: int) -> dict[str, int]:
+        self._ran = ran = await self._writer.write(lambda connection: housekeeping.add_ran(connection, ran_us))
+        warned = await self._warn_rested(ran)
+        erased = await self._erase_rested(ran)
+        turned = await self._epochs.turn(ran, self._seen_at)
+        pruned = await self.upkeep.retire(self._seen_at, ran, self._keep.retention_us)
+        tidied = await self.denylist.tidy(SLICES_MAX)
+        return {
+            "bodies_warned": warned,
+            "taps_erased": erased,
+            "taps_pruned": pruned.taps,
+            **turned,
+            "deny_entries_tidied": tidied,
+        }
 
     async def _warn_rested(self, ran: int) -> int:
         warned = 0

@@ -142,14 +142,16 @@ class SqlLeases:
     def _given_up(self, now: Micros, endings: Endings, stamp: Stamp) -> dict[str, Slice]:
         """What nobody who is here can go on with, for whatever reason, comes to a person."""
         overdue = now - leaving.ALONE_US  # whoever can go on with it has come by then
-        unconfirmed: dict[str, Slice] = {
+        first: dict[str, Slice] = {
+            "sends_given_up": lambda connection: self._end_sends(
+                connection, leaving.abandoned_sends(connection), endings, endings.alone, stamp
+            )
+        }
+        first |= {
             f"{query}_in_doubt": partial(leaving.doubt_unconfirmed, query=query, stamp=stamp)
             for query in leaving.UNCONFIRMED_ROWS
         }
-        return unconfirmed | {
-            "sends_given_up": lambda connection: self._end_sends(
-                connection, leaving.abandoned_sends(connection), endings, endings.alone, stamp
-            ),
+        return first | {
             "untimed_failed": lambda connection: leaving.fail_untimed(connection, stamp),
             "bodiless_held": lambda connection: leaving.hold_abandoned(connection, "abandoned_bodiless", (), stamp),
             "due_held": lambda connection: leaving.hold_abandoned(connection, "abandoned_due", (overdue,), stamp),

@@ -155,8 +155,14 @@ FOR_ITS_DAEMON: Final = (
     """UPDATE meta SET key = 'clock_life:' || current_setting('tpsd.daemon') || '/' || substr(key, 12)
        WHERE starts_with(key, 'clock_life:')""",
     "DELETE FROM meta WHERE key IN ('clock_shift', 'clock_bound') OR starts_with(key, 'clock_guess:')",
+    """INSERT INTO daemon (name, life, lease_until, gone_at)
+       SELECT current_setting('tpsd.daemon'), 0, left_at.us, left_at.us FROM (SELECT now_us() AS us) left_at
+       ON CONFLICT DO NOTHING""",
 )
-"""What a file's one daemon has under plain names, many keep under their own; due times follow the database's clock."""
+"""What a file's one daemon has under plain names, many keep under their own; due times follow the database's clock.
+
+It has left until it starts: where none of its name ever does, others tell of its rows.
+"""
 
 
 def digest(rows: Iterable[Row]) -> tuple[int, str]:

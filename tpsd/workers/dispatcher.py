@@ -69,6 +69,7 @@ class Dispatcher:
         self._all_claimed = False  # nothing was due any more behind the last claim, and none is under way
         self.wake = asyncio.Event()
         self.in_flight = 0
+        self.claiming = False
         self.meter: Meter = UNMETERED
         self.witness: Witness = UNWITNESSED
         self.draws: Draws = Drawn(rng)
@@ -126,11 +127,15 @@ class Dispatcher:
                 aside.append(found)
             return found
 
-        claims = await self._journal.claim(now, free, created_by, judge)
+        self.claiming = True
+        try:
+            claims = await self._journal.claim(now, free, created_by, judge)
+            for claimed in claims:
+                self.in_flight += 1
+                sends.create_task(self._send(claimed, created_by is None), name=f"send {claimed.uuid}")
+        finally:
+            self.claiming = False
         self._tell(aside)
-        for claimed in claims:
-            self.in_flight += 1
-            sends.create_task(self._send(claimed, created_by is None), name=f"send {claimed.uuid}")
         self._all_claimed = len(claims) < free
         if len(claims) == free or created_by is not None:
             return None  # every probe of an uplink that is down wakes this

@@ -32,7 +32,7 @@ class Spooling(Protocol):
 
     @property
     def losses(self) -> int:
-        """How many connections were lost."""
+        """How often something may have been left open."""
 
     @property
     def waiting(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -36,6 +36,8 @@ class Leaseholder:
         self._watch = JournalWatch(log, clock)
         self._presided = False
         self._renewed: Renewed | None = None
+        self._shown: dict[str, str] | None = None
+        self._described: dict[str, str] | None = None
         self._apart_us = 0
         self._pause_us = RENEW_US
         self.wake = asyncio.Event()
@@ -44,7 +46,13 @@ class Leaseholder:
 
     async def begin(self) -> None:
         """The lease of this life, before anything is claimed. Raises JournalError."""
+        await self._describe()
         await self._renew()
+
+    def show(self, credentials: Mapping[str, str]) -> None:
+        """Whom TPS sees behind these credentials from now on; one that is named no more may have left rows."""
+        self._shown = {**(self._shown or {}), **credentials}
+        self.wake.set()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -84,6 +92,7 @@ class Leaseholder:
 
     async def round(self) -> int:
         """Renew, and take over what can be; microseconds until the next. Raises JournalUnavailableError."""
+        await self._describe()
         renewed = await self._renew()
         for neighbour in renewed.others:
             if neighbour.left_us <= 0:
@@ -98,6 +107,13 @@ class Leaseholder:
         self._pause_us = polling.pause(self._pause_us, RENEW_US, found=found)
         ends = [neighbour.left_us + SOON_US for neighbour in renewed.others if neighbour.left_us > 0]
         return min(self._pause_us, *ends) if ends else self._pause_us
+
+    async def _describe(self) -> None:
+        """Before anything is taken over by it: under another's certificate the same bytes are another's request."""
+        shown = self._shown
+        if shown is not None and shown != self._described:
+            await self._leases.describe(shown)
+            self._described = shown
 
     async def _renew(self) -> Renewed:
         asked_at, wall = self._clock.schedule(), self._clock.wall()

@@ -71,10 +71,12 @@ SELECT pg_advisory_unlock(?, ?)
 SELECT pg_try_advisory_lock(?, ?)
 
 -- name: orphans_sending
--- What came of one may stand in its daemon's spool, and be told already; so it is left to that one, as below, for a day.
+-- What came of a realtime tap may stand in its daemon's spool, and be told already: it is left to that one, as below, for a
+-- day. A deferred tap that its daemon claimed before it confirmed it, that one was about to put back: see below too.
 SELECT a.uuid, o.own FROM orphaned o
 JOIN authorisation a ON a.daemon = o.daemon AND a.credential = o.credential AND a.state = 'sending'
-WHERE o.gone_at < now_us() - ? OR NOT EXISTS (SELECT 1 FROM tap t WHERE t.uuid = a.uuid AND t.id > o.confirmed)
+WHERE (a.timing = 'realtime' AND o.gone_at < now_us() - ?)
+   OR NOT EXISTS (SELECT 1 FROM tap t WHERE t.uuid = a.uuid AND t.id > o.confirmed)
 LIMIT ? /* claim a */
 
 -- name: orphans_due

@@ -95,9 +95,10 @@ WHERE t.reason = 'enquiry' AND t.ended_at IS NULL /* own a */ /* lock a */
 UPDATE authorisation SET enquiry_due = ? WHERE state IN ('in_doubt', 'pending') AND enquiry_due > ? /* own */
 
 -- name: begin_enquiries
+-- That TPS never had one which nobody confirmed is no reason to send it.
 UPDATE authorisation SET enquiry_due = ?
 WHERE state IN ('held', 'permanently_failed', 'in_doubt') AND state = 'in_doubt' AND enquiries = 0
-  AND enquiry_due IS NULL /* own */
+  AND enquiry_due IS NULL AND coalesce(cause, '') <> 'unconfirmed' /* own */
 
 -- name: enquiries_to_end
 SELECT uuid, state, cause FROM authorisation
