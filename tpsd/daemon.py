@@ -317,7 +317,9 @@ class Daemon:
             self.warden.stop()
             if holding is not None:
                 holding.cancel()
-        if holder is not None and not is_cut:  # what was cut may still come to its end at TPS: that takes a lease
+        has_all = self.drainer is None or await self.drainer.finish(STOP_SECONDS_BEYOND_SEND)
+        # What was cut may still come to its end at TPS, and of what waits here others know less: that takes a lease.
+        if holder is not None and not is_cut and has_all:
             await holder.leave()
         log.info("stopped")
 

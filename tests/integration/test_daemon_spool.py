@@ -27,7 +27,8 @@ class Remote:
     """An empty database, and the configuration of a gate that has a spool before it."""
 
     def __init__(self, databases: Databases) -> None:
-        self._server = Server(databases.cluster, databases.new())
+        self._cluster = databases.cluster
+        self._server = Server(self._cluster, databases.new())
         self.name = self._server.name
         self.asleep = self._server.asleep
         self.changes: dict[str, Any] = {
@@ -40,6 +41,11 @@ class Remote:
 
     async def shut(self) -> None:
         await asyncio.to_thread(self._server.shut)
+
+    async def ask(self, query: str) -> list[Any]:
+        """The only column of what it gives."""
+        rows = await asyncio.to_thread(lambda: self._cluster.ask(lambda one: one.fetch(query), self.name))
+        return [row[0] for row in rows]
 
     async def unshut(self) -> None:
         await asyncio.to_thread(self._server.unshut)

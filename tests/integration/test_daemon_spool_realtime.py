@@ -94,6 +94,28 @@ async def test_payments_go_on_while_the_database_is_away(playing: Opens, remote:
         assert stage.tps.ledger.charged_total == 2 * APPROVED + LOST
 
 
+LIVES = "SELECT gone_at IS NOT NULL FROM daemon"
+STATES = "SELECT state FROM authorisation"
+
+
+@pytest.mark.parametrize("away", [False, True])
+async def test_a_stop_in_order_hands_over_what_was_told(open_stage: Opens, remote: Remote, away: bool) -> None:
+    """Others take over at once, and ask TPS about a payment whose answer is here alone; else they wait for a lease."""
+    async with open_stage(changes=remote.changes, lane_changes=PAYMENT, choose=FATES) as stage:
+        async with stage.daemon_running():
+            first = pay(stage, APPROVED)
+            assert (await stage.gate.verdict(first)).verdict == Verdict.ACCEPTED
+            with remote.asleep():
+                assert (await stage.gate.verdict(pay(stage, APPROVED))).verdict == Verdict.ACCEPTED
+            if away:
+                await remote.shut()
+        if away:
+            await remote.unshut()
+        assert await remote.ask(LIVES) == [not away]
+        if not away:
+            assert await remote.ask(STATES) == ["approved", "approved"]
+
+
 async def test_an_answer_that_comes_after_the_database_went(playing: Opens, remote: Remote) -> None:
     async with playing(changes=remote.changes, lane_changes=PAYMENT, choose=FATES) as stage:
         tap = pay(stage, SLOW)

@@ -169,9 +169,30 @@ CHARGED: Final = (
     Bug(
         "a start forgets what its former life asked",
         "tpsd/store/spooled.py",
-        "        self.doubts.on_concluded = self._concluded\n        await self._recall()\n",
-        "        self.doubts.on_concluded = self._concluded\n",
+        "        self.doubts.on_covered = self.heard\n        await self._recall()\n",
+        "        self.doubts.on_covered = self.heard\n",
         ("tests/store/test_spool_realtime.py",),
+    ),
+    Bug(
+        "a gate that stops in order gives its lease up before its spool is drained",
+        "tpsd/daemon.py",
+        "has_all = self.drainer is None or await self.drainer.finish(STOP_SECONDS_BEYOND_SEND)",
+        "has_all = True",
+        ("tests/integration/test_daemon_spool_realtime.py",),
+    ),
+    Bug(
+        "what a passenger was shown at the spool is forgotten with it",
+        "tpsd/store/spooled.py",
+        "            self._lately.show(uuid, candidate.report.shown)\n",
+        "            pass\n",
+        ("tests/store/test_spool_realtime.py",),
+    ),
+    Bug(
+        "the gate forgets, once it is drained, that a payment may have been charged",
+        "tpsd/store/spooled.py",
+        "            self._doubt_drained(tap)\n",
+        "",
+        ("tests/store/test_spool_borders.py",),
     ),
     Bug(
         "the spool asks for a payment whose earlier one is in doubt",

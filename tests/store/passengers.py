@@ -52,7 +52,7 @@ REFUND = AuditDraft(NOW, "alice (1000)", "refund", "the passenger wrote to us")
 
 
 async def wait_for(
-    journal: Journal, counter: int = 1, *, lane: LanePolicy = PAYING, now: Micros = NOW, **fields: Any
+    journal: Journal, counter: int | None = 1, *, lane: LanePolicy = PAYING, now: Micros = NOW, **fields: Any
 ) -> Taken:
     """Commits 1 and 2 of a realtime tap, decided as the lane decides it; the other fields are those of ``offer``."""
     return await journal.take(await offer(journal, counter, lane=lane, now=now, **fields), decide, now)
@@ -60,7 +60,7 @@ async def wait_for(
 
 async def offer(
     journal: Journal,
-    counter: int = 1,
+    counter: int | None = 1,
     *,
     lane: LanePolicy = PAYING,
     now: Micros = NOW,
@@ -78,7 +78,7 @@ async def offer(
     return prepare(tap, lane, given, uuid or uuid4(), None, journey)
 
 
-def fresh(counter: int, now: Micros, **fields: Any) -> TapReport:
+def fresh(counter: int | None, now: Micros, **fields: Any) -> TapReport:
     """A tap of this instant, by its validator's clock and by ours."""
     return report(counter, **({"received_at": now, "tapped_at": now, "age_ms": 0} | fields))
 

@@ -7,10 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.builders import APPROVED, NOW, SILENCE, after, take
+from tests.store.builders import APPROVED, NOW, SILENCE, TERMINAL, after, settle, take
 from tests.store.databases import PostgresEngine
 from tests.store.interleaving import Stops, stopping
-from tests.store.passengers import ENQUIRING, answer, asked_of, enquire, offer, pay, wait_for
+from tests.store.passengers import (
+    ENQUIRING,
+    answer,
+    asked_of,
+    enquire,
+    notices,
+    offer,
+    order_refund,
+    pay,
+    wait_for,
+)
+from tests.store.passengers import ONE as PAID
 from tests.store.remote_gate import Gate, rows
 from tests.store.test_postgres_leases import ASKING, LATER, Fleet, place, taken_over
 from tpsd.core.intake import decide
@@ -143,6 +154,58 @@ async def test_a_payment_that_the_database_alone_knows_is_taken_over(gate: Gate,
     two = await fleet.daemon("two")
     fleet.run_out(ONE)
     assert await taken_over(two) == {"sends_ended_unknown": 1}
+
+
+@pytest.mark.parametrize("sent", [False, True])
+async def test_a_fare_that_others_gave_back_although_its_passenger_rode(gate: Gate, fleet: Fleet, sent: bool) -> None:
+    """The gate had confirmed that it asks, and was cut off when the answer came: its neighbour asked TPS about it."""
+    async with gate.open() as journal:
+        await introduced(journal)
+        claimed = asked_of(await wait_for(journal, uuid=PAID, enquires=True))
+        await introduced(journal)
+        await gate.lose()
+        told = (await answer(journal, claimed, APPROVED)).told
+        assert told is not None
+        assert told.verdict.accepts
+    gate.server.unshut()
+    two = await fleet.daemon("two")
+    fleet.run_out(ONE)
+    assert await taken_over(two, ASKING) == {"sends_ended_unknown": 1}
+    await enquire(two, APPROVED, gives_back=True)
+    if sent:
+        (refund,) = await two.claim(LATER, 10)
+    async with gate.open() as journal:
+        (tap,) = await journal._spool.first(10)
+        for _ in range(2):  # a crash between the drain's commits drains it twice
+            await journal._writer.write(journal._draining(tap, NOW))
+        await gate.drained()
+        assert [(row.state, row.verdict) for row in await rows(journal)] == [("approved", 1)]
+        unseen = [cause for cause in await notices(journal, str(PAID)) if cause.startswith("unseen/")]
+        assert unseen == ([f"unseen/let_in@{TERMINAL}"] if sent else [])
+        assert await journal.upkeep.check() == []
+        given = "SELECT state, cause FROM authorisation WHERE initial_uuid IS NOT NULL"
+        state = ("sending", None) if sent else ("not_charged", "let_in")
+        assert await journal._writer.read(lambda one: list(one.execute(given))) == [state]
+        assert await journal._writer.read(lambda one: one.execute("SELECT count(*) FROM sealed").get) == int(sent)
+    if sent:
+        await settle(two, refund, APPROVED)
+    assert await two.claim(LATER, 10) == []
+
+
+@pytest.mark.parametrize("refunds", [False, True])
+async def test_a_fare_that_a_person_gave_back_is_theirs(gate: Gate, refunds: bool) -> None:
+    """It had been drained before: what follows it since is nobody's mistake."""
+    async with gate.open() as journal:
+        await gate.lose()
+        await pay(journal, APPROVED, uuid=PAID)
+        gate.server.unshut()
+        await gate.connected()
+        (tap,) = await journal._spool.first(10)
+        await journal._writer.write(journal._draining(tap, NOW))
+        if refunds:
+            await order_refund(journal, str(PAID))
+        await gate.drained()
+        assert await notices(journal, str(PAID)) == []
 
 
 async def test_nobody_asks_about_a_doubt_that_its_gate_has_not_confirmed(gate: Gate, fleet: Fleet) -> None:

@@ -231,8 +231,30 @@ async def lost_before_it_was_answered(play: Play) -> None:
     await play.gate.find()
 
 
+async def shown_at_the_spool_before_it_was_lost_again(play: Play) -> None:
+    await play.gate.lose()
+    await play.take()
+    await play.show()
+    await play.gate.find()
+    await play.gate.lose()
+    await play.answer()
+    await play.gate.find()
+
+
+async def shown_where_it_was_adopted_before_it_was_lost_again(play: Play) -> None:
+    await play.take()
+    await play.gate.lose()
+    await play.show()
+    await play.gate.find()
+    await play.gate.lose()
+    await play.answer()
+    await play.gate.find()
+
+
 WAYS = [
     away,
+    shown_at_the_spool_before_it_was_lost_again,
+    shown_where_it_was_adopted_before_it_was_lost_again,
     unheard,
     answered_without_it,
     back_before_the_answer,
@@ -614,6 +636,24 @@ async def test_an_answer_both_have_is_one(gate: Gate) -> None:
         await gate.find()
         assert len(await journal.claim(NOW, 10)) == 1
         assert [row.reason for row in await rows(journal)] == ["partial_refused"]
+
+
+async def test_what_was_shown_while_the_answer_went_to_the_database(gate: Gate) -> None:
+    """It came again in the moment after the spool was looked at: its passenger is charged, and was turned away."""
+    async with gate.open() as journal:
+        claimed, outcome = asked_of(await wait_for(journal, uuid=ONE)), classify(APPROVED)
+
+        def ending(waiting: Waiting) -> Ending:
+            return settle_asked(waiting, outcome, GIVING_BACK, number=1, ended_at=NOW)
+
+        answered = await SqlAsked.answer(journal.asked, claimed, outcome, ending, following(journal), NOW)
+        await gate.lose()
+        assert (await wait_for(journal, shown=Shown.TURNED_AWAY)).told is None
+        journal.heard(str(ONE), answered)
+        await gate.find()
+        (row,) = await rows(journal)
+        assert (row.state, row.verdict, row.unseen) == ("approved", Verdict.ACCEPTED, True)
+        assert await notices(journal, str(ONE)) == [f"unseen/turned_away@{TERMINAL}"]
 
 
 async def test_one_that_others_ended_waits_in_the_spool_for_its_answer(gate: Gate) -> None:

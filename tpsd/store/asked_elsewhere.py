@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -10,6 +11,8 @@ from typing import Final, Protocol
 
 from tpsd.asking import Answered, Follow, Judge
 from tpsd.domain.authorisation import Claimed
+from tpsd.domain.card import CardToken
+from tpsd.domain.journey import Journey
 from tpsd.domain.outcome import Outcome
 from tpsd.domain.time import Micros
 from tpsd.errors import JournalUnavailableError
@@ -18,7 +21,9 @@ from tpsd.store import realtime
 from tpsd.store.asked import SqlAsked
 from tpsd.store.connection import Connection
 from tpsd.store.queries import Q
+from tpsd.store.reconnecting import SlowError
 
+JOURNEY_SECONDS: Final = 2.0  # for a tap that needs the database, whose passenger waits for TPS's answer anyway
 TOLD_MAX: Final = 4096  # verdicts that a link may yet acknowledge: a validator has at most two under way
 
 
@@ -68,6 +73,14 @@ class AskedElsewhere(SqlAsked):
         while len(self._told) > TOLD_MAX:
             self._told.popitem(last=False)
         return self._handles
+
+    async def journey(self, operator: int, token: CardToken) -> Journey | None:
+        """See ``asking.Asked``. Raises SlowError: a lane looks before it knows whether its tap needs the database."""
+        try:
+            async with asyncio.timeout(JOURNEY_SECONDS):
+                return await super().journey(operator, token)
+        except TimeoutError:
+            raise SlowError(tried=False) from None
 
     async def answer(
         self, claimed: Claimed, outcome: Outcome, judge: Judge, follow: Follow, ended_at: Micros

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Final
 
 from tpsd.core.candidate import Candidate
 from tpsd.core.intake import clash, turned_away_late
@@ -14,12 +15,15 @@ from tpsd.core.notices import cause_key
 from tpsd.core.spooling import Found, Over, over
 from tpsd.domain.authorisation import AttemptReason, Draft, State
 from tpsd.domain.notice import NoticeDraft, NoticeKind
+from tpsd.domain.tap import Shown
 from tpsd.store import commits, realtime
 from tpsd.store.commits import Stamp
 from tpsd.store.connection import Connection
 from tpsd.store.queries import Q
 from tpsd.store.seal import Sealed
 from tpsd.store.spooled_taps import Asked, Spooled
+
+LET_IN: Final = "let_in"  # why nothing is given back
 
 Seal = Callable[[Draft], tuple[Sealed, bytes]]
 """A request that must go later, sealed for the database, and its keyed digest."""
@@ -67,6 +71,8 @@ def drain_asked(connection: Connection, found: Found | None, asking: Asking, sea
         if denied_there_charged and asked.state is not State.APPROVED:
             notices = (*notices, turned_away_late(asking.candidate))
             connection.execute(Q["mark_unseen"], (number,))
+        if step is Over.LEAVE and before is State.APPROVED and not _is_turned_away(asking):
+            notices = (*notices, *_take_back(connection, number, asking, stamp))
         _show(connection, number, found, asking)
     _note(connection, number if found is None else found.number, uuid, notices, stamp)
     return True
@@ -126,6 +132,24 @@ def _show(connection: Connection, number: int, found: Found | None, asking: Aski
     connection.execute(Q["spooled_repeats"], (spooled.repeats, number, spooled.repeats))
 
 
+def _take_back(connection: Connection, number: int, asking: Asking, stamp: Stamp) -> tuple[NoticeDraft, ...]:
+    """Others found it approved, and gave back what a passenger rode on: undone where unsent, else a person is told."""
+    told = asking.spooled.decision.told
+    given = [uuid for (uuid,) in connection.execute(Q["spooled_given_back"], (number,))] if told is not None else []
+    gone = False
+    for uuid in given:
+        connection.execute(Q["cancel_unsent"], (LET_IN, stamp.at, uuid))
+        if connection.changes():
+            connection.execute(Q["erase"], (uuid,))
+        else:
+            gone = True
+    if not gone:
+        return ()
+    key = cause_key(NoticeKind.UNSEEN, LET_IN, asking.candidate.terminal)
+    words = "the passenger was let in, and other daemons, which could not know it, had the fare given back"
+    return (NoticeDraft(NoticeKind.UNSEEN, key, words),)
+
+
 def _note(
     connection: Connection, number: int | None, uuid: str, notices: tuple[NoticeDraft, ...], stamp: Stamp
 ) -> None:
@@ -140,7 +164,9 @@ def _note(
 
 def _is_turned_away(asking: Asking) -> bool:
     told = asking.spooled.decision.told
-    return told is not None and not told.verdict.accepts
+    if told is None:  # it came again with that while its answer was on its way to the database
+        return asking.candidate.report.shown is Shown.TURNED_AWAY
+    return not told.verdict.accepts
 
 
 def _asked_twice(candidate: Candidate) -> NoticeDraft:

@@ -34,6 +34,7 @@ class SqlDoubts:
         self._asked = asked
         self._stamp = stamp
         self.on_concluded: Callable[[str, State], None] = lambda _uuid, _state: None
+        self.on_covered: Callable[[str, Answered], None] = lambda _uuid, _answered: None  # a tap by an earlier payment
 
     async def begin(self, now: Micros, enquires: bool, crashed: Crashed) -> dict[str, int]:
         """See ``doubts.Doubts``."""
@@ -99,6 +100,7 @@ class SqlDoubts:
         answered = await self._writer.write(work, Urgency.INTAKE)
         if answered is not None:
             self.on_concluded(str(enquired.uuid), conclusion.state)
+            self.on_covered(str(claimed.uuid), answered)
         return answered
 
     async def leave(self, enquired: Enquired, heard: Heard, ended_at: Micros) -> None:

@@ -85,7 +85,7 @@ class Lately:
     ) -> None:
         """It was told so, or TPS is asked under ``uuid``. ``rode``: and nothing took it back."""
         report = candidate.report
-        if report.tap_id is not None and (told is not None or uuid is not None):
+        if (report.tap_id is not None or candidate.realtime) and (told is not None or uuid is not None):
             name = (report.serial, report.boot, report.counter, candidate.digest)
             known = self._answers.get(name)
             if told is not None or known is None or known.told is None:  # an answer may be there before its row is
@@ -112,13 +112,12 @@ class Lately:
         """It is about to be asked."""
         self._under_way[uuid] = candidate
 
-    def show(self, candidate: Candidate) -> None:
+    def show(self, uuid: str | None, shown: Shown) -> None:
         """What a passenger who waits has been shown meanwhile, as the tap says that came again."""
-        known = self.answer(candidate.report, candidate.digest)
-        if known is None or known.uuid not in self._under_way or candidate.report.shown is Shown.NOTHING:
+        if uuid is None or uuid not in self._under_way or shown is Shown.NOTHING:
             return
-        waits = self._under_way[known.uuid]
-        self._under_way[known.uuid] = replace(waits, report=replace(waits.report, shown=candidate.report.shown))
+        waits = self._under_way[uuid]
+        self._under_way[uuid] = replace(waits, report=replace(waits.report, shown=shown))
 
     def is_asked(self, uuid: str | None) -> bool:
         """Whether somebody waits for what TPS says under this UUID."""
@@ -136,6 +135,11 @@ class Lately:
     def under_way(self) -> frozenset[str]:
         """The UUIDs."""
         return frozenset(self._under_way)
+
+    @property
+    def doubts(self) -> frozenset[str]:
+        """The UUIDs of what it is in doubt about."""
+        return frozenset(self._doubts)
 
     def doubt(self, uuid: str, candidate: Candidate) -> None:
         """It may have been charged."""

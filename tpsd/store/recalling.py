@@ -16,20 +16,24 @@ Name = tuple[Hashable, ...]
 def recalled(connection: Connection) -> tuple[list[tuple[Name, Answer]], list[tuple[str, Payment]]]:
     """Realtime taps of this daemon, and payments in doubt; the oldest first."""
     taps = [_answer(*row) for row in connection.execute(Q["asked_lately"])]
-    doubts = [_doubt(*row) for row in connection.execute(Q["doubted"], (DOUBTS_MAX,))]
-    return taps, doubts[::-1]
+    return taps, doubted(connection)
+
+
+def doubted(connection: Connection) -> list[tuple[str, Payment]]:
+    """Payments in doubt, by their UUIDs; the oldest first."""
+    return [_doubt(*row) for row in connection.execute(Q["doubted"], (DOUBTS_MAX,))][::-1]
 
 
 def _answer(
     serial: str,
-    boot: int,
-    counter: int,
+    boot: int | None,
+    counter: int | None,
     digest: Any,
     number: int,
     verdict: int | None,
     reason: str,
     shown: int,
-    uuid: str,
+    uuid: str | None,
     amount: int | None,
 ) -> tuple[Name, Answer]:
     told = None if verdict is None else Told(Verdict(verdict), reason, amount)

@@ -21,7 +21,7 @@ from tpsd.asking import Answered, Follow
 from tpsd.asking import Judge as AskedJudge
 from tpsd.core.candidate import Candidate, Decision
 from tpsd.core.settlement import Settlement
-from tpsd.core.spooling import adopted, at_the_spool, can_be_asked
+from tpsd.core.spooling import OUT_OF_SERVICE, adopted, at_the_spool, can_be_asked
 from tpsd.domain.authorisation import Claimed, State
 from tpsd.domain.outcome import Outcome
 from tpsd.domain.picture import SpoolFacts
@@ -31,21 +31,20 @@ from tpsd.doubts import Judge, never_judged
 from tpsd.errors import JournalUnavailableError, SealError
 from tpsd.ports import Decide, Taken
 from tpsd.store import housekeeping
-from tpsd.store.asked_elsewhere import AskedElsewhere
+from tpsd.store.asked_elsewhere import JOURNEY_SECONDS, AskedElsewhere
 from tpsd.store.connection import Connection
 from tpsd.store.draining import draining
 from tpsd.store.faults import Faults
 from tpsd.store.group import Work
-from tpsd.store.lately import Lately
+from tpsd.store.lately import DOUBTS_MAX, Lately
 from tpsd.store.postgres import PostgresJournal
 from tpsd.store.queries import F
-from tpsd.store.recalling import recalled
+from tpsd.store.recalling import doubted, recalled
 from tpsd.store.reconnecting import ReconnectingWriter, SlowError
 from tpsd.store.spool import Spool
 from tpsd.store.spooled_taps import Spooled
 from tpsd.store.writer import Urgency
 
-JOURNEY_SECONDS: Final = 2.0  # for a tap that needs the database, whose passenger waits for TPS's answer anyway
 DRAINED_AT_ONCE: Final = 50  # taps: as many as a group commit takes in 10 ms, and a few hundred KB in memory
 
 T = TypeVar("T")
@@ -93,7 +92,8 @@ class SpooledJournal(PostgresJournal):
         self._puts: set[asyncio.Task[Taken]] = set()
         self._used_since: float | None = time.monotonic() if self.waiting else None
         self.stuck: str | None = None
-        self._recovered = self._writer.losses
+        self._left_open = 0  # times that something was left open without a loss
+        self._recovered = self.losses
         self._ran_ahead = 0
         self._be_sure()
         self._writer.on_connected = self._look_again
@@ -101,6 +101,7 @@ class SpooledJournal(PostgresJournal):
         self.on_wait: Callable[[], None] = lambda: None  # a tap waits to be drained
         self.asked.begin(self, self._within)
         self.doubts.on_concluded = self._concluded
+        self.doubts.on_covered = self.heard
         await self._recall()
 
     def _look_again(self, connection: Connection) -> None:
@@ -146,6 +147,7 @@ class SpooledJournal(PostgresJournal):
                 self._note(candidate, taken)
                 return taken
         if (taken_before := self._known(candidate)) is not None:
+            self.on_wait()  # who drains sees that the spool knows nothing of it that the database does not
             return taken_before
         try:
             taken = await self._spooling(candidate, partial(self._take_here, candidate, decide, now))
@@ -188,7 +190,8 @@ class SpooledJournal(PostgresJournal):
             elif candidate.enquires:
                 self._lately.resolve_all(candidate)
         if taken.told is None and not taken.new:
-            self._lately.show(candidate)
+            known = self._lately.answer(candidate.report, candidate.digest)
+            self._lately.show(None if known is None else known.uuid, candidate.report.shown)
         rode = taken.new and candidate.report.shown is not Shown.TURNED_AWAY
         self._lately.note(candidate, taken.number, taken.told, rode=rode, uuid=asked)
 
@@ -199,7 +202,8 @@ class SpooledJournal(PostgresJournal):
 
     def _leave_open(self) -> None:
         """The database may have an attempt of which nobody will see the end: it is ended like one a crash left."""
-        self._recovered = self._writer.losses - 1
+        self._left_open += 1
+        self.on_wait()
 
     def _body_digest(self, candidate: Candidate) -> bytes | None:
         """Under the journal's key: of a realtime tap no body is kept from which it could be made later."""
@@ -273,8 +277,15 @@ class SpooledJournal(PostgresJournal):
             if self._used_since is None:
                 self._used_since = time.monotonic()
         self.on_wait()
-        if candidate is None or not candidate.realtime or taken.new or taken.told is None or uuid is None:
+        if candidate is None or not candidate.realtime or uuid is None:
             return taken
+        if taken.told is None:  # its answer may find the row elsewhere, and here none
+            self._lately.show(uuid, candidate.report.shown)
+        if taken.new:
+            return taken
+        if taken.told is None:  # of a former life nobody hears an answer: its row is ended once it is drained
+            waits = self._lately.is_asked(uuid) or self._writer.away is None
+            return taken if waits else replace(taken, told=OUT_OF_SERVICE)
         return replace(taken, number=self.asked.handle(uuid)) if taken.told.verdict.accepts else taken
 
     # --- commits 2 and 3 ---
@@ -345,10 +356,14 @@ class SpooledJournal(PostgresJournal):
         """TPS's answer is committed; None: another commit was first."""
         candidate = self._lately.end(uuid)
         self._enquired_first.discard(uuid)
-        if candidate is None or answered is None:
+        if candidate is None:
+            return
+        if answered is None:
+            self._lately.doubt(uuid, candidate)  # what was made of it the database knows: see ``_resolve``
             return
         number, told = answered.tap, answered.told
-        rode = candidate.report.shown is not Shown.TURNED_AWAY
+        counted = number is not None and number < 0  # in the spool, and remembered from there
+        rode = candidate.report.shown is not Shown.TURNED_AWAY and not counted
         self._lately.note(candidate, 0 if number is None else number, told, rode=rode)
         if answered.settlement.state is State.IN_DOUBT:
             self._lately.doubt(uuid, candidate)
@@ -361,13 +376,13 @@ class SpooledJournal(PostgresJournal):
 
     @property
     def losses(self) -> int:
-        """How many connections were lost."""
-        return self._writer.losses
+        """How many connections were lost, or lanes ended, that left something open."""
+        return self._writer.losses + self._left_open
 
     @property
     def is_recovered(self) -> bool:
         """Whether there is a connection, and what the last loss left open was ended."""
-        return self._writer.away is None and self._recovered == self._writer.losses
+        return self._writer.away is None and self._recovered == self.losses
 
     @property
     def is_connected(self) -> bool:
@@ -391,6 +406,16 @@ class SpooledJournal(PostgresJournal):
     async def _recall(self) -> None:
         """Taps that TPS was asked about, and payments in doubt, are known also when the database is away again."""
         self._lately.recall(*await self._writer.read(recalled))
+
+    async def _resolve(self) -> None:
+        """What a person or a neighbour has found out is in doubt no more; what the database has yet to hear of is."""
+        if self.holds_any or not self.is_recovered:
+            return
+        before = self._lately.doubts
+        found = await self._writer.read(doubted)
+        if len(found) < DOUBTS_MAX:
+            for uuid in before.difference(uuid for uuid, _ in found):
+                self._lately.resolve(uuid)
 
     def recovered(self, losses: int) -> None:
         """What so many losses had left open was ended."""
@@ -423,6 +448,7 @@ class SpooledJournal(PostgresJournal):
         there = [tap for tap, has_it in zip(taps, came, strict=True) if has_it is True]
         for tap in there:
             self._remember(tap, rode=False)  # first: what comes again once it is forgotten there is known here
+            self._doubt_drained(tap)
         gone = await self._spool.forget(there)
         for tap in there:
             if tap.number in gone:
@@ -454,6 +480,13 @@ class SpooledJournal(PostgresJournal):
         asked = None if tap.asked is None else tap.uuid
         number = tap.number if asked is None else self.asked.handle(asked)
         self._lately.note(tap.candidate, number, tap.told, rode=rode, uuid=asked)
+
+    def _doubt_drained(self, tap: Spooled) -> None:
+        """What may have been charged is known also when the database is away again, whichever life asked for it."""
+        if tap.asked is None or tap.uuid is None:
+            return
+        if tap.asked.state is State.IN_DOUBT or self._is_left_open(tap):
+            self._lately.doubt(tap.uuid, tap.candidate)
 
     def _is_left_open(self, tap: Spooled) -> bool:
         """Whether TPS was to be asked about it, and nobody does: by a former life, or by way of the database alone."""
@@ -492,6 +525,7 @@ class SpooledJournal(PostgresJournal):
         ran_ahead, self._ran_ahead = self._ran_ahead, ran_us
         done = await self._spool.keep_house(ran_us - ran_ahead)
         here = await super().keep_house(ran_us)
+        await self._resolve()
         self._ran_ahead = 0
         return {name: count + here.get(name, 0) for name, count in done.items()} | {
             name: count for name, count in here.items() if name not in done

@@ -85,6 +85,14 @@ class Drainer:
                 async with asyncio.timeout(None if done else AGAIN_SECONDS):
                     await self.wake.wait()
 
+    async def finish(self, seconds: float) -> bool:
+        """Before an end in order, once ``run`` was cancelled: whether the database has all that was told."""
+        with suppress(JournalUnavailableError, TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._journal.is_connected and await self._journal.drain(self._clock.schedule()):
+                    pass
+        return self._journal.waiting == 0
+
     async def _round(self) -> bool:
         """Whether all was done that can be done now."""
         journal, moved = self._journal, 0

@@ -42,6 +42,11 @@ WHERE id = ?
 -- name: spooled_follower
 SELECT 1 FROM authorisation WHERE initial_uuid = ? LIMIT 1
 
+-- name: spooled_given_back
+-- What gives a payment back whose passenger was turned away, as far as the database knows.
+SELECT f.uuid FROM tap t JOIN authorisation f ON f.initial_uuid = t.uuid
+WHERE t.id = ? AND t.verdict NOT IN (1, 5, 6) ORDER BY f.uuid
+
 -- name: spooled_delivered
 UPDATE tap SET delivered = 1 WHERE uuid = ? AND delivered = 0
 
@@ -49,8 +54,8 @@ UPDATE tap SET delivered = 1 WHERE uuid = ? AND delivered = 0
 -- Realtime taps of this daemon among the last of all, the oldest first; as many as are remembered.
 SELECT t.serial, t.boot, t.counter, t.digest, t.id, t.verdict, t.reason, t.shown, t.uuid,
        CASE WHEN t.verdict IN (1, 5, 6) THEN coalesce(a.approved_amount, a.amount) END
-FROM (SELECT * FROM tap ORDER BY id DESC LIMIT 4096) t JOIN authorisation a ON a.uuid = t.uuid
-WHERE t.boot IS NOT NULL AND a.timing = 'realtime' /* own t */
+FROM (SELECT * FROM tap ORDER BY id DESC LIMIT 4096) t LEFT JOIN authorisation a ON a.uuid = t.uuid
+WHERE t.made_at IS NOT NULL /* own t */
 ORDER BY t.id
 
 -- name: doubted
