@@ -12,11 +12,10 @@ from tpsd.core.candidate import Candidate
 from tpsd.core.intake import turned_away_late
 from tpsd.core.spooling import UNCONFIRMED, Found, Upsert, can_be_asked, entered, repeated, upsert
 from tpsd.domain.authorisation import Draft, State
-from tpsd.domain.notice import NoticeDraft
 from tpsd.store import commits
 from tpsd.store.commits import SealedParts, Stamp
 from tpsd.store.connection import Connection
-from tpsd.store.draining_asked import Asking, cancel_asked, drain_asked
+from tpsd.store.draining_asked import Asking, cancel_asked, drain_asked, tell_once
 from tpsd.store.queries import Q
 from tpsd.store.seal import Sealed
 from tpsd.store.spooled_taps import Spooled
@@ -149,8 +148,7 @@ def _lay_over(connection: Connection, found: Found, spooled: Spooled, parts: Sea
              None if uuid is not None or disposition is None else disposition.value, found.number),
         )  # fmt: skip
     connection.execute(Q["spooled_repeats"], (spooled.repeats, found.number, spooled.repeats))
-    news = tuple(draft for draft in notices if not _is_told(connection, found.number, draft))
-    commits.insert_notices(connection, news, found.number, uuid, stamp.at)
+    tell_once(connection, found.number, uuid, notices, stamp)
 
 
 def _reason(spooled: Spooled) -> str:
@@ -162,7 +160,3 @@ def _cancel(connection: Connection, uuid: str, cause: str, stamp: Stamp) -> None
     connection.execute(Q["spooled_cancel"], (cause, stamp.at, uuid))
     if connection.changes():
         connection.execute(Q["erase"], (uuid,))
-
-
-def _is_told(connection: Connection, number: int, draft: NoticeDraft) -> bool:
-    return connection.execute(Q["notice_of_tap"], (number, draft.kind.value, draft.cause)).fetchone() is not None

@@ -74,7 +74,7 @@ def drain_asked(connection: Connection, found: Found | None, asking: Asking, sea
         if step is Over.LEAVE and before is State.APPROVED and not _is_turned_away(asking):
             notices = (*notices, *_take_back(connection, number, asking, stamp))
         _show(connection, number, found, asking)
-    _note(connection, number if found is None else found.number, uuid, notices, stamp)
+    tell_once(connection, number if found is None else found.number, uuid, notices, stamp)
     return True
 
 
@@ -150,14 +150,14 @@ def _take_back(connection: Connection, number: int, asking: Asking, stamp: Stamp
     return (NoticeDraft(NoticeKind.UNSEEN, key, words),)
 
 
-def _note(
-    connection: Connection, number: int | None, uuid: str, notices: tuple[NoticeDraft, ...], stamp: Stamp
+def tell_once(
+    connection: Connection, number: int | None, uuid: str | None, notices: tuple[NoticeDraft, ...], stamp: Stamp
 ) -> None:
-    told = "notice_of_tap"
+    """Those of a tap that the database does not have yet; ``number``: None where it has no row of its own."""
     news = [
         draft
         for draft in notices
-        if number is None or connection.execute(Q[told], (number, draft.kind.value, draft.cause)).get is None
+        if number is None or connection.execute(Q["notice_of_tap"], (number, draft.kind.value, draft.cause)).get is None
     ]
     commits.insert_notices(connection, tuple(news), number, uuid, stamp.at)
 

@@ -99,7 +99,7 @@ class SpooledJournal(PostgresJournal):
         self._writer.on_connected = self._look_again
         self._after = 0  # the tap behind which the next drain begins
         self.on_wait: Callable[[], None] = lambda: None  # a tap waits to be drained
-        self.asked.begin(self, self._within)
+        self.asked.begin(self, self._commit_tap)
         self.doubts.on_concluded = self._concluded
         self.doubts.on_covered = self.heard
         await self._recall()
@@ -243,8 +243,7 @@ class SpooledJournal(PostgresJournal):
         return await self._writer.write_within(work, seconds, Urgency.INTAKE)
 
     def _goes_to_the_spool(self, *, realtime: bool) -> bool:
-        waits = self.waiting > 0 or self._entering > 0
-        return waits or self._writer.away is not None or (realtime and not self.is_recovered)
+        return self.holds_any or self._writer.away is not None or (realtime and not self.is_recovered)
 
     def _doubt(self, candidate: Candidate, exc: JournalUnavailableError) -> bool:
         """Whether its row may be in the database all the same."""
@@ -312,9 +311,6 @@ class SpooledJournal(PostgresJournal):
         return [claimed for claimed in claims if claimed not in too_soon]
 
     # --- TPS's answers: see ``AskedElsewhere`` ---
-
-    async def _within(self, work: Work[Answered]) -> Answered:
-        return await self._writer.write_within(work, self._slow_seconds, Urgency.INTAKE)
 
     @property
     def holds_any(self) -> bool:
@@ -428,7 +424,7 @@ class SpooledJournal(PostgresJournal):
         return self._writer.unsure
 
     def _be_sure(self) -> None:
-        if not self.waiting and not self._entering and self.is_recovered:
+        if not self.holds_any and self.is_recovered:
             self._writer.unsure = False
 
     # --- the drain ---
