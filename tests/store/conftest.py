@@ -7,6 +7,7 @@ import pytest
 
 from tests.store.databases import Databases, PostgresEngine
 from tests.store.engines import Engine, SqliteEngine
+from tests.store.remote_gate import Gate
 from tpsd.store.journal import SqlJournal
 
 ENGINES = ["sqlite-threaded", "sqlite-inline", "postgres-16", "postgres-18"]
@@ -39,3 +40,13 @@ async def whole(journal: SqlJournal) -> AsyncIterator[None]:
     """Whatever a case leaves, the journal contradicts itself nowhere."""
     yield
     assert await journal.upkeep.check() == []
+
+
+@pytest.fixture
+def gate(databases: Callable[[int], Databases], tmp_path: Path) -> Iterator[Gate]:
+    """A gate with a spool, whose way to its database can be shut."""
+    engine = PostgresEngine(databases(18), tmp_path / "engine")
+    gate = Gate(engine, tmp_path)
+    yield gate
+    gate.server.unshut()
+    engine.drop()

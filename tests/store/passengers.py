@@ -24,7 +24,7 @@ from tpsd.domain.audit import AuditDraft
 from tpsd.domain.authorisation import Claimed, Draft
 from tpsd.domain.card import CardToken
 from tpsd.domain.journey import JourneyState
-from tpsd.domain.outcome import Answer, Exchange
+from tpsd.domain.outcome import Answer, Exchange, NoAnswer
 from tpsd.domain.tap import Kind, TapReport
 from tpsd.domain.time import Micros
 from tpsd.domain.views import JourneyRow
@@ -46,9 +46,15 @@ PARTLY = Answer(200, action_code="002", amount=200)
 MORE = Answer(200, action_code="000", amount=999)
 
 ENQUIRING = Policy(DoubtPolicy(enquires=True))
+GIVING_BACK = Policy(ENQUIRING.doubt, gives_back=True)
 HELD, FARE = 500, 320  # minor units: what a check-in holds, what a ride costs
 CHECKOUT = AuditDraft(NOW, "alice (1000)", "checkout", "the passenger wrote to us")
 REFUND = AuditDraft(NOW, "alice (1000)", "refund", "the passenger wrote to us")
+
+
+def crash(waiting: Waiting) -> Ending:
+    """What recovery decides about a payment that was under way, where what nobody rode on is given back."""
+    return settle(waiting, classify(NoAnswer("crash")), GIVING_BACK, number=1, ended_at=NOW)
 
 
 async def wait_for(

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from tests.intake_taps import told_of
 from tests.store.builders import APPROVED, NOW, SILENCE, crashed, crashed_asked
-from tests.store.databases import Databases, PostgresEngine
 from tests.store.passengers import (
     COMPANY,
     ENQUIRING,
@@ -36,15 +33,6 @@ from tpsd.ports import SettledLate
 from tpsd.store.postgres import PostgresJournal
 from tpsd.store.reconnecting import SlowError
 from tpsd.store.spooled import SpooledJournal
-
-
-@pytest.fixture
-def gate(databases: Callable[[int], Databases], tmp_path: Path) -> Iterator[Gate]:
-    engine = PostgresEngine(databases(18), tmp_path / "engine")
-    gate = Gate(engine, tmp_path)
-    yield gate
-    gate.server.unshut()
-    engine.drop()
 
 
 async def drained(gate: Gate) -> None:

@@ -6,15 +6,13 @@ its first ``k`` and the spool as after its first ``j <= k``.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
 import pytest
 
 from tests.store.builders import APPROVED, NOW, SILENCE, report, take
-from tests.store.databases import Databases, PostgresEngine
 from tests.store.passengers import PARTLY, answer, asked_of, offer, pay, restart, rider, wait_for
 from tests.store.remote_gate import Gate, rows
 from tpsd.core.intake import decide
@@ -22,15 +20,6 @@ from tpsd.domain.tap import Shown
 from tpsd.store.postgres import PostgresJournal
 
 TAPS = 4
-
-
-@pytest.fixture
-def gate(databases: Callable[[int], Databases], tmp_path: Path) -> Iterator[Gate]:
-    engine = PostgresEngine(databases(18), tmp_path / "engine")
-    gate = Gate(engine, tmp_path)
-    yield gate
-    gate.server.unshut()
-    engine.drop()
 
 
 async def spooled(gate: Gate) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -28,10 +27,10 @@ from tests.store.builders import (
     card,
     crashed,
 )
-from tests.store.databases import Databases, PostgresEngine
 from tests.store.passengers import (
     ENQUIRING,
     GATE,
+    GIVING_BACK,
     KNOWN_FARE,
     MORE,
     ONE,
@@ -39,6 +38,7 @@ from tests.store.passengers import (
     PAYING,
     answer,
     asked_of,
+    crash,
     enquire,
     following,
     notices,
@@ -50,7 +50,7 @@ from tests.store.passengers import (
     wait_for,
 )
 from tests.store.remote_gate import Gate, rows
-from tpsd.core.answering import Ending, Policy, Waiting
+from tpsd.core.answering import Ending, Waiting
 from tpsd.core.answering import settle as settle_asked
 from tpsd.core.asking import UNDER_WAY
 from tpsd.core.candidate import Candidate, Decision, Facts, LanePolicy
@@ -59,7 +59,7 @@ from tpsd.core.outcomes import classify
 from tpsd.core.passback import ON_A_LIST, PassBack
 from tpsd.core.spooling import OUT_OF_SERVICE
 from tpsd.domain.authorisation import State
-from tpsd.domain.outcome import Exchange, NoAnswer
+from tpsd.domain.outcome import Exchange
 from tpsd.domain.tap import Disposition, Shown, Verdict
 from tpsd.errors import JournalUnavailableError
 from tpsd.ports import SettledLate, Taken
@@ -67,21 +67,6 @@ from tpsd.store.asked import SqlAsked
 from tpsd.store.postgres import PostgresJournal
 from tpsd.store.spooled import SpooledJournal
 from tpsd.store.spooled_taps import Spooled
-
-GIVING_BACK = Policy(ENQUIRING.doubt, gives_back=True)
-
-
-@pytest.fixture
-def gate(databases: Callable[[int], Databases], tmp_path: Path) -> Iterator[Gate]:
-    engine = PostgresEngine(databases(18), tmp_path / "engine")
-    gate = Gate(engine, tmp_path)
-    yield gate
-    gate.server.unshut()
-    engine.drop()
-
-
-def crash(waiting: Waiting) -> Ending:
-    return settle_asked(waiting, classify(NoAnswer("crash")), GIVING_BACK, number=1, ended_at=NOW)
 
 
 async def recovered(journal: SpooledJournal) -> dict[str, int]:

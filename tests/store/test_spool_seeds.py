@@ -7,24 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
-from pathlib import Path
 from typing import Final
 
 import pytest
 
 from tests.store.builders import APPROVED, DECLINED, NO_CONNECTION, NOW, SILENCE, crashed
-from tests.store.databases import Databases, PostgresEngine
-from tests.store.passengers import ENQUIRING, PARTLY, answer, offer, rider
+from tests.store.passengers import GIVING_BACK, PARTLY, answer, crash, offer, rider
 from tests.store.remote_gate import Gate, rows
 from tests.store.returning import cover
-from tpsd.core.answering import Ending, Policy, Waiting, settle
 from tpsd.core.enquiry import read
 from tpsd.core.intake import decide
-from tpsd.core.outcomes import classify
 from tpsd.domain.authorisation import Claimed, State
-from tpsd.domain.outcome import NoAnswer
 from tpsd.domain.tap import Shown, Told, Verdict
 from tpsd.errors import JournalUnavailableError
 from tpsd.store.spooled import SpooledJournal
@@ -33,20 +28,6 @@ SEEDS: Final = 12
 STEPS: Final = 40
 CARDS: Final = 3
 EXCHANGES: Final = (APPROVED, APPROVED, DECLINED, PARTLY, SILENCE, NO_CONNECTION)
-GIVING_BACK: Final = Policy(ENQUIRING.doubt, gives_back=True)
-
-
-@pytest.fixture
-def gate(databases: Callable[[int], Databases], tmp_path: Path) -> Iterator[Gate]:
-    engine = PostgresEngine(databases(18), tmp_path / "engine")
-    gate = Gate(engine, tmp_path)
-    yield gate
-    gate.server.unshut()
-    engine.drop()
-
-
-def crash(waiting: Waiting) -> Ending:
-    return settle(waiting, classify(NoAnswer("crash")), GIVING_BACK, number=1, ended_at=NOW)
 
 
 class Life:
